@@ -1,0 +1,1 @@
+//! API functions and commands, one file per family, all alike.

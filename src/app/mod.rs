@@ -1,0 +1,1 @@
+//! Dialplan applications, one file each, all alike.

@@ -1,0 +1,1 @@
+//! A leg: its task, variables, caller profile, state and hang-up cause; the bridge of two legs.

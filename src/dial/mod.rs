@@ -1,0 +1,1 @@
+//! Dial strings turned into legs: originate, fork, early media, failure causes.

@@ -1,0 +1,1 @@
+//! The XML dialplan: contexts, the hunt, conditions, expansion of `${…}`.

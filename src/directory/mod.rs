@@ -1,0 +1,1 @@
+//! Users, groups and domains, and the check of a request's credentials against them.
