@@ -2,3 +2,26 @@
 //!
 //! Gets a folder; hands typed views to everyone above. Opens files, never sockets (a `stun:` address is
 //! asked for through a function the caller passes in).
+//!
+//! The way of a file: [`load`] runs the preprocessor over `freeswitch.xml` ([`preprocess`], one flat text whose
+//! every character knows the line it came from, [`flat`]), reads that text as XML ([`xml`]) and returns the tree of
+//! [`Element`]s, the [`Globals`] and the [`Problem`]s met. The typed views ([`switch`], [`sofia`], …) are taken from the
+//! tree; each adds its own problems. Nothing here panics on what a file says, and nothing is fatal before the
+//! caller has seen every problem.
+
+pub mod element;
+pub mod flat;
+pub mod glob;
+pub mod globals;
+pub mod load;
+pub mod position;
+pub mod preprocess;
+pub mod problem;
+pub mod suggest;
+pub mod xml;
+
+pub use element::{Attribute, Element, configuration, section};
+pub use globals::Globals;
+pub use load::{Ask, Loaded, Lookup, Options, load, parse};
+pub use position::{Position, Source};
+pub use problem::{Problem, Severity};

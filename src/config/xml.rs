@@ -1,0 +1,507 @@
+//! XML text to the tree of [`Element`]s, as lenient as FreeSWITCH's parser and clearer when something is wrong.
+//!
+//! Accepted as FreeSWITCH does: no declaration, no DTD, unknown entities and a lone `&` stay as they are, `<` and
+//! line breaks inside attribute values. Entities are never fetched or defined. Text beside elements is kept.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use quick_xml::errors::SyntaxError;
+use quick_xml::events::Event;
+use quick_xml::reader::Reader;
+
+use super::element::{Attribute, Element};
+use super::flat::Flat;
+use super::position::{Position, Source};
+use super::problem::Problem;
+
+/// Elements nested deeper than this are refused.
+pub const MAX_DEPTH: usize = 200;
+/// After this many syntax errors the rest is not read: they follow from the earlier ones.
+const MAX_ERRORS: usize = 20;
+
+/// What [`read`] found.
+#[derive(Debug)]
+pub struct Document {
+    /// The root; an empty element when the text has none.
+    pub root: Element,
+    /// What is wrong, in the order of the text.
+    pub problems: Vec<Problem>,
+    /// Where the comments are, as offsets into the flat text, sorted.
+    pub comments: Vec<Range<usize>>,
+}
+
+/// Reads the flat text. `fallback` names the file for an empty text.
+pub fn read(flat: &Flat, fallback: &Arc<Source>) -> Document {
+    let mut reading = Reading {
+        flat,
+        text: flat.text(),
+        fallback,
+        open: Vec::new(),
+        roots: Vec::new(),
+        problems: Vec::new(),
+        comments: Vec::new(),
+        names: HashMap::new(),
+        errors: 0,
+    };
+    reading.run();
+    reading.finish()
+}
+
+struct Reading<'a> {
+    flat: &'a Flat,
+    text: &'a str,
+    fallback: &'a Arc<Source>,
+    open: Vec<Element>,
+    roots: Vec<Element>,
+    problems: Vec<Problem>,
+    comments: Vec<Range<usize>>,
+    names: HashMap<Box<str>, Arc<str>>,
+    errors: usize,
+}
+
+impl Reading<'_> {
+    fn run(&mut self) {
+        let mut reader = Reader::from_str(self.text);
+        let settings = reader.config_mut();
+        settings.check_end_names = false;
+        settings.allow_unmatched_ends = true;
+        settings.check_comments = false;
+        loop {
+            let start = reader.buffer_position() as usize;
+            let event = reader.read_event();
+            let end = reader.buffer_position() as usize;
+            match event {
+                Ok(Event::Start(_)) => {
+                    if !self.start(start, start + 1, end.saturating_sub(1), false) {
+                        return;
+                    }
+                }
+                Ok(Event::Empty(_)) => {
+                    if !self.start(start, start + 1, end.saturating_sub(2), true) {
+                        return;
+                    }
+                }
+                Ok(Event::End(tag)) => {
+                    let name = String::from_utf8_lossy(tag.name().into_inner()).into_owned();
+                    self.end(start, name.trim_end());
+                }
+                Ok(Event::Text(_)) => self.characters(start, end, true),
+                Ok(Event::CData(_)) => {
+                    // <![CDATA[ … ]]>
+                    self.characters(start + 9, end.saturating_sub(3), false);
+                }
+                Ok(Event::Comment(_)) => self.comments.push(start..end),
+                Ok(Event::Decl(_) | Event::PI(_) | Event::DocType(_)) => {}
+                Ok(Event::Eof) => break,
+                Err(error) => {
+                    let at = reader.error_position() as usize;
+                    self.broken(at, &error);
+                    return;
+                }
+            }
+            if self.errors >= MAX_ERRORS {
+                return;
+            }
+        }
+        if let Some(innermost) = self.open.last() {
+            let (at, name) = (innermost.at.clone(), innermost.name.clone());
+            self.error(
+                &at,
+                format!("<{name}> is never closed"),
+                format!("write </{name}> where it ends, or <{name} …/> if it is empty"),
+            );
+        }
+    }
+
+    fn finish(mut self) -> Document {
+        while let Some(element) = self.open.pop() {
+            self.place(element);
+        }
+        let mut roots = std::mem::take(&mut self.roots).into_iter();
+        let root = match roots.next() {
+            Some(mut root) => {
+                for other in roots {
+                    let problem = Problem::warning(
+                        &other.at,
+                        format!("<{}> stands beside the root element <{}>", other.name, root.name),
+                    );
+                    self.problems.push(problem.hint(format!(
+                        "move it inside <{}>…</{}>; it is read as if it were there",
+                        root.name, root.name
+                    )));
+                    if other.name == root.name {
+                        root.children.extend(other.children);
+                    } else {
+                        root.children.push(other);
+                    }
+                }
+                root
+            }
+            None => {
+                let at = self.at(0);
+                if self.errors == 0 {
+                    self.error(
+                        &at,
+                        "there is no element here".into(),
+                        "the root file holds <document type=\"freeswitch/xml\">…</document>".into(),
+                    );
+                }
+                Element::new("document", at)
+            }
+        };
+        Document { root, problems: self.problems, comments: self.comments }
+    }
+
+    fn at(&self, offset: usize) -> Position {
+        self.flat.locate(offset, self.fallback)
+    }
+
+    fn error(&mut self, at: &Position, message: String, hint: String) {
+        self.errors += 1;
+        self.problems.push(Problem::error(at, message).hint(hint));
+    }
+
+    fn name(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.names.get(name) {
+            return Arc::clone(known);
+        }
+        let shared: Arc<str> = name.into();
+        self.names.insert(name.into(), Arc::clone(&shared));
+        shared
+    }
+
+    /// Puts a finished element into its parent.
+    fn place(&mut self, element: Element) {
+        match self.open.last_mut() {
+            Some(parent) => parent.children.push(element),
+            None => self.roots.push(element),
+        }
+    }
+
+    /// An opening or empty tag whose inside is `from..to`. False when reading cannot go on.
+    fn start(&mut self, at: usize, from: usize, to: usize, empty: bool) -> bool {
+        let inside = self.text.get(from..to).unwrap_or("");
+        let name_len = inside.find(|c: char| c.is_ascii_whitespace() || c == '/').unwrap_or(inside.len());
+        let (name, rest) = inside.split_at(name_len);
+        let position = self.at(at);
+        if !is_name(name) {
+            self.error(&position, "stray <".into(), "write &lt; for a < that does not begin a tag".into());
+            return true;
+        }
+        if self.open.len() >= MAX_DEPTH {
+            self.error(
+                &position,
+                format!("elements are nested deeper than {MAX_DEPTH}"),
+                "close the elements that should have ended before".into(),
+            );
+            return false;
+        }
+        let mut element = Element::new("", position);
+        element.name = self.name(name);
+        let sound = self.attributes(&mut element, rest, from + name_len);
+        if empty {
+            self.place(element);
+        } else {
+            self.open.push(element);
+        }
+        sound
+    }
+
+    /// Reads the attributes in `rest`, which begins at `offset`. False when a quote is missing, so that what
+    /// follows was read the wrong way round.
+    fn attributes(&mut self, element: &mut Element, rest: &str, offset: usize) -> bool {
+        let mut i = 0;
+        loop {
+            let blank = rest.get(i..).unwrap_or("");
+            let trimmed = blank.trim_start_matches(|c: char| c.is_ascii_whitespace());
+            let had_blank = trimmed.len() < blank.len();
+            i += blank.len() - trimmed.len();
+            if trimmed.is_empty() {
+                return true;
+            }
+            let name_at = offset + i;
+            let position = self.at(name_at);
+            if !had_blank {
+                let quote = rest.get(..i).and_then(|r| r.chars().next_back()).unwrap_or('"');
+                if quote == '"' || quote == '\'' {
+                    self.error(
+                        &position,
+                        format!("in <{}> something follows the closing quote directly", element.name),
+                        "put a blank between attributes; if a quote is missing, it is before this place"
+                            .into(),
+                    );
+                } else {
+                    self.error(
+                        &position,
+                        format!("stray / in <{}>", element.name),
+                        "quote the value, or end the tag with />".into(),
+                    );
+                }
+                return false;
+            }
+            let end = trimmed.find(|c: char| c == '=' || c.is_ascii_whitespace()).unwrap_or(trimmed.len());
+            let (name, after) = trimmed.split_at(end);
+            if name.contains(['<', '>']) {
+                self.error(
+                    &position,
+                    format!("stray < inside the tag <{}>", element.name),
+                    format!("close <{}> with > or /> first", element.name),
+                );
+                return false;
+            }
+            if name.starts_with(['"', '\'']) {
+                self.error(
+                    &position,
+                    format!("in <{}> a value has no name", element.name),
+                    "write name=\"value\"".into(),
+                );
+                return false;
+            }
+            if !is_name(name) {
+                self.error(
+                    &position,
+                    format!("in <{}> `{}` is no attribute name", element.name, clip(name)),
+                    "write name=\"value\"".into(),
+                );
+                return false;
+            }
+            let value_part = after.trim_start_matches(|c: char| c.is_ascii_whitespace());
+            let Some(value_part) = value_part.strip_prefix('=') else {
+                self.error(
+                    &position,
+                    format!("attribute {name} of <{}> has no value", element.name),
+                    format!("write {name}=\"…\""),
+                );
+                return false;
+            };
+            let value_part = value_part.trim_start_matches(|c: char| c.is_ascii_whitespace());
+            let value_at = offset + rest.len() - value_part.len();
+            let Some(quote) = value_part.chars().next().filter(|c| matches!(c, '"' | '\'')) else {
+                let at = self.at(value_at);
+                self.error(
+                    &at,
+                    format!("the value of attribute {name} of <{}> has no quotes", element.name),
+                    format!("write {name}=\"…\""),
+                );
+                return false;
+            };
+            let body = value_part.get(1..).unwrap_or("");
+            let Some(length) = body.find(quote) else {
+                let at = self.at(value_at);
+                self.error(
+                    &at,
+                    format!("the value of attribute {name} of <{}> is never closed", element.name),
+                    format!("a closing {quote} is missing"),
+                );
+                return false;
+            };
+            let raw = body.get(..length).unwrap_or("");
+            if let Some(line) = raw.find('\n') {
+                if raw.get(line..).is_some_and(|r| r.contains('<')) {
+                    let at = self.at(value_at);
+                    self.error(
+                        &at,
+                        format!("the value of attribute {name} of <{}> runs into the next tag", element.name),
+                        format!("a closing {quote} is missing on this line"),
+                    );
+                    return false;
+                }
+            }
+            let value = self.decode(raw, value_at + 1, true);
+            let attribute = Attribute {
+                name: self.name(name),
+                value: value.into(),
+                at: position,
+                value_at: self.at(value_at + 1),
+            };
+            if let Some(earlier) = element.attribute(name) {
+                let message = format!(
+                    "attribute {name} is given twice; the first, at {}:{}, counts",
+                    earlier.at.line, earlier.at.column
+                );
+                let problem = Problem::error(&attribute.at, message).hint("remove one of them");
+                self.errors += 1;
+                self.problems.push(problem);
+            } else {
+                element.attributes.push(attribute);
+            }
+            i = rest.len() - body.len() + length + 1;
+        }
+    }
+
+    fn end(&mut self, offset: usize, name: &str) {
+        let position = self.at(offset);
+        let Some(innermost) = self.open.last() else {
+            self.error(
+                &position,
+                format!("</{name}> closes nothing"),
+                "remove it, or open the element first".into(),
+            );
+            return;
+        };
+        if &*innermost.name == name {
+            if let Some(element) = self.open.pop() {
+                self.place(element);
+            }
+            return;
+        }
+        let message =
+            format!("</{name}> stands where <{}> of {} must be closed", innermost.name, innermost.at);
+        let depth = self.open.iter().rposition(|e| &*e.name == name);
+        let hint = match depth {
+            Some(_) => format!("write </{}> before it", innermost.name),
+            None => format!("write </{}>, or remove it", innermost.name),
+        };
+        self.error(&position, message, hint);
+        if let Some(depth) = depth {
+            while self.open.len() > depth {
+                if let Some(element) = self.open.pop() {
+                    self.place(element);
+                }
+            }
+        }
+    }
+
+    fn characters(&mut self, from: usize, to: usize, decode: bool) {
+        let raw = self.text.get(from..to).unwrap_or("");
+        if self.open.is_empty() || raw.is_empty() {
+            return;
+        }
+        let blank = raw.bytes().all(|b| b.is_ascii_whitespace());
+        if blank && self.open.last().is_some_and(|e| e.text.is_empty()) {
+            return;
+        }
+        let text = if decode { self.decode(raw, from, false) } else { raw.replace("\r\n", "\n") };
+        if let Some(element) = self.open.last_mut() {
+            element.text.push_str(&text);
+        }
+    }
+
+    /// Character references and the five entities of XML; others stay as typed. In an attribute white space
+    /// becomes blanks.
+    fn decode(&mut self, raw: &str, offset: usize, attribute: bool) -> String {
+        let mut out = String::with_capacity(raw.len());
+        let mut rest = raw;
+        while let Some(c) = rest.chars().next() {
+            let here = offset + raw.len() - rest.len();
+            match c {
+                '&' => {
+                    if let Some((decoded, length)) = entity(rest) {
+                        out.push(decoded);
+                        rest = rest.get(length..).unwrap_or("");
+                        continue;
+                    }
+                    let at = self.at(here);
+                    let named =
+                        rest.get(1..).and_then(|r| r.split_once(';')).map(|(n, _)| n).filter(|n| is_name(n));
+                    self.problems.push(match named {
+                        Some(name) => {
+                            Problem::warning(&at, format!("unknown entity &{name}; is kept as it is"))
+                                .hint("known are &amp; &lt; &gt; &quot; &apos; &#…;")
+                        }
+                        None => Problem::warning(&at, "a lone & is kept as it is").hint("write &amp;"),
+                    });
+                    out.push('&');
+                }
+                '\r' if rest.starts_with("\r\n") => {}
+                '\r' | '\n' | '\t' if attribute => out.push(' '),
+                _ => out.push(c),
+            }
+            rest = rest.get(c.len_utf8()..).unwrap_or("");
+        }
+        out
+    }
+
+    /// Markup that never ends.
+    fn broken(&mut self, offset: usize, error: &quick_xml::Error) {
+        let at = self.at(offset);
+        let (message, hint) = match error {
+            quick_xml::Error::Syntax(SyntaxError::UnclosedComment) => {
+                ("this comment is never closed", "write --> where it ends")
+            }
+            quick_xml::Error::Syntax(SyntaxError::UnclosedCData) => {
+                ("this <![CDATA[ is never closed", "write ]]> where it ends")
+            }
+            quick_xml::Error::Syntax(SyntaxError::UnclosedDoctype) => {
+                ("this <!DOCTYPE is never closed", "write > where it ends, or remove it")
+            }
+            quick_xml::Error::Syntax(SyntaxError::UnclosedPIOrXmlDecl) => {
+                ("this <? is never closed", "write ?> where it ends, or remove it")
+            }
+            quick_xml::Error::Syntax(SyntaxError::InvalidBangMarkup) => (
+                "<! begins nothing known",
+                "a comment is <!-- … -->, raw text is <![CDATA[ … ]]>; write &lt; for a plain <",
+            ),
+            quick_xml::Error::Syntax(SyntaxError::UnclosedTag) => {
+                self.unclosed_tag(offset);
+                return;
+            }
+            other => {
+                let text = other.to_string();
+                self.error(&at, text, "see the XML at this place".into());
+                return;
+            }
+        };
+        self.error(&at, message.into(), hint.into());
+    }
+
+    /// A tag without an end, mostly because a quote is missing: say which.
+    fn unclosed_tag(&mut self, offset: usize) {
+        let before = self.errors;
+        let inside = self.text.get(offset + 1..).unwrap_or("");
+        let name_len = inside
+            .find(|c: char| c.is_ascii_whitespace() || matches!(c, '/' | '>' | '<'))
+            .unwrap_or(inside.len());
+        let (name, rest) = inside.split_at(name_len);
+        let at = self.at(offset);
+        if is_name(name) {
+            let mut element = Element::new(name, at.clone());
+            self.attributes(&mut element, rest, offset + 1 + name_len);
+        }
+        if self.errors == before {
+            self.error(
+                &at,
+                format!("the tag <{} is never closed", clip(name)),
+                "write > or /> where it ends".into(),
+            );
+        }
+    }
+}
+
+/// What `&…;` at the start of `rest` stands for, and its length.
+fn entity(rest: &str) -> Option<(char, usize)> {
+    let end = rest.as_bytes().iter().take(12).position(|b| *b == b';')?;
+    let name = rest.get(1..end)?;
+    let decoded = match name {
+        "amp" => '&',
+        "lt" => '<',
+        "gt" => '>',
+        "quot" => '"',
+        "apos" => '\'',
+        _ => {
+            let digits = name.strip_prefix('#')?;
+            let code = match digits.strip_prefix(['x', 'X']) {
+                Some(hex) => u32::from_str_radix(hex, 16).ok()?,
+                None => digits.parse().ok()?,
+            };
+            char::from_u32(code).filter(|c| *c != '\0')?
+        }
+    };
+    Some((decoded, end + 1))
+}
+
+fn is_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_alphabetic() || c == '_' || c == ':')
+        && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | ':' | '-' | '.'))
+}
+
+/// At most 40 characters of something a message quotes.
+fn clip(text: &str) -> String {
+    let mut clipped: String = text.chars().take(40).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().count() > 40 {
+        clipped.push('…');
+    }
+    clipped
+}
