@@ -9,6 +9,8 @@
 //! tree; each adds its own problems. Nothing here panics on what a file says, and nothing is fatal before the
 //! caller has seen every problem.
 
+pub mod acl;
+pub mod directory;
 pub mod element;
 pub mod flat;
 pub mod glob;

@@ -2,3 +2,5 @@
 //!
 //! Gets bytes from the sockets; hands parsed messages with their flow to `profile`; takes bytes and a
 //! destination from the legs. Knows nothing of calls.
+
+pub mod acl;

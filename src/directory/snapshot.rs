@@ -1,0 +1,245 @@
+//! The directory as look-ups.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::User;
+use crate::config::directory::{DirectoryConf, DomainConf, Member, Settings, UserConf};
+use crate::net::acl::UserNetwork;
+
+/// The directory that is in force. Readers take a [`Snapshot`] and are never held up by a reload.
+#[derive(Debug, Default)]
+pub struct Directory {
+    current: ArcSwap<Snapshot>,
+}
+
+impl Directory {
+    /// A directory that begins with `snapshot`.
+    pub fn new(snapshot: Snapshot) -> Self {
+        Directory { current: ArcSwap::from_pointee(snapshot) }
+    }
+
+    /// What is in force now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// Puts `snapshot` in force and hands back the one before.
+    pub fn replace(&self, snapshot: Snapshot) -> Arc<Snapshot> {
+        self.current.swap(Arc::new(snapshot))
+    }
+
+    /// Finds a user by id or number-alias.
+    pub fn user(&self, user: &str, domain: &str) -> Option<Arc<User>> {
+        self.current.load().user(user, domain)
+    }
+}
+
+/// One generation of the directory. Names are compared without case, as FreeSWITCH does.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    domains: HashMap<Box<str>, Domain>,
+    order: Vec<Box<str>>,
+}
+
+/// A domain.
+#[derive(Debug)]
+pub struct Domain {
+    /// Its name as written.
+    pub name: Arc<str>,
+    settings: Arc<Settings>,
+    users: HashMap<Box<str>, Arc<User>>,
+    in_order: Vec<Arc<User>>,
+    groups: HashMap<Box<str>, Group>,
+}
+
+/// A group.
+#[derive(Debug)]
+pub struct Group {
+    /// Its name as written.
+    pub name: Arc<str>,
+    /// Its members in the order written, pointers followed.
+    pub members: Vec<Arc<User>>,
+    settings: Arc<Settings>,
+}
+
+impl Group {
+    /// A param of the group itself (a user asks its own).
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.settings.param(name).map(|s| &*s.value)
+    }
+
+    /// A variable of the group itself.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.settings.variable(name).map(|s| &*s.value)
+    }
+}
+
+impl Domain {
+    /// Finds a user by id or number-alias.
+    pub fn user(&self, user: &str) -> Option<&Arc<User>> {
+        folded(user, |key| self.users.get(key))
+    }
+
+    /// Finds a group.
+    pub fn group(&self, name: &str) -> Option<&Group> {
+        folded(name, |key| self.groups.get(key))
+    }
+
+    /// A param of the domain itself.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.settings.param(name).map(|s| &*s.value)
+    }
+
+    /// A variable of the domain itself.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.settings.variable(name).map(|s| &*s.value)
+    }
+
+    /// Every user, in the order written: groups first, then those outside.
+    pub fn users(&self) -> &[Arc<User>] {
+        &self.in_order
+    }
+
+    /// Every group, in no order.
+    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.values()
+    }
+}
+
+impl Snapshot {
+    /// Builds the look-ups. Of two users with one id the first counts; an id counts before a number-alias.
+    pub fn build(conf: &DirectoryConf) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        for domain in &conf.domains {
+            let key: Box<str> = domain.name.to_ascii_lowercase().into();
+            if !snapshot.domains.contains_key(&key) {
+                snapshot.domains.insert(key.clone(), build_domain(domain));
+                snapshot.order.push(key);
+            }
+        }
+        snapshot
+    }
+
+    /// Finds a domain.
+    pub fn domain(&self, name: &str) -> Option<&Domain> {
+        folded(name, |key| self.domains.get(key))
+    }
+
+    /// Every domain, in the order written.
+    pub fn domains(&self) -> impl Iterator<Item = &Domain> {
+        self.order.iter().filter_map(|key| self.domains.get(key))
+    }
+
+    /// Finds a user by id or number-alias.
+    pub fn user(&self, user: &str, domain: &str) -> Option<Arc<User>> {
+        self.domain(domain)?.user(user).cloned()
+    }
+
+    /// Finds a group.
+    pub fn group(&self, name: &str, domain: &str) -> Option<&Group> {
+        self.domain(domain)?.group(name)
+    }
+
+    /// The number of users.
+    pub fn len(&self) -> usize {
+        self.domains.values().map(|d| d.in_order.len()).sum()
+    }
+
+    /// True when there is no user.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The networks of a domain's users, for the `domain` nodes of access lists; `None` without such a domain.
+    pub fn networks(&self, domain: &str) -> Option<Vec<UserNetwork>> {
+        let mut networks = Vec::new();
+        for user in &self.domain(domain)?.in_order {
+            let token: Arc<str> = format!("{}@{domain}", user.id).into();
+            networks.extend(user.networks.iter().map(|n| UserNetwork { network: *n, token: token.clone() }));
+        }
+        Some(networks)
+    }
+}
+
+fn build_domain(conf: &DomainConf) -> Domain {
+    let name: Arc<str> = conf.name.as_str().into();
+    let shared = Arc::new(conf.settings.clone());
+    let mut domain = Domain {
+        name: name.clone(),
+        settings: shared.clone(),
+        users: HashMap::new(),
+        in_order: Vec::new(),
+        groups: HashMap::new(),
+    };
+    let mut add = |user: &UserConf, group: Option<(&Arc<str>, &Arc<Settings>)>| {
+        let key: Box<str> = user.id.to_ascii_lowercase().into();
+        if domain.users.contains_key(&key) {
+            return;
+        }
+        let user = Arc::new(User {
+            id: user.id.as_str().into(),
+            domain: name.clone(),
+            group: group.map(|(name, _)| name.clone()),
+            number_alias: user.number_alias.as_deref().map(Into::into),
+            networks: user.networks.as_slice().into(),
+            at: user.at.clone(),
+            levels: [
+                Some(Arc::new(user.settings.clone())),
+                group.map(|(_, settings)| settings.clone()),
+                Some(shared.clone()),
+            ],
+        });
+        domain.users.insert(key, user.clone());
+        domain.in_order.push(user);
+    };
+    let groups: Vec<(Arc<str>, Arc<Settings>)> =
+        conf.groups.iter().map(|g| (g.name.as_str().into(), Arc::new(g.settings.clone()))).collect();
+    for (group, (name, settings)) in conf.groups.iter().zip(&groups) {
+        for member in &group.members {
+            if let Member::User(user) = member {
+                add(user, Some((name, settings)));
+            }
+        }
+    }
+    for user in &conf.users {
+        add(user, None);
+    }
+    for user in &domain.in_order {
+        if let Some(alias) = &user.number_alias {
+            domain.users.entry(alias.to_ascii_lowercase().into()).or_insert_with(|| user.clone());
+        }
+    }
+    for (group, (name, settings)) in conf.groups.iter().zip(groups) {
+        let key: Box<str> = group.name.to_ascii_lowercase().into();
+        let members = group.members.iter().filter_map(|member| match member {
+            Member::User(user) => domain.users.get(user.id.to_ascii_lowercase().as_str()).cloned(),
+            Member::Pointer { id, .. } => domain.users.get(id.to_ascii_lowercase().as_str()).cloned(),
+        });
+        let members = members.collect();
+        domain.groups.entry(key).or_insert(Group { name, members, settings });
+    }
+    domain
+}
+
+/// Calls `look_up` with `name` in lower case; short names without an allocation.
+fn folded<T>(name: &str, look_up: impl FnOnce(&str) -> T) -> T {
+    let mut room = [0u8; 64];
+    match room.get_mut(..name.len()) {
+        Some(room) => {
+            room.copy_from_slice(name.as_bytes());
+            room.make_ascii_lowercase();
+            // Lower-casing ASCII keeps UTF-8 valid, so the second arm is never taken.
+            match std::str::from_utf8(room) {
+                Ok(key) => look_up(key),
+                Err(_) => look_up(&name.to_ascii_lowercase()),
+            }
+        }
+        None => look_up(&name.to_ascii_lowercase()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
