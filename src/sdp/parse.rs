@@ -18,7 +18,7 @@ pub const MAX_MEDIA: usize = 16;
 /// Formats of one m-line.
 pub const MAX_FORMATS: usize = 64;
 /// Clock rate in Hz.
-const MAX_CLOCK: u32 = 1_000_000;
+pub(super) const MAX_CLOCK: u32 = 1_000_000;
 
 /// Why a description was not understood, or no answer to it is possible.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,7 +189,18 @@ impl Reader {
             return Err(SdpError::Missing("c= line"));
         }
         let name = self.name.filter(|n| !n.is_empty()).unwrap_or_else(|| "-".to_owned());
-        let Reader { connection, lines, attributes, media, .. } = self;
+        let Reader { connection, mut lines, attributes, mut media, .. } = self;
+        // the order of printing, so that reading what was printed gives the same value
+        lines.sort_by_key(|(letter, _)| match letter {
+            'i' | 'u' | 'e' | 'p' => 0,
+            'b' => 1,
+            _ => 2,
+        });
+        if !lines.iter().any(|(letter, _)| *letter == 't') {
+            let at = lines.iter().position(|(letter, _)| "rzk".contains(*letter)).unwrap_or(lines.len());
+            lines.insert(at, ('t', "0 0".to_owned()));
+        }
+        media.iter_mut().for_each(|m| m.lines.sort_by_key(|(letter, _)| *letter != 'i'));
         Ok(Session { origin, name, connection, lines, attributes, media })
     }
 }

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::codec::{known, static_pt};
+use super::parse::MAX_CLOCK;
 use super::{Codec, Kind};
 
 /// Entries of one preference string that are read; the rest is dropped.
@@ -98,14 +99,17 @@ impl Pref {
     fn parse(text: &str) -> Option<Pref> {
         let text = text.trim();
         let (text, fmtp) = match text.split_once('~') {
-            Some((text, fmtp)) => (text, Some(fmtp.trim().to_owned()).filter(|f| !f.is_empty())),
+            Some((text, fmtp)) => (
+                text,
+                Some(fmtp.trim().to_owned()).filter(|f| !f.is_empty() && !f.contains(char::is_control)),
+            ),
             None => (text, None),
         };
         let mut parts = text.split('@');
         // `mod_opus.OPUS` names the module that should provide it
         let name = parts.next()?.rsplit('.').next()?.trim();
-        if name.is_empty() || name.len() > 32 || name.contains(|c: char| c.is_whitespace() || c.is_control())
-        {
+        let token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '*');
+        if name.is_empty() || name.len() > 32 || !name.chars().all(token) {
             return None;
         }
         let mut pref =
@@ -114,10 +118,10 @@ impl Pref {
             let Some((at, unit)) = part.char_indices().next_back() else { continue };
             let Some(number) = part.get(..at) else { continue };
             match unit {
-                'h' | 'k' => pref.clock = number.parse().ok(),
-                'i' => pref.ptime = number.parse().ok(),
+                'h' => pref.clock = number.parse().ok().filter(|n| (1..=MAX_CLOCK).contains(n)),
+                'i' => pref.ptime = number.parse().ok().filter(|n| (1..=1000).contains(n)),
                 'b' => pref.bitrate = number.parse().ok(),
-                'c' => pref.channels = number.parse().ok(),
+                'c' => pref.channels = number.parse().ok().filter(|n| *n != 0),
                 _ => {}
             }
         }

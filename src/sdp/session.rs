@@ -410,12 +410,10 @@ impl fmt::Display for Session {
             write!(f, "c={c}\r\n")?;
         }
         write_lines(f, &self.lines, "b")?;
-        if self.lines.iter().any(|(letter, _)| *letter == 't') {
-            write_lines(f, &self.lines, "trzk")?;
-        } else {
+        if !self.lines.iter().any(|(letter, _)| *letter == 't') {
             f.write_str("t=0 0\r\n")?;
-            write_lines(f, &self.lines, "rzk")?;
         }
+        write_lines(f, &self.lines, "trzk")?;
         write_attributes(f, &self.attributes)?;
         self.media.iter().try_for_each(|m| m.fmt(f))
     }
