@@ -19,7 +19,10 @@ pub mod load;
 pub mod position;
 pub mod preprocess;
 pub mod problem;
+pub mod sofia;
 pub mod suggest;
+pub mod switch;
+pub mod value;
 pub mod xml;
 
 pub use element::{Attribute, Element, configuration, section};

@@ -218,7 +218,7 @@ impl<'a> Run<'a> {
         let seen = typed.get(..line.seen).unwrap_or(typed);
         if let Some(wrapper) = ["<include>", "</include>", "<?"].iter().find_map(|w| seen.find(w)) {
             let rest = unwrapped(typed);
-            if !rest.trim().is_empty() {
+            if !rest.trim().is_empty() && !*in_comment {
                 let column = typed.get(..wrapper).unwrap_or("").chars().count() as u32 + 1;
                 let problem = Problem::warning(&at(column), "everything else on this line is lost")
                     .hint("<include>, </include> and <?…?> stand alone on their line");

@@ -119,39 +119,45 @@ impl Reading<'_> {
         while let Some(element) = self.open.pop() {
             self.place(element);
         }
-        let mut roots = std::mem::take(&mut self.roots).into_iter();
-        let root = match roots.next() {
-            Some(mut root) => {
-                for other in roots {
-                    let problem = Problem::warning(
-                        &other.at,
-                        format!("<{}> stands beside the root element <{}>", other.name, root.name),
-                    );
-                    self.problems.push(problem.hint(format!(
-                        "move it inside <{}>…</{}>; it is read as if it were there",
-                        root.name, root.name
-                    )));
-                    if other.name == root.name {
-                        root.children.extend(other.children);
-                    } else {
-                        root.children.push(other);
-                    }
-                }
-                root
-            }
-            None => {
-                let at = self.at(0);
-                if self.errors == 0 {
-                    self.error(
-                        &at,
-                        "there is no element here".into(),
-                        "the root file holds <document type=\"freeswitch/xml\">…</document>".into(),
-                    );
-                }
-                Element::new("document", at)
-            }
-        };
+        let root = self.root();
         Document { root, problems: self.problems, comments: self.comments }
+    }
+
+    /// One root. Sections without a <document> around them get one.
+    fn root(&mut self) -> Element {
+        let mut roots = std::mem::take(&mut self.roots).into_iter();
+        let Some(mut root) = roots.next() else {
+            let at = self.at(0);
+            if self.errors == 0 {
+                self.error(
+                    &at,
+                    "there is no element here".into(),
+                    "the root file holds <document type=\"freeswitch/xml\">…</document>".into(),
+                );
+            }
+            return Element::new("document", at);
+        };
+        if &*root.name == "section" {
+            let mut document = Element::new("document", root.at.clone());
+            document.children.push(root);
+            document.children.extend(roots);
+            return document;
+        }
+        for other in roots {
+            let problem = Problem::warning(
+                &other.at,
+                format!("<{}> stands after the end of <{}>", other.name, root.name),
+            );
+            self.problems.push(
+                problem.hint(format!("it is read as if it were inside; move it before </{}>", root.name)),
+            );
+            if other.name == root.name {
+                root.children.extend(other.children);
+            } else {
+                root.children.push(other);
+            }
+        }
+        root
     }
 
     fn at(&self, offset: usize) -> Position {
