@@ -295,7 +295,7 @@ mod tests {
         assert_eq!(Cause::parse("99999999"), None);
         assert_eq!(Cause::parse_or_clearing(""), Cause::NORMAL_CLEARING);
         assert_eq!(Cause::from_number(321).name(), "UNKNOWN");
-        assert_eq!(Cause::all().count(), 81);
+        assert_eq!(Cause::all().count(), 82);
         for cause in Cause::all() {
             assert_eq!(Cause::parse(cause.name()), Some(cause));
             assert_eq!(Cause::parse(&cause.number().to_string()), Some(cause));

@@ -1,0 +1,315 @@
+//! Expansion of `${…}`: the scan of FreeSWITCH's `switch_channel_expand_variables` (switch_channel.c), quirks
+//! included, with what it lacks: a limit on the work, and no second look at text from the wire.
+//!
+//! * `${name}` is a variable, else a caller-profile field, else a global; unknown is empty.
+//! * `${name:6}`, `${name:-4}`, `${name:2:3}`: offset and length, counted in characters; a length below 1 is ignored.
+//! * `${name[2]}` is an element of an array.
+//! * `${function(arguments)}` and `${function arguments}` run an API function; names and arguments are expanded first.
+//! * `\$` is a dollar sign, `\\` a backslash, `\'` nothing. The character right after a closing `}` is taken as it
+//!   stands, so the backslash in `${a}\$` stays and `${a}\n` is not a line feed.
+//! * A text with neither `${` nor one of the escapes `\\ \n \s \t \'` is not touched at all.
+
+use std::borrow::Cow;
+
+use super::quote;
+use super::scope::Scope;
+
+/// How deep expansions may nest: FreeSWITCH's limit.
+const DEPTH: u32 = 100;
+/// How much text one expansion may produce, in bytes, all levels together.
+const OUTPUT: usize = 1 << 20;
+/// How many variables and functions one expansion may look up, all levels together.
+const LOOKUPS: u32 = 10_000;
+
+/// The outcome of an expansion.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expanded {
+    /// The text.
+    pub text: String,
+    /// Some of it came from the wire in a form that a second expansion would take for `${…}`. An application that
+    /// expands its data once more (`set`, `export`) must not do so then, and marks the variable it sets.
+    pub wire: bool,
+}
+
+/// Expands `text` as the data of an application is before it runs.
+pub fn expand<S: Scope + ?Sized>(text: &str, scope: &S) -> String {
+    expand_marked(text, scope).text
+}
+
+/// As [`expand`], telling whether text from the wire came in.
+pub fn expand_marked<S: Scope + ?Sized>(text: &str, scope: &S) -> Expanded {
+    let mut run = Run { scope, left: OUTPUT, lookups: LOOKUPS, spent: false };
+    let mut out = String::new();
+    let wire = run.text(text, 0, &mut out);
+    if run.spent {
+        tracing::warn!(target: "dialplan", "expansion cut short: it exceeds {OUTPUT} bytes or {LOOKUPS} look-ups");
+    }
+    Expanded { text: out, wire }
+}
+
+/// Whether an expansion would change `text`; without, the text is used as it is.
+pub fn has_work(text: &str) -> bool {
+    let mut dollar = false;
+    let mut escape = false;
+    for c in text.bytes() {
+        match c {
+            b'{' if dollar => return true,
+            b'$' => dollar = true,
+            b'\\' => {}
+            _ => dollar = false,
+        }
+        if escape && matches!(c, b'\\' | b'n' | b's' | b't' | b'\'') {
+            return true;
+        }
+        escape = c == b'\\';
+    }
+    false
+}
+
+/// Whether text from the wire could be taken for `${…}`, alone or beside other text.
+pub fn needs_marking(text: &str) -> bool {
+    text.contains(['$', '{'])
+}
+
+struct Run<'s, S: ?Sized> {
+    scope: &'s S,
+    left: usize,
+    lookups: u32,
+    spent: bool,
+}
+
+impl<S: Scope + ?Sized> Run<'_, S> {
+    fn push(&mut self, out: &mut String, text: &str) {
+        match self.left.checked_sub(text.len()) {
+            Some(left) => {
+                self.left = left;
+                out.push_str(text);
+            }
+            None => {
+                self.left = 0;
+                self.spent = true;
+            }
+        }
+    }
+
+    /// Appends the expansion of `input`; true when marked text from the wire came in.
+    fn text(&mut self, input: &str, depth: u32, out: &mut String) -> bool {
+        if depth > DEPTH || !has_work(input) {
+            self.push(out, input);
+            return false;
+        }
+        let mut wire = false;
+        let mut rest = input;
+        while let Some(at) = rest.find(['\\', '$']) {
+            let (plain, special) = rest.split_at(at);
+            self.push(out, plain);
+            if self.spent {
+                return wire;
+            }
+            let mut next = special.bytes().skip(1);
+            rest = match (special.as_bytes().first(), next.next(), next.next()) {
+                (Some(b'\\'), Some(b'$'), third) => {
+                    self.push(out, "$");
+                    after(special, if third == Some(b'$') { 3 } else { 2 })
+                }
+                (Some(b'\\'), Some(b'\''), _) => after(special, 2),
+                (Some(b'\\'), Some(b'\\'), _) => {
+                    self.push(out, "\\");
+                    after(special, 2)
+                }
+                (Some(b'\\'), ..) => {
+                    self.push(out, "\\");
+                    after(special, 1)
+                }
+                (_, Some(b'{'), _) => self.reference(after(special, 2), false, depth, out, &mut wire),
+                (_, Some(b'$'), Some(b'{')) => self.reference(after(special, 3), true, depth, out, &mut wire),
+                (_, second, _) => {
+                    self.push(out, "$");
+                    after(special, if second == Some(b'$') { 2 } else { 1 })
+                }
+            };
+        }
+        self.push(out, rest);
+        wire
+    }
+
+    /// Expands what follows `${`, copies the one character behind its `}` and gives back what is left.
+    fn reference<'t>(
+        &mut self,
+        text: &'t str,
+        global: bool,
+        depth: u32,
+        out: &mut String,
+        wire: &mut bool,
+    ) -> &'t str {
+        let (inner, rest, open) = braces(text);
+        if self.lookups == 0 {
+            self.spent = true;
+        } else {
+            self.lookups -= 1;
+            *wire |= match inner.find([' ', '(']) {
+                Some(at) => self.function(inner, at, open, depth, out),
+                None => self.variable(inner, global, depth, out),
+            };
+        }
+        match rest.chars().next() {
+            Some(c) if c != '$' => {
+                let (one, rest) = rest.split_at(c.len_utf8());
+                self.push(out, one);
+                rest
+            }
+            _ => rest,
+        }
+    }
+
+    fn function(&mut self, inner: &str, at: usize, open: u32, depth: u32, out: &mut String) -> bool {
+        let (name, arguments) = inner.split_at(at);
+        let level = if arguments.starts_with('(') { 1 } else { open };
+        let arguments = parentheses(after(arguments, 1), level);
+        let mut function = String::new();
+        let mut expanded = String::new();
+        self.text(name.trim_end_matches(' '), depth + 1, &mut function);
+        let wire = self.text(arguments, depth + 1, &mut expanded) | quote::is_quoted(&expanded);
+        if self.spent {
+            return wire;
+        }
+        let arguments = quote::plain(&expanded);
+        let Some(value) = self.scope.call(&quote::plain(&function), &arguments, wire) else { return false };
+        self.push(out, &value.text);
+        value.wire && needs_marking(&value.text)
+    }
+
+    fn variable(&mut self, inner: &str, global: bool, depth: u32, out: &mut String) -> bool {
+        let mut name = String::new();
+        self.text(inner, depth + 1, &mut name);
+        if self.spent {
+            return false;
+        }
+        let name = quote::plain(&name);
+        let (name, offset, length) = slice(&name);
+        let (name, index) = element(name);
+        let scope = self.scope;
+        let found = if global { scope.global(name).map(|g| (g, false)) } else { None };
+        let found = found
+            .or_else(|| variable(scope, name, index).map(|v| (v.text, v.wire)))
+            .or_else(|| scope.profile_field(name).map(|v| (v.text, v.wire)))
+            .or_else(|| scope.global(name).map(|g| (g, false)));
+        let Some((text, from_wire)) = found else { return false };
+        let text = single(text);
+        let mut wire = from_wire && needs_marking(&text);
+        if (offset, length) == (0, 0) {
+            if from_wire {
+                self.push(out, &text);
+            } else {
+                wire |= self.text(&text, depth + 1, out);
+            }
+            return wire;
+        }
+        let mut whole = String::new();
+        if from_wire {
+            self.push(&mut whole, &text);
+        } else {
+            wire |= self.text(&text, depth + 1, &mut whole);
+        }
+        self.push(out, cut(&whole, offset, length));
+        wire
+    }
+}
+
+/// The rest of an ASCII-led text after `n` bytes.
+fn after(text: &str, n: usize) -> &str {
+    text.get(n..).unwrap_or("")
+}
+
+/// Splits what follows `${` at its closing brace: inside, behind, and the braces left open when it never closes.
+fn braces(text: &str) -> (&str, &str, u32) {
+    let mut open = 1;
+    for (at, c) in text.bytes().enumerate() {
+        match c {
+            b'}' if open == 1 => return (text.get(..at).unwrap_or(""), after(text, at + 1), 0),
+            b'}' => open -= 1,
+            b'{' if at > 0 => open += 1,
+            _ => {}
+        }
+    }
+    (text, "", open)
+}
+
+/// The arguments up to the parenthesis that closes the call; all of them when none does.
+fn parentheses(text: &str, mut level: u32) -> &str {
+    for (at, c) in text.bytes().enumerate() {
+        match c {
+            b'(' => level += 1,
+            b')' if level > 1 => level -= 1,
+            b')' if level == 1 => return text.get(..at).unwrap_or(text),
+            _ => {}
+        }
+    }
+    text
+}
+
+/// `name:offset:length` in its parts.
+fn slice(name: &str) -> (&str, i64, i64) {
+    let Some((name, offset)) = name.split_once(':') else { return (name, 0, 0) };
+    let length = offset.split_once(':').map_or(0, |(_, length)| leading_number(length));
+    (name, leading_number(offset), length)
+}
+
+/// `name[index]` in its parts.
+fn element(name: &str) -> (&str, Option<i64>) {
+    match name.split_once('[') {
+        Some((name, index)) if index.contains(']') => (name, Some(leading_number(index))),
+        _ => (name, None),
+    }
+}
+
+/// C's `atoi`: blanks, a sign, digits; 0 without any.
+pub(super) fn leading_number(text: &str) -> i64 {
+    let text = text.trim_start();
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let number = digits
+        .bytes()
+        .take_while(u8::is_ascii_digit)
+        .fold(0i64, |n, d| n.saturating_mul(10).saturating_add(i64::from(d - b'0')));
+    sign * number
+}
+
+/// The variable, or with an index at or above 0 that element of it; a plain text has no elements.
+fn variable<'s, S: Scope + ?Sized>(
+    scope: &'s S,
+    name: &str,
+    index: Option<i64>,
+) -> Option<super::scope::Value<'s>> {
+    let value = scope.variable(name)?;
+    let Some(index) = index.and_then(|i| usize::try_from(i).ok()) else { return Some(value) };
+    let element = value.text.strip_prefix("ARRAY::")?.split("|:").nth(index)?.to_owned();
+    Some(super::scope::Value { text: Cow::Owned(element), wire: value.wire })
+}
+
+/// An array of one element prints as that element.
+fn single(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text.strip_prefix("ARRAY::") {
+        Some(one) if !one.contains("|:") => Cow::Owned(one.to_owned()),
+        _ => text,
+    }
+}
+
+/// The part of `text` that `:offset:length` names.
+fn cut(text: &str, offset: i64, length: i64) -> &str {
+    let count = text.chars().count();
+    let start = match usize::try_from(offset) {
+        Ok(offset) => offset,
+        Err(_) => {
+            usize::try_from(offset.unsigned_abs()).ok().and_then(|back| count.checked_sub(back)).unwrap_or(0)
+        }
+    };
+    let byte = |n: usize| text.char_indices().nth(n).map_or(text.len(), |(at, _)| at);
+    let end = match usize::try_from(length) {
+        Ok(length) if length > 0 => byte(start.saturating_add(length)),
+        _ => text.len(),
+    };
+    text.get(byte(start)..end).unwrap_or("")
+}
