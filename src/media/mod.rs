@@ -1,3 +1,46 @@
 //! RTP port pairs, relay, latching, DTMF and statistics on threads of its own.
 //!
 //! Gets commands from the legs, hands back events; knows nothing of SIP.
+//!
+//! ```text
+//!  leg ── Stream::remote/format/bridge/… ──▶ Wanted + a note ──▶ worker (media thread)
+//!  leg ◀── Sink: Started, Dtmf, Silent, … ─────────────────────────┤
+//!  leg ◀── Stream::stats ◀── atomics ◀─────────────────────────────┤
+//!                                                                  │
+//!  phone A ══▶ line A: receive (header, payload, latch, count) ──▶ line B: relay (numbers, rewrite, send) ══▶ phone B
+//! ```
+//!
+//! * [`engine`]: threads, and the owner's handle of a stream. `worker`: a thread. `line`: a stream on its thread.
+//! * Pure parts, each a value driven by packets and `now`: [`rtp`], [`rtcp`], [`latch`] (whose packets count: the table
+//!   is there), [`outgoing`] (continuous numbers), [`reception`] (loss, jitter), [`dtmf`], [`payload`].
+//! * [`ports`]: port pairs. [`stats`]: what was counted. [`verdict`]: what it means, in plain words.
+//! * `sys`: the system calls std does not have.
+//!
+//! A packet costs two system calls, no lock and no allocation. An idle stream costs nothing: a thread without lines
+//! that wait for something sleeps in epoll without a timer. In-kernel forwarding would begin where a line connects its
+//! socket: from then on source and destination are certain.
+//!
+//! Known limit: one outgoing stream has one SSRC, so several SSRCs on one m-line (RTX, simulcast) are merged.
+
+pub mod dtmf;
+pub mod engine;
+pub mod latch;
+mod line;
+pub mod outgoing;
+pub mod payload;
+pub mod ports;
+pub mod reception;
+pub mod rtcp;
+pub mod rtp;
+pub mod stats;
+mod sys;
+pub mod verdict;
+mod worker;
+
+pub use engine::{Engine, EngineConfig, MediaEvent, Sink, Stream, StreamError, StreamId, Timeouts};
+pub use latch::{Learn, Remote};
+pub use payload::{Format, Kind, Mapping, Payload, PayloadMap};
+pub use ports::{OpenError, PortRange};
+pub use stats::Stats;
+pub use sys::raise_fd_limit;
+pub use verdict::{Side, Verdict, verdict};

@@ -1,0 +1,283 @@
+//! A media thread: an edge-triggered epoll set, the lines that live here, and an inbox.
+//!
+//! On the packet path it takes no lock and allocates nothing. A socket is drained until it is empty, but no longer than
+//! [`TURN`] packets before the others get theirs, so a flood at one port does not starve the rest.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::UdpSocket;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+
+use super::engine::{Inbox, MediaEvent, Note, StreamId};
+use super::line::{Line, Next};
+use super::sys::{Epoll, Events};
+
+/// Packets from one socket before the others have their turn.
+const TURN: usize = 64;
+/// Time between two looks at lines that wait for something.
+const TICK: Duration = Duration::from_millis(250);
+/// Room for the largest UDP datagram.
+const BUFFER: usize = 65_536;
+/// Token of the inbox; sockets have twice their line's key, RTCP one more.
+const INBOX: u64 = u64::MAX;
+
+pub(super) struct Worker {
+    index: usize,
+    inboxes: Arc<[Arc<Inbox>]>,
+    inbox: Arc<Inbox>,
+    epoll: Epoll,
+    lines: Slab<Box<Line>>,
+    keys: HashMap<StreamId, usize>,
+    /// Sockets that were not drained in their turn.
+    again: Vec<u64>,
+    /// Lines with digits to send.
+    digits: Vec<usize>,
+    next_tick: Option<Instant>,
+    buffer: Box<[u8]>,
+}
+
+impl Worker {
+    pub(super) fn new(index: usize, inboxes: Arc<[Arc<Inbox>]>) -> io::Result<Worker> {
+        let inbox = inboxes.get(index).cloned().ok_or(io::ErrorKind::NotFound)?;
+        let epoll = Epoll::new()?;
+        epoll.add(&inbox.wake, INBOX)?;
+        Ok(Worker {
+            index,
+            inboxes,
+            inbox,
+            epoll,
+            lines: Slab::new(),
+            keys: HashMap::new(),
+            again: Vec::new(),
+            digits: Vec::new(),
+            next_tick: None,
+            buffer: vec![0; BUFFER].into_boxed_slice(),
+        })
+    }
+
+    /// Runs until the engine stops.
+    pub(super) fn run(mut self) {
+        let mut events = Events::new(256);
+        let (mut notes, mut unfinished) = (Vec::new(), Vec::new());
+        loop {
+            let timeout = self.timeout();
+            if let Err(e) = self.epoll.wait(&mut events, timeout) {
+                // Cannot happen with a set of our own; do not spin should it.
+                tracing::error!("media thread {}: waiting failed: {e}", self.index);
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            std::mem::swap(&mut self.again, &mut unfinished);
+            let ready = (0..events.len()).filter_map(|i| events.token(i));
+            for token in ready.chain(unfinished.drain(..)) {
+                if token == INBOX {
+                    self.inbox.wake.clear();
+                    if self.inbox.take(&mut notes) {
+                        return;
+                    }
+                    notes.drain(..).for_each(|note| self.note(note));
+                } else {
+                    self.guarded(token);
+                }
+            }
+            self.timers();
+        }
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        if !self.again.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let digits = self.digits.iter().filter_map(|key| self.lines.get(*key)?.digit_due());
+        let next = digits.chain(self.next_tick).min()?;
+        Some(next.saturating_duration_since(Instant::now()))
+    }
+
+    //------------ Packets ---------------------------------------------------
+
+    /// Drains one socket. A panic in there takes one stream out of service, not the thread.
+    fn guarded(&mut self, token: u64) {
+        if catch_unwind(AssertUnwindSafe(|| self.drain(token))).is_err() {
+            self.failed(key_of(token));
+        }
+    }
+
+    fn failed(&mut self, key: usize) {
+        if let Some(line) = self.take_out(key) {
+            tracing::error!("media stream {}: fault of ours, closed", line.id);
+            // The sink may be what failed.
+            drop(catch_unwind(AssertUnwindSafe(|| line.tell(MediaEvent::Failed))));
+        }
+    }
+
+    fn drain(&mut self, token: u64) {
+        let (key, report) = (key_of(token), token & 1 == 1);
+        let (mut errors, now) = (0, Instant::now());
+        for _ in 0..TURN {
+            let Some(line) = self.lines.get_mut(key) else { return };
+            let (rtp, rtcp) = line.sockets();
+            match (if report { rtcp } else { rtp }).recv_from(&mut self.buffer) {
+                Ok((n, from)) => {
+                    let Some(packet) = self.buffer.get_mut(..n) else { continue };
+                    let next = if report {
+                        line.receive_rtcp(now, from, packet)
+                    } else {
+                        line.receive(now, from, packet)
+                    };
+                    if !matches!(next, Next::Done) {
+                        self.onward(now, key, n, &next);
+                    }
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return self.settle(key),
+                // ECONNREFUSED and the like report an earlier packet of ours; what waits behind them is not lost.
+                Err(_) if errors < 8 => errors += 1,
+                Err(_) => return self.settle(key),
+            }
+        }
+        self.again.push(token);
+        self.settle(key);
+    }
+
+    /// After a turn: somebody has to look at the line again later?
+    fn settle(&mut self, key: usize) {
+        if self.next_tick.is_none() && self.lines.get(key).is_some_and(|l| l.needs_tick()) {
+            self.next_tick = Some(Instant::now() + TICK);
+        }
+    }
+
+    /// Hands what line `key` received (the first `n` bytes of the buffer) to the line it goes to.
+    fn onward(&mut self, now: Instant, key: usize, n: usize, next: &Next) {
+        let to = match next {
+            Next::Relay(relay) | Next::Skip(relay) => relay.to,
+            Next::Report(report) => report.to,
+            Next::Done => return,
+        };
+        let Some(from) = self.lines.get_mut(key) else { return };
+        let mut target = from.peer;
+        if self.lines.get(target).is_none_or(|l| l.id != to) {
+            // Just bridged, or the other one moved.
+            target = self.keys.get(&to).copied().unwrap_or(usize::MAX);
+            if let Some(from) = self.lines.get_mut(key) {
+                from.peer = target;
+            }
+        }
+        let Some(packet) = self.buffer.get_mut(..n) else { return };
+        match (self.lines.get_mut(target), next) {
+            (Some(line), Next::Relay(relay)) => line.relay(now, packet, relay),
+            (Some(line), Next::Skip(relay)) => line.skip(relay),
+            (Some(line), Next::Report(report)) => line.relay_rtcp(packet, report),
+            (None, Next::Relay(_)) => {
+                if let Some(from) = self.lines.get(key) {
+                    from.no_peer();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    //------------ Lines come, change and go ---------------------------------
+
+    fn note(&mut self, note: Note) {
+        let key = match note {
+            Note::Arrived(line) => match self.take_in(line) {
+                Some(key) => key,
+                None => return,
+            },
+            Note::Changed(id) => match self.keys.get(&id) {
+                Some(key) => *key,
+                None => return, // It moved on, and took its wishes along.
+            },
+        };
+        let Some(line) = self.lines.get_mut(key) else { return };
+        match line.apply(Instant::now(), self.index) {
+            None => drop(self.take_out(key)),
+            Some(home) if home != self.index => {
+                if let (Some(mut line), Some(inbox)) = (self.take_out(key), self.inboxes.get(home)) {
+                    line.seat = inbox.seat.clone();
+                    // An engine that stops drops the line here.
+                    drop(inbox.put(Note::Arrived(line)));
+                }
+            }
+            Some(_) => {
+                if line.digit_due().is_some() && !self.digits.contains(&key) {
+                    self.digits.push(key);
+                }
+                self.settle(key);
+            }
+        }
+    }
+
+    fn take_in(&mut self, line: Box<Line>) -> Option<usize> {
+        let id = line.id;
+        let key = self.lines.insert(line);
+        self.keys.insert(id, key);
+        let token = token_of(key);
+        let line = self.lines.get(key)?;
+        let add = |socket: &UdpSocket, token| self.epoll.add(socket, token);
+        let (rtp, rtcp) = line.sockets();
+        if let Err(e) = add(rtp, token).and_then(|()| add(rtcp, token + 1)) {
+            tracing::error!("media stream {id}: cannot watch its sockets: {e}");
+            self.failed(key);
+            return None;
+        }
+        Some(key)
+    }
+
+    fn take_out(&mut self, key: usize) -> Option<Box<Line>> {
+        let line = self.lines.try_remove(key)?;
+        self.keys.remove(&line.id);
+        self.digits.retain(|k| *k != key);
+        let (rtp, rtcp) = line.sockets();
+        for socket in [rtp, rtcp] {
+            // Fails only for a socket that was never added.
+            drop(self.epoll.remove(socket));
+        }
+        Some(line)
+    }
+
+    //------------ Time ------------------------------------------------------
+
+    fn timers(&mut self) {
+        if self.digits.is_empty() && self.next_tick.is_none() {
+            return;
+        }
+        let now = Instant::now();
+        let mut digits = std::mem::take(&mut self.digits);
+        digits.retain(|key| {
+            let Some(line) = self.lines.get_mut(*key) else { return false };
+            if line.digit_due().is_some_and(|due| due <= now) {
+                line.send_digits(now);
+            }
+            line.digit_due().is_some()
+        });
+        self.digits = digits;
+        if self.next_tick.is_some_and(|t| t <= now) {
+            self.tick(now);
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        let (mut failed, mut again) = (Vec::new(), false);
+        for (key, line) in &mut self.lines {
+            if line.needs_tick() {
+                if catch_unwind(AssertUnwindSafe(|| line.tick(now))).is_err() {
+                    failed.push(key);
+                }
+                again |= line.needs_tick();
+            }
+        }
+        self.next_tick = again.then(|| now + TICK);
+        failed.into_iter().for_each(|key| self.failed(key));
+    }
+}
+
+fn token_of(key: usize) -> u64 {
+    (key as u64) << 1
+}
+
+fn key_of(token: u64) -> usize {
+    usize::try_from(token >> 1).unwrap_or(usize::MAX)
+}
