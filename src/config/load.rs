@@ -1,5 +1,6 @@
 //! From a configuration folder to a tree: the preprocessor, then XML.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io::Write;
 use std::net::IpAddr;
@@ -113,9 +114,16 @@ pub struct Loaded {
     pub unset: Vec<(String, Position)>,
     /// Every file read, in order.
     pub files: Vec<PathBuf>,
+    /// Where each global that the files set was set last, by name in lower case.
+    pub set: HashMap<String, Position>,
 }
 
 impl Loaded {
+    /// Where the files set the global `name` last.
+    pub fn set_at(&self, name: &str) -> Option<&Position> {
+        self.set.get(&name.to_ascii_lowercase())
+    }
+
     /// True when no problem is an error.
     pub fn is_sound(&self) -> bool {
         !self.problems.iter().any(Problem::is_error)
@@ -155,7 +163,8 @@ struct Assembled {
 }
 
 fn assemble(done: preprocess::Done, table: Table) -> Assembled {
-    let preprocess::Done { flat, root, mut problems, unless_comment, if_comment, unset, files, fatal } = done;
+    let preprocess::Done { flat, root, mut problems, unless_comment, if_comment, unset, files, set, fatal } =
+        done;
     if fatal {
         let at = Position { source: root, line: 0, column: 0 };
         let loaded = Loaded {
@@ -164,6 +173,7 @@ fn assemble(done: preprocess::Done, table: Table) -> Assembled {
             problems,
             unset: Vec::new(),
             files,
+            set,
         };
         return Assembled { loaded, flat };
     }
@@ -189,6 +199,13 @@ fn assemble(done: preprocess::Done, table: Table) -> Assembled {
             );
             continue;
         }
+        if super::secrets::is_secret(name) {
+            problems.push(Problem::note(
+                at,
+                format!("$${{{name}}} is made at the first start and kept in secrets.xml"),
+            ));
+            continue;
+        }
         let problem = Problem::warning(at, format!("$${{{name}}} is not set, so it is empty here"));
         let known: Vec<&str> = table.iter().map(|(n, _)| n).collect();
         problems.push(match super::suggest::nearest(name, known) {
@@ -197,7 +214,8 @@ fn assemble(done: preprocess::Done, table: Table) -> Assembled {
         });
     }
     sort(&mut problems);
-    let loaded = Loaded { root: document.root, globals: Globals::new(table), problems, unset: names, files };
+    let loaded =
+        Loaded { root: document.root, globals: Globals::new(table), problems, unset: names, files, set };
     Assembled { loaded, flat }
 }
 

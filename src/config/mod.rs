@@ -10,21 +10,25 @@
 //! caller has seen every problem.
 
 pub mod acl;
+pub mod conf;
 pub mod directory;
 pub mod element;
 pub mod flat;
 pub mod glob;
 pub mod globals;
 pub mod load;
+pub mod modules;
 pub mod position;
 pub mod preprocess;
 pub mod problem;
+pub mod secrets;
 pub mod sofia;
 pub mod suggest;
 pub mod switch;
 pub mod value;
 pub mod xml;
 
+pub use conf::Conf;
 pub use element::{Attribute, Element, configuration, section};
 pub use globals::Globals;
 pub use load::{Ask, Loaded, Lookup, Options, load, parse};

@@ -51,6 +51,8 @@ pub struct Done {
     pub unset: Vec<(usize, String, Position)>,
     /// Every file read, in order.
     pub files: Vec<PathBuf>,
+    /// Where each global was set last, by name in lower case.
+    pub set: HashMap<String, Position>,
     /// The root file could not be read.
     pub fatal: bool,
 }
@@ -93,6 +95,7 @@ struct Run<'a> {
     if_comment: Vec<(usize, Problem)>,
     unset: Vec<(usize, String, Position)>,
     files: Vec<PathBuf>,
+    set: HashMap<String, Position>,
     /// The files being read now, outermost first, to find loops.
     stack: Vec<PathBuf>,
     answers: HashMap<Ask, Result<IpAddr, String>>,
@@ -137,6 +140,7 @@ impl<'a> Run<'a> {
             if_comment: Vec::new(),
             unset: Vec::new(),
             files: Vec::new(),
+            set: HashMap::new(),
             stack: Vec::new(),
             answers: HashMap::new(),
             asked: Duration::ZERO,
@@ -153,6 +157,7 @@ impl<'a> Run<'a> {
             if_comment: self.if_comment,
             unset: self.unset,
             files: self.files,
+            set: self.set,
             fatal,
         }
     }
@@ -344,9 +349,8 @@ impl<'a> Run<'a> {
         let after = rest.get(argument.after..).unwrap_or("").trim_start();
         let after =
             ["/>", "></X-PRE-PROCESS>", ">"].iter().find_map(|e| after.strip_prefix(e)).unwrap_or(after);
-        if !without_comments(before).trim().is_empty() && !opened
-            || !without_comments(after).trim().is_empty() && !opened
-        {
+        let alone = without_comments(before).trim().is_empty() && without_comments(after).trim().is_empty();
+        if !alone && !opened {
             let problem = Problem::warning(&tag, "everything else on this line is lost")
                 .hint("X-PRE-PROCESS stands alone on its line");
             self.unless_comment.push((here, problem));
@@ -452,6 +456,7 @@ impl<'a> Run<'a> {
             return;
         }
         self.table.set(name, value);
+        self.set.insert(name.to_ascii_lowercase(), at.clone());
     }
 
     //------------ include ----------------------------------------------------------------------------------------
