@@ -86,7 +86,7 @@ impl Pattern {
         if !self.has_group {
             return Ok(self.is_match(subject)?.then(Vec::new));
         }
-        Ok(self.all_captures(subject)?)
+        self.all_captures(subject)
     }
 
     /// The match with its groups, the whole match even when the expression has no group.
