@@ -1,0 +1,219 @@
+//! Writing messages: one growing buffer, no allocation per header, and nothing from a value can start a new line.
+
+use std::fmt::{self, Display, Write};
+
+use bytes::{Bytes, BytesMut};
+
+use super::flow::Flow;
+use super::grammar;
+use super::header::Via;
+use super::message::Message;
+use super::method::Method;
+use super::name::Name;
+use super::uri::Uri;
+
+/// What may name a header in [`Builder::header`].
+pub trait HeaderName {
+    /// The name as it is written.
+    fn as_header_name(&self) -> &str;
+}
+
+impl HeaderName for Name {
+    fn as_header_name(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl HeaderName for &str {
+    fn as_header_name(&self) -> &str {
+        self
+    }
+}
+
+impl HeaderName for &String {
+    fn as_header_name(&self) -> &str {
+        self
+    }
+}
+
+impl HeaderName for String {
+    fn as_header_name(&self) -> &str {
+        self
+    }
+}
+
+/// A message being written.
+pub struct Builder {
+    out: BytesMut,
+    to_end: Option<usize>,
+    body: Option<Bytes>,
+}
+
+/// Lets text through but for the characters that could break a line.
+struct Line<'a>(&'a mut BytesMut);
+
+impl Write for Line<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text.as_bytes();
+        while let Some(bad) = memchr::memchr3(b'\r', b'\n', 0, rest) {
+            let (good, after) = rest.split_at(bad);
+            self.0.extend_from_slice(good);
+            rest = after.get(1..).unwrap_or(&[]);
+        }
+        self.0.extend_from_slice(rest);
+        Ok(())
+    }
+}
+
+impl Builder {
+    fn with_capacity(capacity: usize) -> Builder {
+        Builder { out: BytesMut::with_capacity(capacity), to_end: None, body: None }
+    }
+
+    /// Begins a request.
+    pub fn request(method: &Method, uri: &Uri) -> Builder {
+        let mut new = Builder::with_capacity(1024);
+        let _ = write!(Line(&mut new.out), "{method} {uri} SIP/2.0");
+        new.end_line();
+        new
+    }
+
+    /// Begins the response to a request that came over `flow`: the Vias (the topmost with `received` and `rport` as
+    /// RFC 3261 §18.2.1 and RFC 3581 want), From, To, Call-ID and CSeq are copied (§8.2.6.2), and with 100 the Timestamp.
+    pub fn response(request: &Message, flow: &Flow, status: u16, reason: &str) -> Builder {
+        let mut new = Builder::with_capacity(1024);
+        let _ = write!(Line(&mut new.out), "SIP/2.0 {status} {reason}");
+        new.end_line();
+        let mut top = Some(request.via());
+        for value in request.headers(Name::Via) {
+            new.out.extend_from_slice(b"Via: ");
+            match top.take() {
+                Some(via) => {
+                    let _ = via.write_received(flow, &mut new.out);
+                    new.out.extend_from_slice(value.get(via.as_str().len()..).unwrap_or("").as_bytes());
+                }
+                None => new.out.extend_from_slice(value.as_bytes()),
+            }
+            new.end_line();
+        }
+        new.copy(request, Name::From);
+        new.copy(request, Name::To);
+        if request.to_tag().is_none() {
+            new.to_end = Some(new.out.len() - 2);
+        }
+        new.copy(request, Name::CallId);
+        new.copy(request, Name::CSeq);
+        if status == 100 {
+            new.copy(request, Name::Timestamp);
+        }
+        new
+    }
+
+    /// Gives To this tag unless it has one.
+    #[must_use]
+    pub fn to_tag(mut self, tag: &str) -> Builder {
+        if let Some(end) = self.to_end.take() {
+            let after = self.out.split_off(end.min(self.out.len()));
+            self.out.extend_from_slice(b";tag=");
+            self.out.extend(tag.bytes().filter(|&c| grammar::is_token_byte(c)));
+            self.out.unsplit(after);
+        }
+        self
+    }
+
+    /// Copies the Record-Routes of a request: into 1xx with a tag and 2xx that make a dialog (RFC 3261 §12.1.1).
+    #[must_use]
+    pub fn record_routes(mut self, request: &Message) -> Builder {
+        self.copy(request, Name::RecordRoute);
+        self
+    }
+
+    /// Copies every line of a header from another message.
+    #[must_use]
+    pub fn copied(mut self, from: &Message, name: Name) -> Builder {
+        self.copy(from, name);
+        self
+    }
+
+    fn copy(&mut self, from: &Message, name: Name) {
+        for value in from.headers(name) {
+            self.out.extend_from_slice(name.as_str().as_bytes());
+            self.out.extend_from_slice(b": ");
+            self.out.extend_from_slice(value.as_bytes());
+            self.end_line();
+        }
+    }
+
+    /// Adds a Via.
+    #[must_use]
+    pub fn via(self, via: &Via) -> Builder {
+        self.header(Name::Via, via)
+    }
+
+    /// Adds a header. CR, LF and NUL in the value are left out; a name that is no token is left out with its value.
+    #[must_use]
+    pub fn header(mut self, name: impl HeaderName, value: impl Display) -> Builder {
+        let name = name.as_header_name();
+        if !grammar::is_token(name.as_bytes()) {
+            return self;
+        }
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b": ");
+        let _ = write!(Line(&mut self.out), "{value}");
+        self.end_line();
+        self
+    }
+
+    /// Adds a header when there is a value.
+    #[must_use]
+    pub fn header_opt(self, name: impl HeaderName, value: Option<impl Display>) -> Builder {
+        match value {
+            Some(value) => self.header(name, value),
+            None => self,
+        }
+    }
+
+    /// Adds a body and its Content-Type.
+    #[must_use]
+    pub fn body(self, content_type: &str, body: &[u8]) -> Builder {
+        let mut new = self.header(Name::ContentType, content_type);
+        new.body = Some(Bytes::copy_from_slice(body));
+        new
+    }
+
+    /// Adds Content-Length, the empty line and the body, and gives the whole message.
+    pub fn finish(mut self) -> Bytes {
+        let body = self.body.take().unwrap_or_default();
+        let _ = write!(self.out, "Content-Length: {}\r\n\r\n", body.len());
+        self.out.extend_from_slice(&body);
+        self.out.freeze()
+    }
+
+    fn end_line(&mut self) {
+        self.out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// The ACK of the INVITE transaction to a response of 300 or more (RFC 3261 §17.1.1.3). `invite` is as we sent it.
+pub fn ack_for(invite: &Message, response: &Message) -> Bytes {
+    follow_up(invite, Method::Ack, response)
+}
+
+/// The CANCEL of an INVITE we sent (RFC 3261 §9.1).
+pub fn cancel_for(invite: &Message) -> Bytes {
+    follow_up(invite, Method::Cancel, invite)
+}
+
+/// A request in the footsteps of `invite`: its URI, topmost Via, From, Call-ID, CSeq number and Routes; To of `to`.
+fn follow_up(invite: &Message, method: Method, to: &Message) -> Bytes {
+    let mut new = match invite.uri() {
+        Some(uri) => Builder::request(&method, uri),
+        None => Builder::with_capacity(512),
+    };
+    new = new.via(invite.via()).header(Name::MaxForwards, 70);
+    new.copy(invite, Name::Route);
+    new.copy(invite, Name::From);
+    new.copy(to, Name::To);
+    new.copy(invite, Name::CallId);
+    new.header(Name::CSeq, format_args!("{} {}", invite.cseq().number, method)).finish()
+}

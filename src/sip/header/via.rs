@@ -1,0 +1,272 @@
+//! Via (RFC 3261 §20.42, RFC 3581, RFC 5118 §4.5).
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use nom::Parser;
+
+use crate::sip::error::ParseError;
+use crate::sip::flow::{Flow, Transport};
+use crate::sip::grammar::{self, Wrong};
+use crate::sip::message::Message;
+use crate::sip::name::Name;
+use crate::sip::params::Params;
+use crate::sip::text::Text;
+use crate::sip::uri::{Span, finish};
+
+/// The branch prefix of RFC 3261 peers (§8.1.1.7).
+pub const MAGIC_COOKIE: &str = "z9hG4bK";
+
+/// One Via: the transport and address a request was sent from, kept as it was written.
+#[derive(Clone)]
+pub struct Via {
+    text: Text,
+    transport: Option<Transport>,
+    transport_name: Span,
+    host: Span,
+    port: Option<u16>,
+    params: Span,
+}
+
+impl Via {
+    /// Reads a whole header value, sharing its buffer.
+    pub fn parse(text: Text) -> Result<Via, ParseError> {
+        let (via, end) = Via::element(&text, 0)?;
+        match end < text.len() {
+            true => Err(ParseError::malformed("Via", end, "only one Via")),
+            false => Ok(via),
+        }
+    }
+
+    /// Reads a comma list, sharing its buffer.
+    pub fn parse_list(text: &Text, into: &mut Vec<Via>) -> Result<(), ParseError> {
+        let mut at = 0;
+        while at < text.len() {
+            let (via, end) = Via::element(text, at)?;
+            into.push(via);
+            at = end + 1;
+        }
+        Ok(())
+    }
+
+    /// One element from `from` on, and where it ends: at a comma or at the end of the text.
+    pub(crate) fn element(text: &Text, from: usize) -> Result<(Via, usize), ParseError> {
+        let bytes = text.as_str().as_bytes();
+        let total = bytes.len();
+        let at = |rest: &[u8]| total - rest.len();
+        let fail = |w: Wrong| ParseError::malformed("Via", total - w.left, w.expected);
+        if total > usize::from(u16::MAX) {
+            return Err(ParseError::malformed("Via", 0, "less than 64 KiB"));
+        }
+        let (rest, _) = finish(grammar::space(bytes.get(from..).unwrap_or(&[]))).map_err(fail)?;
+        let start = at(rest);
+        let rest = match rest.strip_prefix(b"SIP/2.0/") {
+            Some(rest) => rest,
+            None => finish(protocol(rest)).map_err(fail)?.0,
+        };
+        let transport_at = at(rest);
+        let (rest, transport) = finish(grammar::token(rest)).map_err(fail)?;
+        let (rest, gap) = finish(grammar::space(rest)).map_err(fail)?;
+        if gap.is_empty() {
+            return Err(ParseError::malformed("Via", at(rest), "a space after the transport"));
+        }
+        let host_at = at(rest);
+        let (rest, host) = finish(grammar::host.parse(rest)).map_err(fail)?;
+        let (spaced, _) = finish(grammar::space(rest)).map_err(fail)?;
+        let (rest, port) = match finish(grammar::spaced(b':', "")(spaced)) {
+            Ok((digits, _)) if digits.first().is_some_and(u8::is_ascii_digit) => {
+                let (rest, port) = finish(grammar::number(digits)).map_err(fail)?;
+                let wide = ParseError::malformed("Via", at(digits), "a port below 65536");
+                (rest, Some(u16::try_from(port).map_err(|_| wide)?))
+            }
+            Ok((after, _)) => (after, None),
+            Err(_) => (rest, None),
+        };
+        let params_at = at(rest);
+        let (rest, params) = finish(grammar::parameters.parse(rest)).map_err(fail)?;
+        let via = Via {
+            transport: Transport::from_name(std::str::from_utf8(transport).unwrap_or("")),
+            transport_name: Span::new(transport_at - start, transport_at - start + transport.len()),
+            host: Span::new(host_at - start, host_at - start + host.len()),
+            port,
+            params: Span::new(params_at - start, params_at - start + params.len()),
+            text: text.slice(start..params_at + params.len()),
+        };
+        Ok((via, at(rest)))
+    }
+
+    /// A Via of ours: `SIP/2.0/UDP sent-by;branch=…`, with `rport` asked for (RFC 3581) when wanted.
+    pub fn new(transport: Transport, sent_by: &str, branch: &str, rport: bool) -> Via {
+        let rport = if rport { ";rport" } else { "" };
+        let clean = |t: &str| t.chars().filter(|c| !c.is_control() && !c.is_whitespace()).collect::<String>();
+        let (sent_by, branch) = (clean(sent_by), clean(branch));
+        let text = Text::from(format!("SIP/2.0/{transport} {sent_by}{rport};branch={branch}"));
+        let host_at = 8 + transport.as_str().len() + 1;
+        let fallback = Via {
+            transport: Some(transport),
+            transport_name: Span::new(8, host_at - 1),
+            host: Span::new(host_at, host_at + sent_by.len()),
+            port: None,
+            params: Span::new(host_at + sent_by.len(), text.len()),
+            text: text.clone(),
+        };
+        Via::parse(text).unwrap_or(fallback)
+    }
+
+    /// The Via as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The transport. None when it is one we have not (SCTP, …).
+    pub fn transport(&self) -> Option<Transport> {
+        self.transport
+    }
+
+    /// The transport's name as written.
+    pub fn transport_name(&self) -> &str {
+        self.transport_name.of(&self.text)
+    }
+
+    /// The host of sent-by; an IPv6 address without its brackets.
+    pub fn host(&self) -> &str {
+        self.raw_host().trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// The host of sent-by as written.
+    pub fn raw_host(&self) -> &str {
+        self.host.of(&self.text)
+    }
+
+    /// The port of sent-by, when one is written.
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// The port of sent-by, or the transport's own.
+    pub fn port_or_default(&self) -> u16 {
+        self.port.unwrap_or(self.transport.unwrap_or(Transport::Udp).default_port())
+    }
+
+    /// The parameters.
+    pub fn params(&self) -> Params<'_> {
+        Params::new(self.params.of(&self.text))
+    }
+
+    /// A parameter by name in any case; empty for a flag.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.params().get(name)
+    }
+
+    /// The branch.
+    pub fn branch(&self) -> Option<&str> {
+        self.param("branch").filter(|b| !b.is_empty())
+    }
+
+    /// Whether the branch is one of RFC 3261: the magic cookie and something after it (RFC 4475 §3.3.10).
+    pub fn has_magic_cookie(&self) -> bool {
+        self.branch().is_some_and(|b| {
+            b.len() > MAGIC_COOKIE.len()
+                && b.get(..MAGIC_COOKIE.len()).is_some_and(|c| c.eq_ignore_ascii_case(MAGIC_COOKIE))
+        })
+    }
+
+    /// `received`: an address with or without brackets (RFC 5118 §4.5).
+    pub fn received(&self) -> Option<IpAddr> {
+        self.param("received").and_then(|r| r.trim_start_matches('[').trim_end_matches(']').parse().ok())
+    }
+
+    /// `rport`: None when not there, `Some(None)` when asked for, `Some(Some(port))` when filled (RFC 3581).
+    pub fn rport(&self) -> Option<Option<u16>> {
+        self.param("rport").map(|p| p.parse().ok())
+    }
+
+    /// `maddr`.
+    pub fn maddr(&self) -> Option<&str> {
+        self.param("maddr")
+    }
+
+    /// Whether a packet from `source` comes from where this Via says.
+    pub fn is_from(&self, source: SocketAddr) -> bool {
+        self.host().parse::<IpAddr>().is_ok_and(|ip| ip == source.ip())
+            && self.port_or_default() == source.port()
+    }
+
+    /// Writes this Via as it goes back in a response over `flow`: `received` when the source is another address
+    /// than sent-by, `rport` when it was asked for or the source differs at all (RFC 3261 §18.2.1, RFC 3581 §4).
+    /// What the sender put there itself is replaced.
+    pub(crate) fn write_received(&self, flow: &Flow, out: &mut impl fmt::Write) -> fmt::Result {
+        let source = flow.remote;
+        let host = self.host().parse::<IpAddr>();
+        let asked = self.params().has("rport");
+        let other_address = host.as_ref() != Ok(&source.ip());
+        let other_port = self.port_or_default() != source.port() && !flow.transport.is_reliable();
+        let rport = asked || other_address || other_port;
+        let head = self.text.get(..self.params.range().start).unwrap_or("");
+        out.write_str(head)?;
+        for (name, value) in self.params().iter() {
+            if name.eq_ignore_ascii_case("received") {
+                continue;
+            }
+            if name.eq_ignore_ascii_case("rport") {
+                write!(out, ";{name}={}", source.port())?;
+                continue;
+            }
+            write!(out, ";{name}")?;
+            if let Some(value) = value {
+                write!(out, "={value}")?;
+            }
+        }
+        if rport && !asked {
+            write!(out, ";rport={}", source.port())?;
+        }
+        if other_address {
+            write!(out, ";received={}", source.ip())?;
+        }
+        Ok(())
+    }
+}
+
+/// `SIP / 2.0 /` with white space anywhere.
+fn protocol(input: &[u8]) -> grammar::Parsed<'_, ()> {
+    const WANT: &str = "SIP/2.0/";
+    let (rest, name) = grammar::token(input)?;
+    let (rest, _) = grammar::spaced(b'/', WANT)(rest)?;
+    let (rest, version) = grammar::token(rest)?;
+    let (rest, _) = grammar::spaced(b'/', WANT)(rest)?;
+    match name.eq_ignore_ascii_case(b"SIP") && version == b"2.0" {
+        true => Ok((rest, ())),
+        false => grammar::wrong(input, WANT),
+    }
+}
+
+impl FromStr for Via {
+    type Err = ParseError;
+    fn from_str(text: &str) -> Result<Via, ParseError> {
+        Via::parse(Text::from(text))
+    }
+}
+
+impl fmt::Display for Via {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for Via {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.text, f)
+    }
+}
+
+impl Message {
+    /// Every Via, topmost first.
+    pub fn vias(&self) -> Result<Vec<Via>, ParseError> {
+        let mut all = Vec::new();
+        for (value, at) in self.values(Name::Via) {
+            Via::parse_list(&value, &mut all).map_err(|e| e.within("Via", at))?;
+        }
+        Ok(all)
+    }
+}
