@@ -2,4 +2,43 @@
 //!
 //! Data in, new state and outputs out; time is an argument. Owned by a leg (its own transactions) or by a
 //! profile (requests outside any dialog). No I/O, no clock, no tokio.
+//!
+//! Gets parsed messages from its owner, who got them from `net`; hands back messages to send and what the
+//! owner must know, as [`Output`]. The owner keeps one [`Transactions`] and drives it like this:
+//!
+//! ```text
+//! request / receive / respond / transport_failed ─▶ poll() until None ─▶ sleep until next_timeout() ─▶ timeout(now) ─▶ poll() …
+//! ```
+//!
+//! | file | machine | RFC 3261 | states after RFC 6026 |
+//! | --- | --- | --- | --- |
+//! | `invite_client` | we sent INVITE | §17.1.1, fig. 5 | Calling, Proceeding, Completed, Accepted |
+//! | `client` | we sent anything else | §17.1.2, fig. 6 | Trying, Proceeding, Completed |
+//! | `invite_server` | we got INVITE | §17.2.1, fig. 7 | Proceeding, Completed, Confirmed, Accepted |
+//! | `server` | we got anything else | §17.2.2, fig. 8 | Trying, Proceeding, Completed |
+//!
+//! A machine is a few hundred bytes while it runs and drops its request as soon as no answer can be built from
+//! it any more, so that the long tail of Timers D, I, J, K, L, M costs little.
 #![deny(clippy::disallowed_methods)]
+
+mod client;
+mod invite_client;
+mod invite_server;
+mod key;
+mod merge;
+mod reply;
+mod server;
+mod step;
+mod table;
+mod timer;
+
+pub use client::Client;
+pub use invite_client::InviteClient;
+pub use invite_server::InviteServer;
+pub use key::Key;
+pub use merge::{MergeGuard, MergeKey};
+pub use reply::reply_flow;
+pub use server::Server;
+pub use step::{Step, Tell};
+pub use table::{ClientId, Id, Output, Refused, ServerId, Transactions};
+pub use timer::{Timer, TimerTable, Timers};
