@@ -1,1 +1,21 @@
 //! API functions and commands, one file per family, all alike.
+//!
+//! A function takes its arguments as one text and answers a text, FreeSWITCH's to the letter. What it needs of the
+//! switch it asks through [`World`]. [`call`] serves `${name(arguments)}` in expansions, [`command`] a command line;
+//! [`find`] looks one up.
+
+mod clock;
+mod cond;
+mod directory;
+mod eval;
+mod expr;
+mod function;
+mod globals;
+mod network;
+mod regex;
+mod registration;
+mod text;
+mod world;
+
+pub use function::{Function, Origin, call, command, find, names};
+pub use world::{ContactQuery, World};

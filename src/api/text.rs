@@ -1,0 +1,130 @@
+//! Functions that work on their text alone.
+
+use md5::{Digest, Md5};
+
+use super::world::World;
+use crate::dialplan::separate;
+
+/// The characters `url_encode` encodes, beside what is not printable ASCII.
+const UNSAFE: &str = "\r\n #%&+:;<=>?@[\\]^`{|}\"";
+
+/// `echo TEXT`.
+pub fn echo(_: &dyn World, text: &str) -> String {
+    text.to_owned()
+}
+
+/// `url_encode TEXT`. A `%41` is taken for encoded already.
+pub fn url_encode(_: &dyn World, text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let bytes = text.as_bytes();
+    for (at, &byte) in bytes.iter().enumerate() {
+        let hex = |n: usize| bytes.get(at + n).is_some_and(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F'));
+        let encoded = byte == b'%' && hex(1) && hex(2);
+        if !encoded && (!(b' '..=b'~').contains(&byte) || UNSAFE.contains(char::from(byte))) {
+            out.push_str(&format!("%{byte:02X}"));
+        } else {
+            out.push(char::from(byte));
+        }
+    }
+    out
+}
+
+/// `url_decode TEXT`. What is not `%` and two hexadecimal digits stays; bytes that are no UTF-8 become U+FFFD.
+pub fn url_decode(_: &dyn World, text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, behind)) = rest.split_first() {
+        let decoded = match behind {
+            [high, low, ..] if byte == b'%' => {
+                let digit = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
+                digit(*high).zip(digit(*low)).map(|(high, low)| high * 16 + low)
+            }
+            _ => None,
+        };
+        match decoded {
+            Some(decoded) => {
+                if decoded != 0 {
+                    out.push(decoded);
+                }
+                rest = behind.get(2..).unwrap_or(&[]);
+            }
+            None => {
+                out.push(byte);
+                rest = behind;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// `toupper TEXT`, ASCII only.
+pub fn toupper(_: &dyn World, text: &str) -> String {
+    text.to_ascii_uppercase()
+}
+
+/// `tolower TEXT`, ASCII only.
+pub fn tolower(_: &dyn World, text: &str) -> String {
+    text.to_ascii_lowercase()
+}
+
+/// `md5 TEXT`, in hexadecimal.
+pub fn md5(_: &dyn World, text: &str) -> String {
+    if text.is_empty() {
+        return "!err!".to_owned();
+    }
+    Md5::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// The items of `a|b|c`, or with `m:~:` in front… of `a~b~c`.
+pub(super) fn parts(text: &str, most: usize) -> Vec<String> {
+    let other = text.strip_prefix("m:").and_then(|rest| {
+        let c = rest.chars().next().filter(|c| matches!(c, '|' | '~' | '/'))?;
+        rest.get(1..).map(|rest| (c, rest))
+    });
+    let (separator, list) = other.unwrap_or(('|', text));
+    separate(list, separator, most)
+}
+
+/// `replace TEXT|OLD|NEW`.
+pub fn replace(_: &dyn World, text: &str) -> String {
+    match parts(text, 3).as_slice() {
+        [text, old, _] if old.is_empty() => text.clone(),
+        [text, old, new] => text.replace(old.as_str(), new),
+        _ => "-ERR".to_owned(),
+    }
+}
+
+/// `escape TEXT`: line feed, return, tab, blank and dollar with a backslash.
+pub fn escape(_: &dyn World, text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            ' ' => out.push_str("\\s"),
+            '$' => out.push_str("\\$"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// `quote_shell_arg TEXT`.
+pub fn quote_shell_arg(_: &dyn World, text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+/// `sql_escape TEXT`: quotes doubled.
+pub fn sql_escape(_: &dyn World, text: &str) -> String {
+    text.replace('\'', "''")
+}
+
+/// `coalesce a,b,c`: the first that is not empty.
+pub fn coalesce(_: &dyn World, text: &str) -> String {
+    let items = separate(text, ',', 256);
+    if items.is_empty() {
+        return "-USAGE: [^^<delim>]<value1>,<value2>,...\n".to_owned();
+    }
+    items.into_iter().find(|item| !item.is_empty()).unwrap_or_default()
+}
