@@ -114,6 +114,11 @@ impl Client {
         matches!(self.state, State::Waiting { .. })
     }
 
+    /// Answered, and only kept for retransmissions.
+    pub fn is_finished(&self) -> bool {
+        matches!(self.state, State::Completed)
+    }
+
     fn end(&mut self) {
         self.timers.clear();
         self.state = State::Terminated;

@@ -64,7 +64,8 @@ impl Server {
             self.end(); // Timer J is zero
         } else {
             self.timers.set(Timer::J, now + timers.t1x64);
-            self.state = State::Completed { last: response.clone() };
+            // A copy of its own size: what the response was written in is larger, and this one stays for 32 s.
+            self.state = State::Completed { last: Bytes::copy_from_slice(&response) };
         }
         Step::send(response)
     }
@@ -96,6 +97,11 @@ impl Server {
     /// Waiting for the owner's final response.
     pub fn is_pending(&self) -> bool {
         matches!(self.state, State::Trying | State::Proceeding { .. })
+    }
+
+    /// Answered, and only kept for retransmissions.
+    pub fn is_finished(&self) -> bool {
+        matches!(self.state, State::Completed { .. })
     }
 
     fn end(&mut self) {

@@ -189,7 +189,7 @@ impl Transactions {
             }
             self.rearm(index);
         }
-        if self.len() >= self.capacity && cancels.is_none() {
+        if cancels.is_none() && !self.has_room() {
             return Err(Refused::Full);
         }
         if self.by_key.contains_key(&key) {
@@ -250,7 +250,7 @@ impl Transactions {
             true => self.by_key.get(&Key::invite_of(&message, flow.remote)).copied(),
             false => None,
         };
-        if self.len() >= self.capacity && invite.is_none() {
+        if invite.is_none() && !self.has_room() {
             let response = Builder::response(&message, &flow, 503, "Service Unavailable")
                 .to_tag(&key.tag())
                 .header("Retry-After", 5)
@@ -412,6 +412,28 @@ impl Transactions {
         Slot { index, serial }
     }
 
+    /// Whether one more may come in. A full table gives up the non-INVITE transaction that is finished and would be
+    /// the next to go, if that is among the first few deadlines: under load the time a retransmission is
+    /// recognised shrinks before anybody is refused.
+    fn has_room(&mut self) -> bool {
+        if self.len() < self.capacity {
+            return true;
+        }
+        let finished = |entry: &Entry| match &entry.machine {
+            Machine::Client(m) => m.is_finished(),
+            Machine::Server(m) => m.is_finished(),
+            Machine::InviteClient(_) | Machine::InviteServer(_) => false,
+        };
+        let mut soonest = self.deadlines.iter().take(16).map(|(_, index)| *index);
+        match soonest.find(|index| self.entries.get(*index as usize).is_some_and(finished)) {
+            Some(index) => {
+                self.remove(index);
+                self.len() < self.capacity
+            }
+            None => false,
+        }
+    }
+
     fn slot(&self, index: u32) -> Option<Slot> {
         self.entries.get(index as usize).map(|entry| Slot { index, serial: entry.serial })
     }
@@ -487,5 +509,16 @@ impl fmt::Debug for Transactions {
             .field("len", &self.len())
             .field("next_timeout", &self.next_timeout())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_is_small() {
+        // Beside it: its key's text, its two places in the map and the set, and the message it may have to repeat.
+        assert!(size_of::<Entry>() <= 320, "{} bytes", size_of::<Entry>());
     }
 }

@@ -85,3 +85,21 @@ fn a_full_table_answers_503_and_keeps_nothing() {
     assert_eq!(title(&refusal), "503");
     assert!(String::from_utf8_lossy(&refusal).contains("Retry-After: "));
 }
+
+#[test]
+fn a_full_table_forgets_the_finished_before_it_refuses() {
+    let mut bench = Bench::with_capacity(3);
+    let number = |n: usize| request("REGISTER", &format!("z9hG4bKload{n}"));
+    for n in 0..10 {
+        bench.until(n as u64);
+        bench.receive(&number(n), udp());
+        bench.respond(&number(n), 200);
+        assert!(bench.table.len() <= 3);
+    }
+    bench.said();
+    bench.receive(&number(9), udp());
+    bench.receive(&number(7), udp());
+    assert_eq!(bench.said(), ["9 send 200", "9 send 200"], "the latest are still known");
+    bench.receive(&number(0), udp());
+    assert_eq!(bench.said(), ["9 up REGISTER"]);
+}
