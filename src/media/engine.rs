@@ -135,7 +135,7 @@ pub(super) struct Wanted {
     pub(super) home: usize,
     /// Thread that has it now, or to which it is on its way.
     pub(super) holder: usize,
-    /// A note for the holder is in its inbox.
+    /// A note for the holder is in its inbox, or the stream itself is.
     pub(super) noted: bool,
 }
 
@@ -283,7 +283,7 @@ impl Engine {
                 closed: false,
                 home,
                 holder: home,
-                noted: false,
+                noted: true,
             }),
         });
         let entry = Entry {
@@ -525,6 +525,12 @@ impl Stream {
     /// On hold the hold timeout counts instead of the media timeout.
     pub fn hold(&self, on: bool) {
         self.want(|w| w.hold = Some(on));
+    }
+
+    /// The media thread has taken over all that was wanted so far. Packets already waiting when a wish is made may
+    /// still be treated the old way; nobody needs to wait for this but who compares counts.
+    pub fn settled(&self) -> bool {
+        !self.shared.wanted().noted
     }
 
     /// What it counted so far.

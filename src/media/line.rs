@@ -141,7 +141,6 @@ impl Line {
     pub(super) fn apply(&mut self, now: Instant, here: usize) -> Option<usize> {
         let shared = self.shared.clone();
         let mut wanted = shared.wanted();
-        wanted.noted = false;
         if wanted.closed {
             return None;
         }
@@ -172,17 +171,15 @@ impl Line {
             self.restart_silence(now);
         }
         self.digits.append(&mut wanted.digits);
-        let home = wanted.home;
-        if home != here {
-            wanted.holder = home;
-        }
-        drop(wanted);
         if opened {
             self.disconnect();
             self.rtcp_latch.unlatch();
             self.shared.counters.latched(None);
         }
-        Some(home)
+        // On its way to another thread the line itself is the note there.
+        wanted.noted = wanted.home != here;
+        wanted.holder = wanted.home;
+        Some(wanted.home)
     }
 
     fn restart_silence(&mut self, now: Instant) {
