@@ -1,0 +1,195 @@
+//! Dialog state (RFC 3261 §12): who talks to whom, by which route, in which order.
+
+use crate::sip::{Destination, Flow, Message, NameAddr, Scheme, Transport, Uri};
+
+/// One dialog, early or confirmed. Changes only by the messages its session gives it.
+#[derive(Clone, Debug)]
+pub struct Dialog {
+    call_id: String,
+    local: NameAddr,
+    remote: NameAddr,
+    /// None with peers of RFC 2543, which may leave tags out (§12.1.1, §12.1.2).
+    remote_tag: Option<String>,
+    local_tag: String,
+    routes: Vec<NameAddr>,
+    target: Uri,
+    local_cseq: u32,
+    remote_cseq: Option<u32>,
+    flow: Option<Flow>,
+}
+
+impl Dialog {
+    /// The called side's dialog (§12.1.1). None when the INVITE names no Contact, or a Record-Route that is none.
+    pub fn of_request(invite: &Message, local_tag: &str, flow: Flow) -> Option<Dialog> {
+        Some(Dialog {
+            call_id: invite.call_id().to_owned(),
+            local: invite.to().with_tag(local_tag),
+            remote: invite.from().clone(),
+            remote_tag: invite.from_tag().map(str::to_owned),
+            local_tag: local_tag.to_owned(),
+            routes: invite.record_routes().ok()?,
+            target: contact_of(invite)?,
+            local_cseq: 0,
+            remote_cseq: Some(invite.cseq().number),
+            flow: Some(flow),
+        })
+    }
+
+    /// The calling side's dialog (§12.1.2). A 2xx without Contact, which there must be, is taken to come from where
+    /// the INVITE was sent.
+    pub fn of_response(invite: &Message, response: &Message, flow: Flow) -> Option<Dialog> {
+        let mut routes = response.record_routes().ok()?;
+        routes.reverse();
+        Some(Dialog {
+            call_id: invite.call_id().to_owned(),
+            local: invite.from().clone(),
+            remote: response.to().clone(),
+            remote_tag: response.to_tag().map(str::to_owned),
+            local_tag: invite.from_tag()?.to_owned(),
+            routes,
+            target: contact_of(response).or_else(|| invite.uri().cloned())?,
+            local_cseq: invite.cseq().number,
+            remote_cseq: None,
+            flow: Some(flow),
+        })
+    }
+
+    /// The 2xx to our INVITE: the route set is computed anew, the target is its Contact (§13.2.2.4).
+    pub fn confirm(&mut self, response: &Message, flow: Flow) {
+        if let Ok(routes) = response.record_routes() {
+            self.routes = routes;
+            self.routes.reverse();
+        }
+        self.refresh(response);
+        self.flow = Some(flow);
+    }
+
+    /// Does this request belong here (§12.2.2)? Both tags must match, a missing one matches a missing one.
+    pub fn matches(&self, request: &Message) -> bool {
+        request.call_id() == self.call_id
+            && request.to_tag() == Some(self.local_tag.as_str())
+            && request.from_tag() == self.remote_tag.as_deref()
+    }
+
+    /// Is this response to a request of ours from this peer?
+    pub fn answers(&self, response: &Message) -> bool {
+        response.to_tag() == self.remote_tag.as_deref()
+    }
+
+    /// Takes the CSeq of a request into account; false when it is out of order (500, §12.2.2). Gaps are fine. The
+    /// same number again is no retransmission, since those end in the transaction.
+    pub fn in_order(&mut self, number: u32) -> bool {
+        if self.remote_cseq.is_some_and(|last| number <= last) {
+            return false;
+        }
+        self.remote_cseq = Some(number);
+        true
+    }
+
+    /// A target refresh request or its 2xx (§12.2): the Contact is the new target. Route sets do not change.
+    pub fn refresh(&mut self, message: &Message) {
+        if let Some(target) = contact_of(message) {
+            self.target = target;
+        }
+    }
+
+    /// An authentic message for this dialog came on `flow`.
+    pub fn heard_on(&mut self, flow: Flow) {
+        self.flow = Some(flow);
+    }
+
+    /// The CSeq of our next request.
+    pub fn next_cseq(&mut self) -> u32 {
+        self.local_cseq = self.local_cseq.saturating_add(1);
+        self.local_cseq
+    }
+
+    /// The CSeq of our last request.
+    pub fn local_cseq(&self) -> u32 {
+        self.local_cseq
+    }
+
+    /// Request-URI and Route headers of a request of ours (§12.2.1.1): with a strict router first (no `lr`) its URI
+    /// goes into the request line and the target to the end of the route.
+    pub fn request_line(&self) -> (Uri, Vec<NameAddr>) {
+        match self.routes.split_first() {
+            Some((first, rest)) if !first.uri().is_loose() => {
+                let mut routes = rest.to_vec();
+                routes.push(NameAddr::new(self.target.clone()));
+                (first.uri().clone(), routes)
+            }
+            _ => (self.target.clone(), self.routes.clone()),
+        }
+    }
+
+    /// Where a request of ours is sent. `sticky`: to the flow the peer's packets come from. So it is anyway when
+    /// nothing else can reach it: a stream the peer opened, a WebSocket phone (`.invalid`, `transport=ws`), an `ob`
+    /// Contact (RFC 5626). Otherwise to the first route, or the target.
+    pub fn destination(&self, sticky: bool) -> Destination {
+        let next = self.routes.first().map_or(&self.target, NameAddr::uri);
+        match self.flow {
+            Some(flow) if sticky || only_by_flow(next) || flow.transport.is_reliable() => {
+                Destination::Flow(flow)
+            }
+            _ => host_of(next),
+        }
+    }
+
+    /// Call-ID of the dialog.
+    pub fn call_id(&self) -> &str {
+        &self.call_id
+    }
+
+    /// Our address and tag, as in From of our requests.
+    pub fn local(&self) -> &NameAddr {
+        &self.local
+    }
+
+    /// The peer's address and tag, as in To of our requests.
+    pub fn remote(&self) -> &NameAddr {
+        &self.remote
+    }
+
+    /// The peer's tag.
+    pub fn remote_tag(&self) -> Option<&str> {
+        self.remote_tag.as_deref()
+    }
+
+    /// The peer's Contact.
+    pub fn target(&self) -> &Uri {
+        &self.target
+    }
+
+    /// The flow the peer's last message came on.
+    pub fn flow(&self) -> Option<Flow> {
+        self.flow
+    }
+}
+
+/// The first Contact that is an address.
+fn contact_of(message: &Message) -> Option<Uri> {
+    Some(message.contact()?.uri().clone())
+}
+
+fn only_by_flow(uri: &Uri) -> bool {
+    let ws =
+        uri.param("transport").is_some_and(|t| t.eq_ignore_ascii_case("ws") || t.eq_ignore_ascii_case("wss"));
+    let invalid = uri.host().to_ascii_lowercase().ends_with(".invalid");
+    ws || invalid || uri.param("ob").is_some()
+}
+
+/// The next hop a URI names (RFC 3261 §19.1.1): `maddr` before the host, `transport`, and TLS for sips.
+pub(super) fn host_of(uri: &Uri) -> Destination {
+    let transport = match uri.param("transport").map(str::to_ascii_lowercase).as_deref() {
+        Some("udp") => Some(Transport::Udp),
+        Some("tcp") if uri.scheme() == Scheme::Sips => Some(Transport::Tls),
+        Some("tcp") => Some(Transport::Tcp),
+        Some("tls") => Some(Transport::Tls),
+        Some("ws") => Some(Transport::Ws),
+        Some("wss") => Some(Transport::Wss),
+        _ if uri.scheme() == Scheme::Sips => Some(Transport::Tls),
+        _ => None,
+    };
+    let host = uri.param("maddr").filter(|m| !m.is_empty()).unwrap_or(uri.host());
+    Destination::Host { transport, host: host.to_owned(), port: uri.port() }
+}
