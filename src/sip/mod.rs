@@ -8,6 +8,8 @@
 //! in [`header`]. All values share the datagram's buffer ([`Text`]); nothing is copied. [`Builder`] writes messages.
 #![deny(clippy::disallowed_methods)]
 
+pub mod digest;
+pub mod framer;
 pub mod header;
 
 mod build;
@@ -26,6 +28,7 @@ mod uri;
 pub use build::{Builder, HeaderName, ack_for, cancel_for};
 pub use error::{ErrorKind, ParseError};
 pub use flow::{Destination, Flow, Transport, UnknownTransport};
+pub use framer::{Frame, FrameError, Framer};
 pub use header::{CSeq, ContactValue, NameAddr, Refresher, SessionExpires, TokenList, Via};
 pub use limits::Limits;
 pub use message::Message;

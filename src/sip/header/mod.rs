@@ -1,6 +1,7 @@
 //! Typed headers, one per file and all alike: a type, how it is read, how it is printed, and the question to a
 //! [`Message`](super::Message) that gives it.
 
+mod auth;
 mod contact;
 mod cseq;
 mod name_addr;
