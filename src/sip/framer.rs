@@ -267,7 +267,7 @@ mod tests {
         ] {
             let (all, error) = frames(&[stream.as_bytes()]);
             assert!(all.is_empty());
-            assert_eq!(error.expect(stream.get(..30).unwrap_or(stream)).status(), status, "{stream:.40}");
+            assert_eq!(error.map(|e| e.status()), Some(status), "{stream:.40}");
         }
     }
 
