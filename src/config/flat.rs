@@ -58,18 +58,37 @@ impl Flat {
     }
 
     /// Where the byte at `offset` was typed. An offset past the end gives the last place; an empty text gives
-    /// line 1 of `fallback`.
-    pub fn locate(&self, offset: usize, fallback: &Arc<Source>) -> Position {
+    /// line 1 of `fallback`. `cursor` remembers the last answer, so that going through a long line costs its length
+    /// once.
+    pub fn locate(&self, offset: usize, fallback: &Arc<Source>, cursor: &mut Cursor) -> Position {
         let offset = offset.min(self.text.len());
         let index = self.segments.partition_point(|s| s.start as usize <= offset);
         let Some(segment) = index.checked_sub(1).and_then(|i| self.segments.get(i)) else {
             return Position { source: Arc::clone(fallback), line: 1, column: 1 };
         };
+        let start = segment.start as usize;
         let mut column = segment.column;
         if !segment.fixed {
-            let passed = self.text.get(segment.start as usize..offset).unwrap_or("");
-            column += passed.chars().filter(|c| *c != '\n').count() as u32;
+            if cursor.offset < start || cursor.offset > offset {
+                *cursor = Cursor { offset: start, column };
+            }
+            let passed = self.text.get(cursor.offset..offset).unwrap_or("");
+            column = cursor.column + passed.chars().filter(|c| *c != '\n').count() as u32;
+            *cursor = Cursor { offset, column };
         }
         Position { source: Arc::clone(&segment.source), line: segment.line, column }
+    }
+}
+
+/// See [`Flat::locate`].
+#[derive(Clone, Copy, Debug)]
+pub struct Cursor {
+    offset: usize,
+    column: u32,
+}
+
+impl Default for Cursor {
+    fn default() -> Self {
+        Cursor { offset: usize::MAX, column: 0 }
     }
 }

@@ -71,8 +71,16 @@ impl<'a> Value<'a> {
 
     /// A whole number within `range`; otherwise an error, and `into` stays.
     pub fn number<T: TryFrom<u64>>(&mut self, range: RangeInclusive<u64>, into: &mut T) {
+        self.take(range, into);
+    }
+
+    /// The same; true when it was one.
+    pub fn take<T: TryFrom<u64>>(&mut self, range: RangeInclusive<u64>, into: &mut T) -> bool {
         match self.text.parse::<u64>().ok().filter(|n| range.contains(n)).and_then(|n| T::try_from(n).ok()) {
-            Some(number) => *into = number,
+            Some(number) => {
+                *into = number;
+                true
+            }
             None => {
                 let hint = if *range.end() == u64::from(u32::MAX) {
                     format!("write a whole number from {}", range.start())
@@ -80,6 +88,7 @@ impl<'a> Value<'a> {
                     format!("write a whole number from {} to {}", range.start(), range.end())
                 };
                 self.wrong(format!("{} is `{}`", self.name, self.text), hint);
+                false
             }
         }
     }
@@ -87,19 +96,15 @@ impl<'a> Value<'a> {
     /// A number where 0 and an empty value mean "none".
     pub fn limit(&mut self, into: &mut Option<u32>) {
         let mut number = 0u32;
-        if !self.text.is_empty() {
-            let before = self.problems.len();
-            self.number(0..=u64::from(u32::MAX), &mut number);
-            if self.problems.len() > before {
-                return;
-            }
+        if !self.text.is_empty() && !self.take(0..=u64::from(u32::MAX), &mut number) {
+            return;
         }
         *into = (number > 0).then_some(number);
     }
 
     /// A port from 1 to 65535.
     pub fn port(&mut self, into: &mut u16) {
-        self.number(1..=65535, into);
+        self.take(1..=65535, into);
     }
 
     /// The text, or `None` when it is empty.

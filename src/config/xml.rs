@@ -3,6 +3,7 @@
 //! Accepted as FreeSWITCH does: no declaration, no DTD, unknown entities and a lone `&` stay as they are, `<` and
 //! line breaks inside attribute values. Entities are never fetched or defined. Text beside elements is kept.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use quick_xml::events::Event;
 use quick_xml::reader::Reader;
 
 use super::element::{Attribute, Element};
-use super::flat::Flat;
+use super::flat::{Cursor, Flat};
 use super::position::{Position, Source};
 use super::problem::Problem;
 
@@ -44,9 +45,20 @@ pub fn read(flat: &Flat, fallback: &Arc<Source>) -> Document {
         comments: Vec::new(),
         names: HashMap::new(),
         errors: 0,
+        cursor: Cell::new(Cursor::default()),
     };
     reading.run();
     reading.finish()
+}
+
+/// How reading goes on.
+enum Next {
+    /// With what follows.
+    Done,
+    /// Not at all: what follows would be read the wrong way round.
+    Stop,
+    /// Anew from this byte.
+    Again(usize),
 }
 
 struct Reading<'a> {
@@ -59,50 +71,17 @@ struct Reading<'a> {
     comments: Vec<Range<usize>>,
     names: HashMap<Box<str>, Arc<str>>,
     errors: usize,
+    cursor: Cell<Cursor>,
 }
 
 impl Reading<'_> {
     fn run(&mut self) {
-        let mut reader = Reader::from_str(self.text);
-        let settings = reader.config_mut();
-        settings.check_end_names = false;
-        settings.allow_unmatched_ends = true;
-        settings.check_comments = false;
+        let mut base = 0;
         loop {
-            let start = reader.buffer_position() as usize;
-            let event = reader.read_event();
-            let end = reader.buffer_position() as usize;
-            match event {
-                Ok(Event::Start(_)) => {
-                    if !self.start(start, start + 1, end.saturating_sub(1), false) {
-                        return;
-                    }
-                }
-                Ok(Event::Empty(_)) => {
-                    if !self.start(start, start + 1, end.saturating_sub(2), true) {
-                        return;
-                    }
-                }
-                Ok(Event::End(tag)) => {
-                    let name = String::from_utf8_lossy(tag.name().into_inner()).into_owned();
-                    self.end(start, name.trim_end());
-                }
-                Ok(Event::Text(_)) => self.characters(start, end, true),
-                Ok(Event::CData(_)) => {
-                    // <![CDATA[ … ]]>
-                    self.characters(start + 9, end.saturating_sub(3), false);
-                }
-                Ok(Event::Comment(_)) => self.comments.push(start..end),
-                Ok(Event::Decl(_) | Event::PI(_) | Event::DocType(_)) => {}
-                Ok(Event::Eof) => break,
-                Err(error) => {
-                    let at = reader.error_position() as usize;
-                    self.broken(at, &error);
-                    return;
-                }
-            }
-            if self.errors >= MAX_ERRORS {
-                return;
+            match self.run_from(base) {
+                Next::Done => break,
+                Next::Stop => return,
+                Next::Again(offset) => base = offset,
             }
         }
         if let Some(innermost) = self.open.last() {
@@ -112,6 +91,53 @@ impl Reading<'_> {
                 format!("<{name}> is never closed"),
                 format!("write </{name}> where it ends, or <{name} …/> if it is empty"),
             );
+        }
+    }
+
+    /// Reads from the byte at `base` on.
+    fn run_from(&mut self, base: usize) -> Next {
+        let mut reader = Reader::from_str(self.text.get(base..).unwrap_or(""));
+        let settings = reader.config_mut();
+        settings.check_end_names = false;
+        settings.allow_unmatched_ends = true;
+        settings.check_comments = false;
+        loop {
+            let start = base + reader.buffer_position() as usize;
+            let event = reader.read_event();
+            let end = base + reader.buffer_position() as usize;
+            let next = match event {
+                Ok(Event::Start(_)) => self.start(start, start + 1, end.saturating_sub(1), false),
+                Ok(Event::Empty(_)) => self.start(start, start + 1, end.saturating_sub(2), true),
+                Ok(Event::End(tag)) => {
+                    let name = clip(String::from_utf8_lossy(tag.name().into_inner()).trim_end());
+                    self.end(start, &name);
+                    Next::Done
+                }
+                Ok(Event::Text(_)) => {
+                    self.characters(start, end, true);
+                    Next::Done
+                }
+                Ok(Event::CData(_)) => {
+                    // Without <![CDATA[ and ]]>.
+                    self.characters(start + 9, end.saturating_sub(3), false);
+                    Next::Done
+                }
+                Ok(Event::Comment(_)) => {
+                    self.comments.push(start..end);
+                    Next::Done
+                }
+                Ok(Event::Decl(_) | Event::PI(_) | Event::DocType(_)) => Next::Done,
+                Ok(Event::Eof) => return Next::Done,
+                Err(error) => {
+                    self.broken(base + reader.error_position() as usize, &error);
+                    Next::Stop
+                }
+            };
+            match next {
+                Next::Done if self.errors < MAX_ERRORS => {}
+                Next::Done => return Next::Stop,
+                other => return other,
+            }
         }
     }
 
@@ -161,7 +187,10 @@ impl Reading<'_> {
     }
 
     fn at(&self, offset: usize) -> Position {
-        self.flat.locate(offset, self.fallback)
+        let mut cursor = self.cursor.get();
+        let position = self.flat.locate(offset, self.fallback, &mut cursor);
+        self.cursor.set(cursor);
+        position
     }
 
     fn error(&mut self, at: &Position, message: String, hint: String) {
@@ -186,15 +215,16 @@ impl Reading<'_> {
         }
     }
 
-    /// An opening or empty tag whose inside is `from..to`. False when reading cannot go on.
-    fn start(&mut self, at: usize, from: usize, to: usize, empty: bool) -> bool {
+    /// An opening or empty tag whose inside is `from..to`.
+    fn start(&mut self, at: usize, from: usize, to: usize, empty: bool) -> Next {
         let inside = self.text.get(from..to).unwrap_or("");
         let name_len = inside.find(|c: char| c.is_ascii_whitespace() || c == '/').unwrap_or(inside.len());
         let (name, rest) = inside.split_at(name_len);
         let position = self.at(at);
         if !is_name(name) {
             self.error(&position, "stray <".into(), "write &lt; for a < that does not begin a tag".into());
-            return true;
+            // It is text: what it seemed to swallow may hold real tags.
+            return if self.errors < MAX_ERRORS { Next::Again(from) } else { Next::Stop };
         }
         if self.open.len() >= MAX_DEPTH {
             self.error(
@@ -202,7 +232,7 @@ impl Reading<'_> {
                 format!("elements are nested deeper than {MAX_DEPTH}"),
                 "close the elements that should have ended before".into(),
             );
-            return false;
+            return Next::Stop;
         }
         let mut element = Element::new("", position);
         element.name = self.name(name);
@@ -212,7 +242,7 @@ impl Reading<'_> {
         } else {
             self.open.push(element);
         }
-        sound
+        if sound { Next::Done } else { Next::Stop }
     }
 
     /// Reads the attributes in `rest`, which begins at `offset`. False when a quote is missing, so that what
@@ -230,7 +260,7 @@ impl Reading<'_> {
             let name_at = offset + i;
             let position = self.at(name_at);
             if !had_blank {
-                let quote = rest.get(..i).and_then(|r| r.chars().next_back()).unwrap_or('"');
+                let quote = rest.get(..i).and_then(|r| r.chars().next_back()).unwrap_or(' ');
                 if quote == '"' || quote == '\'' {
                     self.error(
                         &position,
@@ -315,13 +345,10 @@ impl Reading<'_> {
                     return false;
                 }
             }
+            let first = self.at(value_at + 1);
             let value = self.decode(raw, value_at + 1, true);
-            let attribute = Attribute {
-                name: self.name(name),
-                value: value.into(),
-                at: position,
-                value_at: self.at(value_at + 1),
-            };
+            let attribute =
+                Attribute { name: self.name(name), value: value.into(), at: position, value_at: first };
             if let Some(earlier) = element.attribute(name) {
                 let message = format!(
                     "attribute {name} is given twice; the first, at {}:{}, counts",

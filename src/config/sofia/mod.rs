@@ -1,8 +1,8 @@
 //! `sofia.conf`: its global settings and the SIP profiles.
 //!
 //! [`SofiaConf::read`] takes the tree and gives typed [`ProfileConf`]s with FreeSWITCH's defaults (from
-//! `config_sofia` in its `sofia.c`). Every parameter FreeSWITCH knows is known here: acted on by [`settings`], or
-//! listed in [`later`] and reported once. Anything else gets a "did you mean".
+//! `config_sofia` in its `sofia.c`). Every parameter FreeSWITCH knows is known here: acted on by `settings.rs`, or
+//! listed in `later.rs` and reported once. Anything else gets a "did you mean".
 
 mod address;
 mod later;

@@ -286,8 +286,8 @@ fn media(conf: &mut ProfileConf, name: &str, value: &mut Value<'_>) -> bool {
             value.one_of(&words, &mut conf.dtmf_type);
         }
         "dtmf-duration" => {
-            value.number(0..=ANY, &mut conf.dtmf_duration);
-            if !(400..=192_000).contains(&conf.dtmf_duration) {
+            let read = value.take(0..=ANY, &mut conf.dtmf_duration);
+            if read && !(400..=192_000).contains(&conf.dtmf_duration) {
                 value.doubt(
                     format!("dtmf-duration {} is out of range; 2000 is taken", conf.dtmf_duration),
                     "write 400 to 192000, in samples of 1/8000 s",
