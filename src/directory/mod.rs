@@ -4,6 +4,7 @@
 //! swaps; looking somebody up takes a hash or two, however many there are. [`auth`] decides on the credentials of a
 //! request; `profile` asks it and sends what it decides.
 
+pub mod auth;
 mod snapshot;
 mod user;
 

@@ -14,8 +14,9 @@ mod request;
 mod table;
 mod text;
 
+pub use crate::config::sofia::MultipleRegistrations as Multiple;
 pub use binding::{Aor, Binding};
-pub use policy::{Multiple, Policy};
+pub use policy::Policy;
 pub use register::{Change, Gone, Refusal, Registered};
 pub use request::{Request, Wanted, Wish};
 pub use table::{Bounds, Registrar};

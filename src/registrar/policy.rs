@@ -4,32 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Refusal;
-
-/// What happens to a user's other contacts when one registers (`multiple-registrations`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Multiple {
-    /// `false`: the contacts of the latest REGISTER are the only ones.
-    #[default]
-    No,
-    /// `true`, `call-id`: the contacts of a Call-ID are those of its latest REGISTER.
-    CallId,
-    /// `contact`: contacts stay until they expire or are removed (RFC 3261 §10.3).
-    Contact,
-}
-
-impl Multiple {
-    /// Reads the profile's param.
-    pub fn from_param(value: &str) -> Self {
-        let value = value.trim();
-        if value.eq_ignore_ascii_case("contact") {
-            Multiple::Contact
-        } else if value.eq_ignore_ascii_case("call-id") || crate::config::directory::is_true(value) {
-            Multiple::CallId
-        } else {
-            Multiple::No
-        }
-    }
-}
+use crate::config::directory::is_true;
+use crate::config::sofia::{MultipleRegistrations as Multiple, ProfileConf};
 
 /// The rules for one REGISTER: the profile's, with the user's own settings already put in. Times in seconds.
 #[derive(Clone, Debug)]
@@ -50,7 +26,9 @@ pub struct Policy {
     pub force_expires_min: Option<u32>,
     /// `sip-force-expires-max`: more is lowered to this.
     pub force_expires_max: Option<u32>,
-    /// Added to what is granted: a random number the caller drew within `sip-expires-max-deviation`.
+    /// `sip-expires-max-deviation`.
+    pub max_deviation: u32,
+    /// Added to what is granted: see [`draw`](Self::draw).
     pub deviation: i32,
     /// `sip-expires-late-margin`: how long a contact is kept after its time: 60 s.
     pub late_margin: Duration,
@@ -74,11 +52,50 @@ impl Policy {
             force_expires: None,
             force_expires_min: None,
             force_expires_max: None,
+            max_deviation: 0,
             deviation: 0,
             late_margin: Duration::from_secs(60),
             max_per_extension: None,
             nat: false,
             outbound: false,
+        }
+    }
+
+    /// The rules of a profile. NAT and outbound are left out: they are the caller's to say.
+    pub fn of(conf: &ProfileConf) -> Self {
+        Policy {
+            multiple: conf.multiple_registrations,
+            force_expires: conf.sip_force_expires,
+            force_expires_min: conf.sip_force_expires_min,
+            force_expires_max: conf.sip_force_expires_max,
+            max_deviation: conf.sip_expires_max_deviation.unwrap_or(0),
+            late_margin: Duration::from_secs(conf.sip_expires_late_margin.into()),
+            max_per_extension: conf.max_registrations_per_extension.map(|n| n as usize),
+            ..Policy::new(conf.name.as_str())
+        }
+    }
+
+    /// The rules with a user's own settings put in. `setting` looks a name up among its variables, then its params.
+    pub fn for_user<'a>(mut self, setting: impl Fn(&str) -> Option<&'a str>) -> Self {
+        let number = |name: &str| setting(name)?.trim().parse::<u32>().ok().filter(|n| *n > 0);
+        self.force_expires = number("sip-force-expires").or(self.force_expires);
+        self.force_expires_min = number("sip-force-expires-min").or(self.force_expires_min);
+        self.force_expires_max = number("sip-force-expires-max").or(self.force_expires_max);
+        self.max_deviation = number("sip-expires-max-deviation").unwrap_or(self.max_deviation);
+        if let Some(max) = setting("max-registrations-per-extension").and_then(|m| m.trim().parse().ok()) {
+            self.max_per_extension = Some(max);
+        }
+        if setting("sip-allow-multiple-registrations").is_some_and(|v| !is_true(v)) {
+            self.multiple = Multiple::No;
+        }
+        self
+    }
+
+    /// Turns a random number into this request's deviation.
+    pub fn draw(&mut self, random: u32) {
+        let max = self.max_deviation.min(i32::MAX as u32 / 2);
+        if max > 0 {
+            self.deviation = (random % (2 * max)) as i32 - max as i32;
         }
     }
 
@@ -142,15 +159,29 @@ mod tests {
     }
 
     #[test]
-    fn multiple_registrations_is_read() {
-        for (text, want) in [
-            ("false", Multiple::No),
-            ("", Multiple::No),
-            ("true", Multiple::CallId),
-            ("Call-ID", Multiple::CallId),
-            ("contact", Multiple::Contact),
-        ] {
-            assert_eq!(Multiple::from_param(text), want, "{text}");
+    fn a_users_own_settings_win() {
+        let profile = Policy {
+            force_expires_max: Some(600),
+            multiple: Multiple::CallId,
+            max_per_extension: Some(3),
+            ..Policy::new("internal")
+        };
+        let user = |name: &str| match name {
+            "sip-force-expires" => Some("120"),
+            "sip-force-expires-max" => Some("x"),
+            "sip-expires-max-deviation" => Some("10"),
+            "sip-allow-multiple-registrations" => Some("false"),
+            "max-registrations-per-extension" => Some("1"),
+            _ => None,
+        };
+        let mut policy = profile.clone().for_user(user);
+        assert_eq!((policy.force_expires, policy.force_expires_max), (Some(120), Some(600)));
+        assert_eq!((policy.multiple, policy.max_per_extension), (Multiple::No, Some(1)));
+        for random in [0, 1, 19, 20, u32::MAX] {
+            policy.draw(random);
+            assert!((-10..10).contains(&policy.deviation), "{random}");
         }
+        let plain = profile.for_user(|_| None);
+        assert_eq!((plain.multiple, plain.max_per_extension), (Multiple::CallId, Some(3)));
     }
 }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::binding::Binding;
-use super::policy::{Multiple, Policy};
+use super::policy::Policy;
 use super::request::{Request, Wanted, Wish};
+use crate::config::sofia::MultipleRegistrations as Multiple;
 use crate::sip::{Flow, Uri};
 
 /// A REGISTER that was carried out.
