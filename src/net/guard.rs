@@ -77,7 +77,17 @@ impl FloodGuard {
     /// Whether a request from `source` may come in now. Each call counts as one request. A source may spend one
     /// second's worth at once.
     pub fn allow(&self, now: Instant, source: IpAddr) -> bool {
-        let (per_source, total) = (self.conf.requests_per_source, self.conf.requests_total);
+        self.count(now, source, self.conf.requests_total)
+    }
+
+    /// The same for a request that belongs to a call already let in (ACK, BYE, CANCEL, PRACK, UPDATE): it counts
+    /// for its source, but the load of others does not keep it out.
+    pub fn allow_inside(&self, now: Instant, source: IpAddr) -> bool {
+        self.count(now, source, 0)
+    }
+
+    fn count(&self, now: Instant, source: IpAddr, total: u32) -> bool {
+        let per_source = self.conf.requests_per_source;
         let mut inner = self.lock();
         let inner = &mut *inner;
         let source = source_key(source);
@@ -259,6 +269,7 @@ mod tests {
         let t0 = Instant::now();
         let sources = (0..=255).map(|n| ip(&format!("192.0.2.{n}")));
         assert_eq!(sources.filter(|s| guard.allow(t0, *s)).count(), 50);
+        assert!(guard.allow_inside(t0, ip("192.0.2.1")), "calls go on");
     }
 
     #[test]

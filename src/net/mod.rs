@@ -3,19 +3,41 @@
 //! Gets bytes from the sockets; hands parsed messages with their flow to `profile`; takes bytes and a
 //! destination from the legs. Knows nothing of calls.
 //!
+//! A [`Net`] is the network of one SIP profile. One task per UDP socket and per connection reads, parses and
+//! calls the function given to [`Net::start`] right there: one hop per message, no queue in between. That function
+//! must not block; it routes the message to its owner's mailbox. Sending is a plain call as well: UDP goes to the
+//! kernel at once, TCP to the connection's bounded queue.
+//!
 //! | file | job |
 //! | --- | --- |
-//! | `acl` | access lists |
-//! | `guard` | the flood guard |
+//! | `start` | open the sockets, stop them |
+//! | `send` | choose socket or connection for a message |
+//! | `report` | what became of a message that could not simply be sent |
+//! | `udp` | the receive loop and the queue of a UDP socket |
+//! | `tcp` | listening, one connection's reading and writing |
+//! | `connections` | the open connections, by id and by peer |
+//! | `resolve` | names to addresses |
 //! | `sockets` | the seam to the operating system, or to a virtual network in tests |
+//! | `guard` | the flood guard |
+//! | `acl` | access lists |
 //! | `local`, `stun` | which address we have, from inside and from outside |
 
 pub mod acl;
+mod connections;
 mod guard;
 mod local;
+mod report;
+mod resolve;
+mod send;
 mod sockets;
+mod start;
 pub mod stun;
+mod tcp;
+mod udp;
 
 pub use guard::{FloodGuard, GuardConf};
 pub use local::{local_address_towards, local_ip_v4, local_ip_v6};
+pub use report::{Report, SendError};
+pub use send::LARGEST_DATAGRAM;
 pub use sockets::{BoxFuture, DatagramSocket, Kernel, Sockets, Stream, StreamListener};
+pub use start::{Incoming, Net, NetConf, StartError, StreamLimits};
