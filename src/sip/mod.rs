@@ -12,6 +12,7 @@ pub mod digest;
 pub mod framer;
 pub mod header;
 
+mod answer;
 mod build;
 mod error;
 mod flow;
@@ -29,7 +30,10 @@ pub use build::{Builder, HeaderName, ack_for, cancel_for};
 pub use error::{ErrorKind, ParseError};
 pub use flow::{Destination, Flow, Transport, UnknownTransport};
 pub use framer::{Frame, FrameError, Framer};
-pub use header::{CSeq, ContactValue, NameAddr, Refresher, SessionExpires, TokenList, Via};
+pub use header::{
+    CSeq, ContactValue, ContentType, Date, Event, MAGIC_COOKIE, NameAddr, RAck, Reason, Refresher, Replaces,
+    SessionExpires, SubscriptionState, TokenList, Via,
+};
 pub use limits::Limits;
 pub use message::Message;
 pub use method::Method;

@@ -503,3 +503,177 @@ fn headers_match(a: &Uri, b: &Uri) -> bool {
     let covers = |a: &Uri, b: &Uri| a.header_pairs().all(|(n, v)| b.header(&n).is_some_and(|o| o == v));
     covers(a, b) && covers(b, a)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uri(text: &str) -> Uri {
+        text.parse().unwrap_or_else(|e| panic!("{text}: {e}"))
+    }
+
+    #[test]
+    fn parts() {
+        type Parts<'a> =
+            (&'a str, Option<&'a str>, Option<&'a str>, &'a str, Option<u16>, &'a str, Option<&'a str>);
+        let table: [(&str, Parts<'_>); 14] = [
+            ("sip:alice@atlanta.com", ("sip", Some("alice"), None, "atlanta.com", None, "", None)),
+            (
+                "SIPS:1212@gw.com:5061;user=phone",
+                ("SIPS", Some("1212"), None, "gw.com", Some(5061), ";user=phone", None),
+            ),
+            (
+                "sip:a:pw@h?subject=x&to=b",
+                ("sip", Some("a"), Some("pw"), "h", None, "", Some("subject=x&to=b")),
+            ),
+            ("sip:a:@h", ("sip", Some("a"), Some(""), "h", None, "", None)),
+            ("sip:[2001:db8::10]:5070;lr", ("sip", None, None, "2001:db8::10", Some(5070), ";lr", None)),
+            ("sip:[2001:db8::10:5070]", ("sip", None, None, "2001:db8::10:5070", None, "", None)),
+            ("sip:h:", ("sip", None, None, "h", None, "", None)),
+            (
+                "sip:user;par=u%40example.net@example.com",
+                ("sip", Some("user;par=u@example.net"), None, "example.com", None, "", None),
+            ),
+            ("sip:%75se%72@h;%6C%72", ("sip", Some("user"), None, "h", None, ";%6C%72", None)),
+            ("sip:*97#@h", ("sip", Some("*97#"), None, "h", None, "", None)),
+            ("sip:józef@h", ("sip", Some("józef"), None, "h", None, "", None)),
+            (
+                "tel:+1-201-555-0123;phone-context=x",
+                ("tel", Some("+1-201-555-0123"), None, "", None, ";phone-context=x", None),
+            ),
+            ("soap.beep://192.0.2.103:3002", ("soap.beep", None, None, "", None, "", None)),
+            ("urn:service:sos", ("urn", None, None, "", None, "", None)),
+        ];
+        for (text, (scheme, user, password, host, port, params, headers)) in table {
+            let u = uri(text);
+            assert_eq!(
+                (
+                    u.scheme_name(),
+                    u.user().as_deref(),
+                    u.password(),
+                    u.host(),
+                    u.port(),
+                    u.params().as_str(),
+                    u.headers()
+                ),
+                (scheme, user, password, host, port, params, headers),
+                "{text}"
+            );
+            assert_eq!(u.to_string(), text);
+        }
+        assert!(uri("sip:h;%6C%72").is_loose());
+        assert_eq!(uri("sip:h;Transport=TCP").transport(), Some(Transport::Tcp));
+        assert_eq!(uri("sip:h;transport=sctp").transport(), None);
+    }
+
+    #[test]
+    fn refuses_and_says_where() {
+        for (text, at) in [
+            ("", 0),
+            ("alice", 0),
+            (":x", 0),
+            ("1sip:x", 0),
+            ("sip:", 4),
+            ("sip:@h", 4),
+            ("sip:a@", 6),
+            ("sip:a@h:99999", 7),
+            ("sip:a@h:x", 8),
+            ("sip:a@2001:db8::10", 11),
+            ("sip:a@[2001:db8::1", 6),
+            ("sip:a@[2001:db8::g]", 6),
+            ("sip:a b@h", 5),
+            ("sip:a@h;x=\"y\"", 10),
+            ("sip:a@h x", 7),
+            ("sip:a\r\nb@h", 5),
+            ("sip:a\0@h", 5),
+            ("sip:a@h<", 7),
+            ("sip:a@żółw", 6),
+            ("tel:", 4),
+            ("tel:;x", 4),
+            ("urn:", 4),
+        ] {
+            let error = text.parse::<Uri>().expect_err(text);
+            assert_eq!((error.at, error.status()), (at, 400), "{text}: {error}");
+        }
+        assert!(format!("sip:{}@h", "x".repeat(70_000)).parse::<Uri>().is_err());
+    }
+
+    /// The pairs of RFC 3261 §19.1.4.
+    #[test]
+    fn equality() {
+        for (a, b) in [
+            ("sip:%61lice@atlanta.com;transport=TCP", "sip:alice@AtLanTa.CoM;Transport=tcp"),
+            ("sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5"),
+            ("sip:carol@chicago.com", "sip:carol@chicago.com;security=on"),
+            (
+                "sip:biloxi.com;transport=tcp;method=REGISTER?to=sip:bob%40biloxi.com",
+                "sip:biloxi.com;method=REGISTER;transport=tcp?to=sip:bob%40biloxi.com",
+            ),
+            (
+                "sip:alice@atlanta.com?subject=project%20x&priority=urgent",
+                "sip:alice@atlanta.com?priority=urgent&subject=project%20x",
+            ),
+            ("sip:[2001:db8::1]", "sip:[2001:DB8:0::1]"),
+            ("tel:+1-201-555-0123", "tel:+1(201)5550123"),
+            ("sip:a@h;lr", "sip:a@h;LR"),
+        ] {
+            assert_eq!(uri(a), uri(b));
+            assert_eq!(uri(b), uri(a));
+        }
+        for (a, b) in [
+            ("SIP:ALICE@AtLanTa.CoM;Transport=udp", "sip:alice@AtLanTa.CoM;Transport=UDP"),
+            ("sip:bob@biloxi.com", "sip:bob@biloxi.com:5060"),
+            ("sip:bob@biloxi.com", "sip:bob@biloxi.com;transport=udp"),
+            ("sip:bob@biloxi.com", "sip:bob@biloxi.com:6000;transport=tcp"),
+            ("sip:carol@chicago.com", "sip:carol@chicago.com?Subject=next%20meeting"),
+            ("sip:bob@phone21.boxesbybob.com", "sip:bob@192.0.2.4"),
+            ("sip:carol@chicago.com;security=on", "sip:carol@chicago.com;security=off"),
+            ("sip:a@h", "sips:a@h"),
+            ("sip:h", "sip:a@h"),
+            ("sip:a:b@h", "sip:a@h"),
+            ("tel:+1", "sip:+1@h"),
+            ("urn:a", "urn:b"),
+        ] {
+            assert_ne!(uri(a), uri(b));
+            assert_ne!(uri(b), uri(a));
+        }
+    }
+
+    #[test]
+    fn building() {
+        assert_eq!(Uri::sip(Some("1001"), "192.0.2.1", Some(5070)).to_string(), "sip:1001@192.0.2.1:5070");
+        assert_eq!(Uri::sip(None, "2001:db8::1", None).to_string(), "sip:[2001:db8::1]");
+        assert_eq!(Uri::sip(Some("a b@c>\r\n"), "h", None).to_string(), "sip:a%20b%40c%3E%0D%0A@h");
+        assert_eq!(Uri::sips(Some(""), "h\r\nX: y", None).to_string(), "sips:hXy");
+        assert_eq!(Uri::sip(Some("a"), "żó", None).to_string(), "sip:a@invalid");
+        let u = uri("sip:a@h:5060;x;transport=udp?a=b");
+        assert_eq!(u.with_param("transport", Some("tcp")).to_string(), "sip:a@h:5060;x;transport=tcp?a=b");
+        assert_eq!(
+            u.with_param("lr", None).without_param("X").to_string(),
+            "sip:a@h:5060;transport=udp;lr?a=b"
+        );
+        assert_eq!(u.without_param("y").to_string(), u.to_string());
+        assert_eq!(u.with_param("p;q", Some("v w\n")).param("p%3Bq"), Some("v%20w%0A"));
+        assert_eq!(u.as_request_uri().to_string(), "sip:a@h:5060;x;transport=udp");
+        assert_eq!(u.with_user(Some("b")).to_string(), "sip:b@h:5060;x;transport=udp?a=b");
+        assert_eq!(u.with_host("::1", None).to_string(), "sip:a@[::1];x;transport=udp?a=b");
+        assert_eq!(uri("sip:a:p@h").with_user(None).to_string(), "sip:h");
+        assert_eq!(uri("tel:123").with_host("gw", None).to_string(), "sip:123@gw");
+        assert_eq!(Uri::nowhere(), uri("sip:invalid"));
+    }
+
+    #[test]
+    fn unescaping() {
+        for (text, want) in [
+            ("a%20b", "a b"),
+            ("%", "%"),
+            ("%4", "%4"),
+            ("%zz", "%zz"),
+            ("%FF", "%FF"),
+            ("%C3%B3", "ó"),
+            ("%00", "\0"),
+        ] {
+            assert_eq!(unescape(text), want);
+        }
+    }
+}

@@ -257,3 +257,115 @@ impl Message {
         Ok(all)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms() {
+        for (text, display, uri, params) in [
+            ("sip:1001@127.0.0.1", None, "sip:1001@127.0.0.1", ""),
+            ("sip:1001@a;tag=1", None, "sip:1001@a", ";tag=1"),
+            ("<sip:1001@a;x=y>;tag=1", None, "sip:1001@a;x=y", ";tag=1"),
+            ("Bob <sip:b@a>", Some("Bob"), "sip:b@a", ""),
+            ("token1~` token2'+_ \t<sip:b@a> ;x", Some("token1~` token2'+_"), "sip:b@a", " ;x"),
+            (
+                "\"A. G. \\\"Bell\\\\\" <sip:b@a> ; tag = a48s",
+                Some("A. G. \"Bell\\"),
+                "sip:b@a",
+                " ; tag = a48s",
+            ),
+            ("\"\" <sip:b@a>", None, "sip:b@a", ""),
+            ("Bell, Alexander <sip:b@a>", Some("Bell, Alexander"), "sip:b@a", ""),
+            ("Żółw <sip:b@a>", Some("Żółw"), "sip:b@a", ""),
+            ("< sip:b@a >", None, "sip:b@a", ""),
+            ("tel:+1234;tag=x", None, "tel:+1234", ";tag=x"),
+            ("<isbn:2983792873>", None, "isbn:2983792873", ""),
+            ("\"<sip:x@y>\" <sip:b@a>", Some("<sip:x@y>"), "sip:b@a", ""),
+            ("sip:b@a;p=\"<x>\"", None, "sip:b@a", ";p=\"<x>\""),
+        ] {
+            let addr: NameAddr = text.parse().unwrap_or_else(|e| panic!("{text}: {e}"));
+            assert_eq!(
+                (addr.display().as_deref(), addr.uri().as_str(), addr.params().as_str()),
+                (display, uri, params),
+                "{text}"
+            );
+            assert_eq!(addr.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn refuses_and_says_where() {
+        for (text, at) in [
+            ("", 0),
+            ("Bob", 0),
+            ("\"Bob <sip:b@a>", 0),
+            ("\"Bob\" sip:b@a", 6),
+            ("<sip:b@a", 0),
+            ("<sip:b@a>x", 9),
+            ("sip:b@a?Route=%3Csip:x%3E", 7),
+            ("<sip:b@a>, <sip:c@a>", 9),
+            ("<sip:b@a>;tag=\"x", 14),
+            ("<sip:b c@a>", 6),
+        ] {
+            let error = text.parse::<NameAddr>().expect_err(text);
+            assert_eq!(error.at, at, "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn lists() {
+        let mut all = Vec::new();
+        NameAddr::parse_list(
+            &Text::from("\"a,b\" <sip:x,y@h;p=1,2>;q=0.5 , sip:c@d;x=\",\",<sip:e>"),
+            &mut all,
+        )
+        .unwrap();
+        assert_eq!(all.len(), 3);
+        assert_eq!(all[0].uri().as_str(), "sip:x,y@h;p=1,2");
+        assert_eq!(all[0].q(), Some(500));
+        assert_eq!(all[1].to_string(), "sip:c@d;x=\",\"");
+        assert_eq!(all[2].uri().host(), "e");
+    }
+
+    #[test]
+    fn building() {
+        let addr = NameAddr::new(Uri::sip(Some("1001"), "h", None));
+        assert_eq!(addr.to_string(), "<sip:1001@h>");
+        let named = addr
+            .with_display("A \"B\"\r\n")
+            .with_tag("x1")
+            .with_param("party", Some("a b"))
+            .with_param("f", None);
+        assert_eq!(named.to_string(), "\"A \\\"B\\\"\" <sip:1001@h>;tag=x1;party=\"a b\";f");
+        assert_eq!(named.with_tag("2").tag(), Some("2"));
+        assert_eq!(named.without_param("TAG").tag(), None);
+        assert_eq!(named.with_display("").with_uri(Uri::sip(None, "z", None)).raw_display(), "");
+        let again: NameAddr = named.to_string().parse().unwrap();
+        assert_eq!(again.display().as_deref(), Some("A \"B\""));
+    }
+
+    #[test]
+    fn contact_parameters() {
+        for (q, want) in [
+            ("1", Some(1000)),
+            ("0.7", Some(700)),
+            ("0.001", Some(1)),
+            ("1.001", None),
+            ("0.1234", None),
+            ("x", None),
+            ("1.", Some(1000)),
+            ("99999999999", None),
+        ] {
+            let addr: NameAddr = format!("<sip:a>;q={q}").parse().unwrap();
+            assert_eq!(addr.q(), want, "{q}");
+        }
+        let addr: NameAddr =
+            "<sip:a>;expires=99999999999;reg-id=0;+sip.instance=\"<urn:uuid:1>\"".parse().unwrap();
+        assert_eq!(
+            (addr.expires(), addr.reg_id(), addr.instance()),
+            (Some(u32::MAX), None, Some("urn:uuid:1"))
+        );
+    }
+}

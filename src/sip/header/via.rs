@@ -270,3 +270,100 @@ impl Message {
         Ok(all)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms() {
+        for (text, transport, host, port, branch) in [
+            (
+                "SIP/2.0/UDP 192.0.2.2:25070;branch=z9hG4bK2d;rport",
+                "UDP",
+                "192.0.2.2",
+                Some(25070),
+                Some("z9hG4bK2d"),
+            ),
+            ("SIP / 2.0\t/ tcp \t a.example : 5 ; Branch = x", "tcp", "a.example", Some(5), Some("x")),
+            ("sip/2.0/SCTP [2001:db8::9:1];received=[2001:db8::9:255]", "SCTP", "2001:db8::9:1", None, None),
+            ("SIP/2.0/UDP h", "UDP", "h", None, None),
+            ("SIP/2.0/UDP h:;branch=", "UDP", "h", None, None),
+        ] {
+            let via: Via = text.parse().unwrap_or_else(|e| panic!("{text}: {e}"));
+            assert_eq!(
+                (via.transport_name(), via.host(), via.port(), via.branch()),
+                (transport, host, port, branch)
+            );
+            assert_eq!(via.to_string(), text);
+        }
+        let via: Via = "SIP/2.0/UDP h;received=[2001:db8::1];rport=7;branch=Z9HG4BKx".parse().unwrap();
+        assert_eq!((via.received(), via.rport()), (Some("2001:db8::1".parse().unwrap()), Some(Some(7))));
+        assert!(via.has_magic_cookie());
+        assert!(!"SIP/2.0/UDP h;branch=z9hG4bK".parse::<Via>().unwrap().has_magic_cookie());
+    }
+
+    #[test]
+    fn refuses() {
+        for text in [
+            "",
+            "SIP/2.0/UDP",
+            "SIP/2.0/UDP ",
+            "SIP/2.0/UDPh",
+            "SIP/1.0/UDP h",
+            "HTTP/2.0/UDP h",
+            "SIP/2.0/UDP h:99999",
+            "SIP/2.0/UDP 2001:db8::1",
+            "SIP/2.0/UDP h x",
+            "SIP/2.0/UDP h, SIP/2.0/UDP i",
+            "SIP/2.0/ h",
+        ] {
+            assert!(text.parse::<Via>().is_err(), "{text}");
+        }
+    }
+
+    /// RFC 3261 §18.2.1, RFC 3581 §4, and peers that ask for nothing but come from elsewhere.
+    #[test]
+    fn what_goes_back() {
+        let udp = |remote: &str| Flow::udp("192.0.2.1:5060".parse().unwrap(), remote.parse().unwrap());
+        for (text, remote, want) in [
+            (
+                "SIP/2.0/UDP 192.0.2.9:5090;branch=b;rport",
+                "192.0.2.9:5090",
+                "SIP/2.0/UDP 192.0.2.9:5090;branch=b;rport=5090",
+            ),
+            ("SIP/2.0/UDP 192.0.2.9;branch=b", "192.0.2.9:5060", "SIP/2.0/UDP 192.0.2.9;branch=b"),
+            (
+                "SIP/2.0/UDP 10.0.0.1;branch=b",
+                "192.0.2.9:1024",
+                "SIP/2.0/UDP 10.0.0.1;branch=b;rport=1024;received=192.0.2.9",
+            ),
+            ("SIP/2.0/UDP 192.0.2.9;branch=b", "192.0.2.9:1024", "SIP/2.0/UDP 192.0.2.9;branch=b;rport=1024"),
+            (
+                "SIP/2.0/UDP h;rport=1;received=6.6.6.6;branch=b",
+                "192.0.2.9:1024",
+                "SIP/2.0/UDP h;rport=1024;branch=b;received=192.0.2.9",
+            ),
+            (
+                "SIP/2.0/UDP [::1];branch=b;rport",
+                "[::2]:7",
+                "SIP/2.0/UDP [::1];branch=b;rport=7;received=::2",
+            ),
+        ] {
+            let mut out = String::new();
+            text.parse::<Via>().unwrap().write_received(&udp(remote), &mut out).unwrap();
+            assert_eq!(out, want);
+        }
+    }
+
+    #[test]
+    fn building() {
+        assert_eq!(
+            Via::new(Transport::Udp, "192.0.2.1:5060", "z9hG4bKa", true).to_string(),
+            "SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bKa"
+        );
+        let odd = Via::new(Transport::Tls, "[::1]:5061\r\nX: y", "z9\r\nhG4bKa", false);
+        assert!(!odd.to_string().contains('\n'));
+        assert_eq!(Via::new(Transport::Tcp, "[::1]:5061", "z", false).port(), Some(5061));
+    }
+}
