@@ -34,7 +34,7 @@ impl std::fmt::Display for StreamId {
 /// What a media thread tells the owner of a stream.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum MediaEvent {
-    /// The first packet of the peer: its source is latched.
+    /// The first packet of the peer: its source is latched. Told again when signalling unlatched it.
     Started {
         /// Where it comes from.
         from: SocketAddr,

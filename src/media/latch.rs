@@ -28,7 +28,8 @@
 //!
 //! Behind NAT two strangers of the same rank who both keep sending cannot be told apart by anything in the packets: the
 //! first holds until it stops or signalling says otherwise ([`Stream::unlatch`](super::Stream::unlatch)). This is why
-//! the leg should always pass the IP address its SIP comes from: then the phone ranks above every stranger.
+//! the leg should always pass the IP address its SIP comes from: then the phone ranks above every stranger
+//! ([`Remote::seen_from`] is the rule for that).
 //!
 //! Sending goes to the latched source, else to the signalled address. When signalling changes the port but not the IP
 //! address of a peer that was latched elsewhere, sending stays with the old source until the new one is heard: what is
@@ -98,6 +99,14 @@ impl Remote {
     #[must_use]
     pub fn behind_nat(self) -> Remote {
         Remote { learn: Learn::Nat { window: Duration::from_secs(10) }, ..self }
+    }
+
+    /// What to expect of a peer whose SDP names `rtp` and whose SIP comes from `signalling`. The same IP address: no NAT
+    /// between, or one that keeps it, so no stranger counts, only another port. Different ones: behind NAT, or media
+    /// elsewhere than signalling, and what comes first counts.
+    pub fn seen_from(rtp: SocketAddr, signalling: IpAddr) -> Remote {
+        let remote = Remote { signalling: Some(signalling), ..Remote::at(rtp) };
+        if rtp.ip() == signalling { Remote { learn: Learn::Port, ..remote } } else { remote.behind_nat() }
     }
 
     fn rank(&self, from: SocketAddr) -> Rank {
@@ -531,6 +540,13 @@ mod tests {
         let strict = Remote { learn: Learn::Never, ..new_host };
         assert!(latch.signalled(t0, strict), "what is held would not count any more");
         assert_eq!(latch.target(), Some(at("192.0.2.1:5000")));
+    }
+
+    #[test]
+    fn what_to_expect_follows_from_sdp_and_sip() {
+        assert_eq!(Remote::seen_from(at(SDP), at(SDP).ip()).learn, Learn::Port);
+        let behind = Remote::seen_from(at(SDP), at(PHONE).ip());
+        assert_eq!((behind.learn, behind.signalling), (nat(None).learn, Some(at(PHONE).ip())));
     }
 
     #[test]

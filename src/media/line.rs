@@ -216,6 +216,7 @@ impl Line {
             }
             Admission::Moved(old) => {
                 counters.latched(Some(from));
+                self.rtcp_latch.unlatch();
                 self.disconnect();
                 self.tell(MediaEvent::Moved { from: old, to: from });
             }
@@ -483,5 +484,16 @@ impl Line {
             self.sending = None;
             self.pause_until = now + dtmf::GAP;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// Ten thousand calls are twenty thousand lines.
+    #[test]
+    fn a_line_is_small() {
+        let shared = size_of::<super::Shared>();
+        let line = size_of::<super::Line>();
+        assert!(line <= 1024 && shared <= 1024, "line {line}, shared {shared} bytes");
     }
 }

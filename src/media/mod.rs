@@ -16,7 +16,8 @@
 //! * [`ports`]: port pairs. [`stats`]: what was counted. [`verdict`]: what it means, in plain words.
 //! * `sys`: the system calls std does not have.
 //!
-//! A packet costs two system calls, no lock and no allocation. An idle stream costs nothing: a thread without lines
+//! A packet costs two system calls (and its share of a wait, and of the look that finds the socket empty), no lock and
+//! no allocation: within a few percent of a bare epoll loop, see `benches/media.rs`. An idle stream costs nothing: a thread without lines
 //! that wait for something sleeps in epoll without a timer. In-kernel forwarding would begin where a line connects its
 //! socket: from then on source and destination are certain.
 //!

@@ -161,3 +161,89 @@ impl fmt::Display for Verdict {
         write!(f, "{a}→{b} {}; {b}→{a} {}", self.there, self.back)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::stats::{Dropped, Flow};
+
+    fn flow(packets: u64, first_s: u64, last_ms: u64) -> Flow {
+        Flow {
+            packets,
+            bytes: packets * 172,
+            first: Some(Duration::from_secs(first_s)),
+            last: Some(Duration::from_millis(last_ms)),
+        }
+    }
+
+    fn talking() -> Stats {
+        Stats { received: flow(151, 3, 0), sent: flow(151, 3, 0), ..Stats::default() }
+    }
+
+    fn side<'a>(name: &'a str, stats: &'a Stats) -> Side<'a> {
+        let sdp = Some(SocketAddr::from(([10, 0, 0, 4], 7078)));
+        Side { name, stats, port: 20_004, sdp, sends: true }
+    }
+
+    #[test]
+    fn in_plain_words() {
+        let deaf = |dropped| Stats { sent: flow(151, 3, 0), dropped, ..Stats::default() };
+        let strange = Some(SocketAddr::from(([203, 0, 113, 9], 4000)));
+        let table: &[(Stats, Stats, Summary, &str)] = &[
+            (talking(), talking(), Summary::Flowing, "A→B flowing 50 pps; B→A flowing 50 pps"),
+            (
+                talking(),
+                deaf(Dropped::default()),
+                Summary::OneWay,
+                "A→B flowing 50 pps; B→A none: no packet ever arrived on port 20004, B's SDP said 10.0.0.4:7078",
+            ),
+            (
+                talking(),
+                Stats { stranger: strange, ..deaf(Dropped { wrong_source: 150, ..Dropped::default() }) },
+                Summary::OneWay,
+                "A→B flowing 50 pps; B→A none: 150 packets from 203.0.113.9:4000 on port 20004 were refused, B's SDP said \
+                 10.0.0.4:7078",
+            ),
+            (
+                talking(),
+                deaf(Dropped { unknown_payload: 9, ..Dropped::default() }),
+                Summary::OneWay,
+                "A→B flowing 50 pps; B→A none: 9 packets on port 20004 had a payload type that was not negotiated",
+            ),
+            (
+                talking(),
+                deaf(Dropped { not_rtp: 9, ..Dropped::default() }),
+                Summary::OneWay,
+                "A→B flowing 50 pps; B→A none: 9 packets on port 20004 were no RTP, B's SDP said 10.0.0.4:7078",
+            ),
+            (
+                talking(),
+                Stats { received: flow(100, 9, 4500), ..talking() },
+                Summary::OneWay,
+                "A→B flowing 50 pps; B→A stopped 4.5 s ago after 100 packets",
+            ),
+            (
+                talking(),
+                Stats { dropped: Dropped { not_sent: 5, ..Dropped::default() }, ..Stats::default() },
+                Summary::None,
+                "A→B arrives but goes no further: B has no address or does not want to receive; B→A none: no packet ever \
+                 arrived on port 20004, B's SDP said 10.0.0.4:7078",
+            ),
+        ];
+        for (a, b, summary, text) in table {
+            let v = verdict(side("A", a), side("B", b));
+            assert_eq!((v.summary(), v.to_string().as_str()), (*summary, *text));
+        }
+    }
+
+    #[test]
+    fn hold_is_no_fault() {
+        let (a, b) = (talking(), Stats { received: flow(100, 60, 30_000), ..talking() });
+        let v = verdict(side("A", &a), Side { sends: false, ..side("B", &b) });
+        assert_eq!((v.summary(), v.back), (Summary::Flowing, Way::Quiet));
+        let never = Stats::default();
+        let v =
+            verdict(Side { sends: false, ..side("A", &never) }, Side { sends: false, ..side("B", &never) });
+        assert_eq!(v.to_string(), "A→B quiet, as agreed; B→A quiet, as agreed");
+    }
+}
