@@ -23,5 +23,5 @@ mod rfc4028_timer;
 
 #[path = "dialog/garbage.rs"]
 mod garbage;
-// #[path = "dialog/lossy.rs"]
-// mod lossy;
+#[path = "dialog/lossy.rs"]
+mod lossy;
