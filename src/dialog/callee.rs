@@ -27,6 +27,8 @@ pub(super) struct Callee {
     sender: Sender,
     /// The answer that waits for a PRACK (RFC 3262 §3).
     answer: Option<Answer>,
+    /// A response with our tag has gone out: there is an early dialog.
+    pub told_tag: bool,
 }
 
 /// What the owner answers with: the description and more headers.
@@ -66,7 +68,8 @@ impl Session {
         let reliable = required || (supported && self.wire.config.reliable_provisional);
         let reliability = if reliable { Reliability::Always } else { Reliability::Never };
         let dialog = Dialog::of_request(&invite, &self.wire.config.local_tag, flow);
-        let callee = Callee { invite: ask.clone(), reliability, sender: first, answer: None };
+        let callee =
+            Callee { invite: ask.clone(), reliability, sender: first, answer: None, told_tag: false };
         self.side = Side::Callee(Box::new(callee));
         if !matches!(invite.method(), crate::sip::Method::Invite) || invite.to_tag().is_some() {
             return self.refuse_invite(now, 481, None, &[]);
@@ -189,6 +192,7 @@ impl Session {
             (Some(sdp), _) => peer.exchange.offer(sdp),
             (None, _) => {}
         }
+        callee.told_tag = true;
         let mut b = self.wire.response(&callee.invite, status, None, headers);
         b = self.wire.abilities(b, headers);
         if reliable {

@@ -57,7 +57,8 @@ pub(super) struct Caller {
     /// The INVITE as sent last.
     pub request: Message,
     cseq: u32,
-    progressed: bool,
+    /// A provisional response came, on this flow.
+    progressed: Option<Flow>,
     cancel: Cancel,
     forks: u32,
     tries: u32,
@@ -74,6 +75,7 @@ enum Cancel {
 /// An ACK to a 2xx.
 #[derive(Debug)]
 pub(super) struct SentAck {
+    until: Instant,
     cseq: u32,
     tag: Option<String>,
     bytes: Bytes,
@@ -99,7 +101,7 @@ impl Session {
         let sent = self.tx.request(now, request.clone(), to, reliable);
         let cseq = plan.cseq;
         let caller =
-            Caller { plan, request, cseq, progressed: false, cancel: Cancel::No, forks: 0, tries: tries + 1 };
+            Caller { plan, request, cseq, progressed: None, cancel: Cancel::No, forks: 0, tries: tries + 1 };
         self.side = Side::Caller(Box::new(caller));
         match sent {
             Ok(id) => self.remember(id, Asked::Invite),
@@ -149,7 +151,7 @@ impl Session {
             return Err(CommandError::Cancelled);
         }
         caller.cancel = Cancel::Wanted(headers.to_vec());
-        if caller.progressed {
+        if caller.progressed.is_some() {
             self.send_cancel(now);
         }
         self.pump(now);
@@ -170,7 +172,7 @@ impl Session {
                 None => peer.exchange.settle(),
             }
         }
-        self.send_ack(&accepted, 0, sdp.as_ref());
+        self.send_ack(now, &accepted, 0, sdp.as_ref());
         self.pump(now);
         Ok(())
     }
@@ -227,7 +229,7 @@ impl Session {
             return;
         }
         let Side::Caller(caller) = &mut self.side else { return };
-        caller.progressed = true;
+        caller.progressed = Some(flow);
         let cancelled = caller.cancel != Cancel::No;
         if matches!(caller.cancel, Cancel::Wanted(_)) {
             self.send_cancel(now);
@@ -303,7 +305,7 @@ impl Session {
 
     /// A 2xx for the first INVITE, or for one that has one already.
     fn accepted(&mut self, now: Instant, message: Message, flow: Flow) {
-        let Side::Caller(caller) = &self.side else { return };
+        let Side::Caller(caller) = &mut self.side else { return };
         if self.phase == Phase::Ended {
             return self.end_fork(now, &message, flow);
         }
@@ -340,6 +342,8 @@ impl Session {
                 peer.exchange.remote().cloned()
             }
         };
+        caller.plan.sdp = None; // not needed any more, and a call may be long
+        caller.plan.headers = Vec::new();
         let fork = peer.fork;
         self.drop_offer_of_other_forks(now, fork);
         self.peers = vec![peer];
@@ -347,7 +351,7 @@ impl Session {
         self.waits.stop(Wait::Setup);
         if cancelled {
             // The CANCEL crossed it (§9.1): there is a call now, so end it.
-            self.send_ack(&message, 0, None);
+            self.send_ack(now, &message, 0, None);
             self.send_bye(now, &[]);
             self.tell(Event::Failed { status: 487, message: Some(message) });
             return self.end(now);
@@ -358,7 +362,7 @@ impl Session {
             self.owes_answer = Some(message.clone());
             self.waits.set(Wait::OwnAnswer, now + self.wire.config.timers.t1x64);
         } else {
-            self.send_ack(&message, 0, None);
+            self.send_ack(now, &message, 0, None);
         }
         self.tell(Event::Answered { message, sdp, needs_answer });
     }
@@ -386,7 +390,7 @@ impl Session {
         let peer = Peer { dialog, exchange, receiver: Receiver::default(), fork: u32::MAX, allow: None };
         self.peers.push(peer);
         let index = self.peers.len() - 1;
-        self.send_ack(message, index, None);
+        self.send_ack(now, message, index, None);
         self.send_bye_in(
             now,
             index,
@@ -411,8 +415,12 @@ impl Session {
             .copied(invite, Name::CallId)
             .header(Name::CSeq, format_args!("{} CANCEL", invite.cseq().number));
         let bytes = self.wire.ours(b, false, &headers).finish();
-        let (to, reliable) = (caller.plan.to_destination.clone(), caller.plan.reliable);
-        let reliable = reliable || is_reliable(&to);
+        // where the INVITE went, not where its name may lead now (§9.1)
+        let to = match (&caller.plan.to_destination, caller.progressed) {
+            (Destination::Host { .. }, Some(flow)) => Destination::Flow(flow),
+            (to, _) => to.clone(),
+        };
+        let reliable = caller.plan.reliable || is_reliable(&to);
         let Ok(cancel) = Message::parse(bytes, &Limits::default()) else { return };
         if let Ok(id) = self.tx.request(now, cancel, to, reliable) {
             self.remember(id, Asked::Nothing);
@@ -420,7 +428,7 @@ impl Session {
     }
 
     /// Acknowledges a 2xx in the dialog at `index`, and keeps the ACK for when the 2xx comes again.
-    pub(super) fn send_ack(&mut self, accepted: &Message, index: usize, sdp: Option<&Bytes>) {
+    pub(super) fn send_ack(&mut self, now: Instant, accepted: &Message, index: usize, sdp: Option<&Bytes>) {
         let Some(peer) = self.peers.get(index) else { return };
         let cseq = accepted.cseq().number;
         let (b, to) = self.wire.request(&peer.dialog, &Method::Ack, cseq, &[]);
@@ -428,11 +436,13 @@ impl Session {
             Some(sdp) => b.body(body::SDP, sdp).finish(),
             None => b.finish(),
         };
+        self.acks.retain(|a| a.until > now);
         if self.acks.len() >= ACKS {
             self.acks.pop_front();
         }
+        let until = now + self.wire.config.timers.t1x64;
         let tag = accepted.to_tag().map(str::to_owned);
-        self.acks.push_back(SentAck { cseq, tag, bytes: bytes.clone(), to: to.clone() });
+        self.acks.push_back(SentAck { until, cseq, tag, bytes: bytes.clone(), to: to.clone() });
         self.send(bytes, to);
     }
 
@@ -451,7 +461,7 @@ impl Session {
     /// The owner did not answer the offer of a 2xx.
     pub(super) fn own_answer_never_came(&mut self, now: Instant) {
         let Some(accepted) = self.owes_answer.take() else { return };
-        self.send_ack(&accepted, 0, None);
+        self.send_ack(now, &accepted, 0, None);
         self.send_bye(now, &[]);
         self.end(now);
     }
@@ -461,7 +471,7 @@ impl Session {
         match &mut self.side {
             Side::Caller(caller) if caller.cancel == Cancel::No => {
                 caller.cancel = Cancel::Wanted(Vec::new());
-                if caller.progressed {
+                if caller.progressed.is_some() {
                     self.send_cancel(now);
                 }
             }
@@ -471,7 +481,7 @@ impl Session {
         }
     }
 
-    /// A 1xx or the BYE of a callee said that this early dialog is no more; without any other the call is.
+    /// The callee said BYE in an early dialog; without any other there is no call.
     pub(super) fn early_dialog_ended(&mut self, now: Instant, index: usize) {
         if index < self.peers.len() {
             self.peers.remove(index);

@@ -23,7 +23,7 @@ impl Session {
             return Ok(());
         }
         if let Some(accepted) = self.owes_answer.take() {
-            self.send_ack(&accepted, 0, None);
+            self.send_ack(now, &accepted, 0, None);
         }
         self.send_bye(now, headers);
         self.end(now);
@@ -58,7 +58,7 @@ impl Session {
             }
             Phase::Up => {
                 if let Some(accepted) = self.owes_answer.take() {
-                    self.send_ack(&accepted, 0, None);
+                    self.send_ack(now, &accepted, 0, None);
                 }
                 self.close_offers(now);
                 self.tell(Event::Bye { message });

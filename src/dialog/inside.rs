@@ -52,7 +52,8 @@ impl Session {
         if matches!(method, Ack | Bye | Cancel | Invite | Prack | Register | Update) {
             return Err(CommandError::Method);
         }
-        let index = self.peers.len().checked_sub(1).ok_or(CommandError::NotAnswered)?;
+        let index = self.peers.len().checked_sub(1).filter(|_| self.is_known_to_peer());
+        let index = index.ok_or(CommandError::NotAnswered)?;
         if self.asked.iter().filter(|(_, a)| matches!(a, Asked::Request(_))).count() >= WAITING {
             return Err(CommandError::TooMany);
         }

@@ -90,7 +90,7 @@ impl Session {
         }
         let peer = self.peers.last().ok_or(CommandError::NotAnswered)?;
         if self.phase == Phase::Setup
-            && (sdp.is_some() && !peer.exchange.agreed() || peer.dialog.remote_tag().is_none())
+            && (sdp.is_some() && !peer.exchange.agreed() || !self.is_known_to_peer())
         {
             return Err(CommandError::NotAnswered);
         }
@@ -192,7 +192,7 @@ impl Session {
         let Some(own) = &self.own else {
             // The session ended meanwhile; the peer still wants its ACK.
             if invite {
-                self.send_ack(&message, 0, None);
+                self.send_ack(now, &message, 0, None);
             }
             return;
         };
@@ -228,7 +228,7 @@ impl Session {
             self.owes_answer = Some(message);
             self.waits.set(Wait::OwnAnswer, now + self.wire.config.timers.t1x64);
         } else if invite {
-            self.send_ack(&message, index.unwrap_or(0), None);
+            self.send_ack(now, &message, index.unwrap_or(0), None);
         }
         if !refresh || needs_answer || news {
             self.tell(Event::OfferAnswered { sdp, needs_answer });
@@ -289,7 +289,9 @@ impl Session {
                 own.update = false;
                 own.sdp = self.peers.last().and_then(|p| p.exchange.local().cloned());
                 if let Some(peer) = self.peers.last_mut() {
-                    peer.allow.get_or_insert_default();
+                    let allow = peer.allow.take().unwrap_or_default();
+                    let rest = allow.split(',').map(str::trim).filter(|m| !m.eq_ignore_ascii_case("UPDATE"));
+                    peer.allow = Some(rest.collect::<Vec<_>>().join(", "));
                 }
                 return;
             }
@@ -342,9 +344,13 @@ impl Session {
     }
 
     /// It is for us to refresh the session.
-    pub(super) fn refresh(&mut self, _now: Instant) {
+    pub(super) fn refresh(&mut self, now: Instant) {
         if self.phase != Phase::Up || self.own.is_some() {
-            return; // an offer under way refreshes as well
+            // an offer under way refreshes as well, if it is accepted
+            if let Some(after) = self.timer.refresh_after() {
+                self.waits.set(Wait::Refresh, now + after / 6);
+            }
+            return;
         }
         let update = self.wire.config.update_refresher && self.peer_allows(&Method::Update) == Some(true);
         let local = self.peers.last().and_then(|p| p.exchange.local().cloned());

@@ -86,6 +86,8 @@ pub struct Session {
     pub(super) ids: u32,
     ack_missing_told: bool,
     lingered: bool,
+    /// What the transactions told while something else was being dealt with.
+    told: VecDeque<transaction::Output>,
     out: VecDeque<Output>,
 }
 
@@ -160,6 +162,7 @@ impl Session {
             ids: 0,
             ack_missing_told: false,
             lingered: false,
+            told: VecDeque::new(),
             out: VecDeque::new(),
             wire: Wire::new(config),
         };
@@ -285,11 +288,33 @@ impl Session {
         Some(super::identity::lists(allow, method.as_str()))
     }
 
+    /// Does the peer know our tag, so that it takes requests of ours?
+    pub(super) fn is_known_to_peer(&self) -> bool {
+        match &self.side {
+            Side::Callee(callee) => callee.told_tag || self.phase == Phase::Up,
+            Side::Caller(_) | Side::None => true,
+        }
+    }
+
     //------------ Inside ------------------------------------------------------------------------------------
 
+    /// Tells the owner, after what has been sent so far.
     pub(super) fn tell(&mut self, event: Event) {
+        self.collect();
         if self.phase != Phase::Ended {
             self.out.push_back(Output::Event(event));
+        }
+    }
+
+    /// Takes from the transactions what they send; what they tell waits for [`pump`](Self::pump).
+    fn collect(&mut self) {
+        while let Some(output) = self.tx.poll() {
+            match output {
+                transaction::Output::Send { bytes, to, by } => {
+                    self.out.push_back(Output::Send { bytes, to, by })
+                }
+                told => self.told.push_back(told),
+            }
         }
     }
 
@@ -308,6 +333,7 @@ impl Session {
     }
 
     pub(super) fn send(&mut self, bytes: Bytes, to: crate::sip::Destination) {
+        self.collect();
         self.out.push_back(Output::Send { bytes, to, by: None });
     }
 
@@ -341,11 +367,11 @@ impl Session {
     /// Moves everything the transactions have to say to where it belongs.
     pub(super) fn pump(&mut self, now: Instant) {
         loop {
-            while let Some(output) = self.tx.poll() {
-                self.transacted(now, output);
-            }
-            if !self.try_own(now) {
-                break;
+            self.collect();
+            match self.told.pop_front() {
+                Some(told) => self.transacted(now, told),
+                None if self.try_own(now) => {}
+                None => break,
             }
         }
     }
@@ -353,7 +379,7 @@ impl Session {
     fn transacted(&mut self, now: Instant, output: transaction::Output) {
         use transaction::Output as Tx;
         match output {
-            Tx::Send { bytes, to, by } => self.out.push_back(Output::Send { bytes, to, by }),
+            Tx::Send { .. } => {} // collected before
             Tx::Request { id, message, flow } => self.requested(now, Ask { server: id, message, flow }),
             Tx::Cancel { id, invite, message, flow } => {
                 self.cancelled(now, Ask { server: id, message, flow }, invite)

@@ -100,6 +100,7 @@ impl World {
             supported: "timer, 100rel".into(),
             reliable_provisional: rng.random_bool(0.5),
             session_expires: rng.random_bool(0.5).then_some(90),
+            sticky: rng.random_bool(0.5),
             update_refresher: rng.random_bool(0.5),
             ..SessionConfig::default()
         });
