@@ -174,7 +174,7 @@ fn blind_alley(seed: u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: std::env::var("CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(2000), failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn anything_in_any_order(seed: u64) {
         blind_alley(seed);
