@@ -3,7 +3,7 @@
 //! Gets a folder; hands typed views to everyone above. Opens files, never sockets (a `stun:` address is
 //! asked for through a function the caller passes in).
 //!
-//! The way of a file: [`load`] runs the preprocessor over `freeswitch.xml` ([`preprocess`], one flat text whose
+//! The way of a file: [`load()`] runs the preprocessor over `freeswitch.xml` ([`preprocess`], one flat text whose
 //! every character knows the line it came from, [`flat`]), reads that text as XML ([`xml`]) and returns the tree of
 //! [`Element`]s, the [`Globals`] and the [`Problem`]s met. The typed views ([`switch`], [`sofia`], …) are taken from the
 //! tree; each adds its own problems. Nothing here panics on what a file says, and nothing is fatal before the

@@ -51,7 +51,7 @@ impl Failed {
 }
 
 /// Makes the secrets that `loaded` uses and nobody has set, keeps them, and adds them to `options.set`, so that the
-/// next [`load`](super::load) has them. `None` when there was nothing to make. Load again after `Some`.
+/// next [`load()`](super::load()) has them. `None` when there was nothing to make. Load again after `Some`.
 pub fn ensure(loaded: &Loaded, options: &mut Options) -> Result<Option<Made>, Failed> {
     let missing: Vec<&'static str> = NAMES
         .into_iter()

@@ -208,7 +208,11 @@ impl Reading<'_> {
     }
 
     /// Puts a finished element into its parent.
-    fn place(&mut self, element: Element) {
+    fn place(&mut self, mut element: Element) {
+        // A directory of 100,000 users is a million of these.
+        element.attributes.shrink_to_fit();
+        element.children.shrink_to_fit();
+        element.text.shrink_to_fit();
         match self.open.last_mut() {
             Some(parent) => parent.children.push(element),
             None => self.roots.push(element),

@@ -1,39 +1,22 @@
-//! X-PRE-PROCESS: line by line, includes in place, `$${name}` from the globals known at that line.
-//!
-//! Follows FreeSWITCH's `switch_xml.c` with its quirks, for stock trees lean on them: a line that holds
-//! `<include>`, `</include>` or `<?` is dropped whole; a directive is found anywhere on a line and the rest of that
-//! line is lost; XML comments do not protect a directive. Each quirk that bites earns a warning.
+//! The lines of the files: expansion, directives, what goes into the flat text.
 
 use std::collections::{HashMap, HashSet};
-use std::io::Read;
 use std::net::IpAddr;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::flat::Flat;
-use super::glob::glob;
-use super::globals::Table;
-use super::load::{Ask, Options, absolute, root_source};
-use super::position::{Position, Source};
-use super::problem::Problem;
-use super::suggest::nearest;
+use crate::config::flat::Flat;
+use crate::config::globals::Table;
+use crate::config::load::{Ask, Options, absolute, root_source};
+use crate::config::position::{Position, Source};
+use crate::config::problem::Problem;
+use crate::config::suggest::nearest;
 
-/// Files may include files this deep, as in FreeSWITCH.
-pub const MAX_NESTING: usize = 100;
-/// No single file may be larger.
-const MAX_FILE: u64 = 256 << 20;
+use super::path::{normal, place, read_file};
+
 /// No global may grow beyond this, and no expanded line beyond sixteen times this.
-const MAX_VALUE: usize = 1 << 20;
-/// No more files are read than this: an include of an include of … ends.
-const MAX_FILES: usize = 1_000_000;
-/// One STUN or DNS question.
-const LOOKUP_LIMIT: Duration = Duration::from_secs(2);
-/// All of them together; afterwards the local address is taken at once.
-const LOOKUPS_LIMIT: Duration = Duration::from_secs(4);
-/// One `exec` or `exec-set`.
-const EXEC_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const MAX_VALUE: usize = 1 << 20;
 
 /// What the preprocessor made of the files.
 pub struct Done {
@@ -83,24 +66,24 @@ pub fn run_text(options: &Options, name: &str, text: &[u8], table: &mut Table) -
     run.done(source, false)
 }
 
-struct Run<'a> {
-    options: &'a Options,
-    table: &'a mut Table,
+pub(super) struct Run<'a> {
+    pub(super) options: &'a Options,
+    pub(super) table: &'a mut Table,
     /// Names given by `--set`, lower case.
-    locked: HashSet<String>,
-    conf: PathBuf,
-    flat: Flat,
-    problems: Vec<Problem>,
-    unless_comment: Vec<(usize, Problem)>,
-    if_comment: Vec<(usize, Problem)>,
-    unset: Vec<(usize, String, Position)>,
-    files: Vec<PathBuf>,
-    set: HashMap<String, Position>,
+    pub(super) locked: HashSet<String>,
+    pub(super) conf: PathBuf,
+    pub(super) flat: Flat,
+    pub(super) problems: Vec<Problem>,
+    pub(super) unless_comment: Vec<(usize, Problem)>,
+    pub(super) if_comment: Vec<(usize, Problem)>,
+    pub(super) unset: Vec<(usize, String, Position)>,
+    pub(super) files: Vec<PathBuf>,
+    pub(super) set: HashMap<String, Position>,
     /// The files being read now, outermost first, to find loops.
-    stack: Vec<PathBuf>,
-    answers: HashMap<Ask, Result<IpAddr, String>>,
-    asked: Duration,
-    full: bool,
+    pub(super) stack: Vec<PathBuf>,
+    pub(super) answers: HashMap<Ask, Result<IpAddr, String>>,
+    pub(super) asked: Duration,
+    pub(super) full: bool,
 }
 
 /// A line after `$${}` expansion, with the way back to its columns.
@@ -162,7 +145,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn file(&mut self, path: &Path, source: &Arc<Source>, bytes: &[u8], depth: usize) {
+    pub(super) fn file(&mut self, path: &Path, source: &Arc<Source>, bytes: &[u8], depth: usize) {
         self.files.push(path.to_path_buf());
         self.stack.push(path.canonicalize().unwrap_or_else(|_| path.to_path_buf()));
         if let Some(text) = self.decode(source, bytes) {
@@ -439,7 +422,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn set(&mut self, name: &str, value: &str, at: &Position) {
+    pub(super) fn set(&mut self, name: &str, value: &str, at: &Position) {
         if self.locked.contains(&name.to_ascii_lowercase()) {
             return;
         }
@@ -458,222 +441,6 @@ impl<'a> Run<'a> {
         self.table.set(name, value);
         self.set.insert(name.to_ascii_lowercase(), at.clone());
     }
-
-    //------------ include ----------------------------------------------------------------------------------------
-
-    fn include(&mut self, path: &Path, pattern: &str, tag: &Position, at: &Position, depth: usize) {
-        if pattern.trim().is_empty() {
-            self.problems
-                .push(Problem::warning(at, "include names no file").hint("write data=\"folder/*.xml\""));
-            return;
-        }
-        if depth + 1 > MAX_NESTING {
-            let problem = Problem::error(at, format!("files are included more than {MAX_NESTING} deep"));
-            self.problems.push(problem.hint("look for a file that includes its own folder"));
-            return;
-        }
-        let given = Path::new(pattern);
-        let folder = path.parent().unwrap_or(Path::new("/"));
-        let wanted = folder.join(given);
-        let plain = normal(&wanted);
-        if !plain.starts_with(&self.conf) && !plain.starts_with(absolute(&self.options.db_dir)) {
-            if given.is_relative() {
-                let problem = Problem::error(
-                    at,
-                    format!("{pattern} leads out of the configuration folder and is not read"),
-                );
-                self.problems
-                    .push(problem.hint(format!("if it is meant, write the whole path, {}", plain.display())));
-                return;
-            }
-            let problem = Problem::warning(at, format!("{pattern} is outside the configuration folder"));
-            self.problems.push(problem.hint("whoever may write there decides what this switch does"));
-        }
-        let files = match glob(&wanted) {
-            Ok(files) => files,
-            Err(e) => {
-                self.problems.push(
-                    Problem::error(at, format!("cannot include {pattern}: {}", reason(&e)))
-                        .hint("the folder must be readable by the user the switch runs as"),
-                );
-                return;
-            }
-        };
-        if files.is_empty() {
-            self.nothing_included(pattern, &plain, at);
-        }
-        for file in files {
-            self.include_one(&file, tag, at, depth + 1);
-        }
-    }
-
-    fn nothing_included(&mut self, pattern: &str, plain: &Path, at: &Position) {
-        let wild = pattern.contains(['*', '?', '[']);
-        if wild {
-            self.unless_comment
-                .push((self.flat.len(), Problem::note(at, format!("no file matches {pattern}"))));
-            return;
-        }
-        // Written by the first run; a tree without it is in order.
-        if plain.file_name().is_some_and(|n| n == "secrets.xml") {
-            return;
-        }
-        let problem = Problem::warning(at, format!("there is no file {}", self.shown(plain)));
-        let beside: Vec<String> = plain
-            .parent()
-            .and_then(|p| std::fs::read_dir(p).ok())
-            .map(|d| d.flatten().take(10_000).map(|e| e.file_name().to_string_lossy().into_owned()).collect())
-            .unwrap_or_default();
-        let name = plain.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        self.unless_comment.push((
-            self.flat.len(),
-            match nearest(&name, beside.iter().map(String::as_str)) {
-                Some(near) => problem.hint(format!("did you mean {near}?")),
-                None => problem.hint("the path is relative to the folder of this file"),
-            },
-        ));
-    }
-
-    fn include_one(&mut self, file: &Path, tag: &Position, at: &Position, depth: usize) {
-        if self.full {
-            return;
-        }
-        if self.files.len() >= MAX_FILES {
-            self.too_large(at);
-            return;
-        }
-        let shown = self.shown(&normal(file));
-        let canonical = file.canonicalize().unwrap_or_else(|_| file.to_path_buf());
-        if self.stack.contains(&canonical) {
-            let problem = Problem::error(at, format!("{shown} includes itself"));
-            self.problems.push(
-                problem.hint("remove the include, or narrow the pattern so that it leaves this file out"),
-            );
-            return;
-        }
-        match read_file(file) {
-            Ok(bytes) => {
-                let source = Arc::new(Source { path: shown.into(), included_at: Some(tag.clone()) });
-                self.file(file, &source, &bytes, depth);
-            }
-            Err(reason) => {
-                let problem = Problem::error(at, format!("{shown} cannot be included: {reason}"));
-                self.problems.push(problem.hint("it must be a file readable by the user the switch runs as"));
-            }
-        }
-    }
-
-    /// The path as the user would type it: the configuration folder as given, then the way inside it.
-    fn shown(&self, path: &Path) -> String {
-        match path.strip_prefix(&self.conf) {
-            Ok(inside) => normal(&self.options.conf_dir.join(inside)).display().to_string(),
-            Err(_) => path.display().to_string(),
-        }
-    }
-
-    //------------ commands and addresses -------------------------------------------------------------------------
-
-    fn execute(&mut self, command: &str, at: &Position) -> Option<String> {
-        if !self.options.allow_exec {
-            let problem = Problem::error(at, "this would run a command, which is switched off");
-            self.problems.push(
-                problem
-                    .hint("start with --allow-exec if everybody who may write these files may run commands"),
-            );
-            return None;
-        }
-        match run_command(command) {
-            Ok(output) => Some(output),
-            Err(reason) => {
-                let problem = Problem::error(at, format!("the command `{command}` failed: {reason}"));
-                self.problems.push(problem.hint("try it by hand as the user the switch runs as"));
-                None
-            }
-        }
-    }
-
-    /// FreeSWITCH asks and waits; here each server is asked once, within a limit, and the local address serves
-    /// when it does not answer.
-    fn stun_set(&mut self, name: &str, value: &str, at: &Position) {
-        if self.locked.contains(&name.to_ascii_lowercase()) {
-            return;
-        }
-        let value = value.trim();
-        let ask = if let Some(server) = strip_blind(value, "stun:") {
-            let (host, port) = match server.rsplit_once(':') {
-                Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, port.parse().ok()),
-                _ => (server, Some(3478)),
-            };
-            let Some(port) = port.filter(|p| *p != 0).filter(|_| !host.is_empty()) else {
-                self.problems.push(
-                    Problem::error(at, format!("{value} names no STUN server"))
-                        .hint("write stun:host or stun:host:port"),
-                );
-                return;
-            };
-            Ask::Stun { host: host.trim_matches(['[', ']']).to_owned(), port }
-        } else if let Some(host) = strip_blind(value, "host:") {
-            if host.is_empty() {
-                self.problems
-                    .push(Problem::error(at, "host: without a name").hint("write host:name.example"));
-                return;
-            }
-            Ask::Host { name: host.to_owned() }
-        } else {
-            self.set(name, value, at);
-            return;
-        };
-        let local = self.table.get("local_ip_v4").map_or_else(|| "127.0.0.1".to_owned(), |v| v.to_string());
-        match self.ask(&ask) {
-            Some(Ok(address)) => self.set(name, &address.to_string(), at),
-            Some(Err(reason)) => {
-                self.problems.push(
-                    Problem::warning(
-                        at,
-                        format!("{value} gave no address ({reason}); {name} is the local address {local}"),
-                    )
-                    .hint(format!("write the public address itself, or --set {name}=ADDRESS")),
-                );
-                self.set(name, &local, at);
-            }
-            None => {
-                self.problems.push(Problem::note(
-                    at,
-                    format!("{value} is asked only by a running switch; {name} is taken as {local}"),
-                ));
-                self.set(name, &local, at);
-            }
-        }
-    }
-
-    fn ask(&mut self, ask: &Ask) -> Option<Result<IpAddr, String>> {
-        let lookup = Arc::clone(self.options.lookup.as_ref()?);
-        if let Some(known) = self.answers.get(ask) {
-            return Some(known.clone());
-        }
-        let left = LOOKUPS_LIMIT.saturating_sub(self.asked).min(LOOKUP_LIMIT);
-        let answer = if left.is_zero() {
-            Err("the time for such questions at start is used up".to_owned())
-        } else {
-            let (sender, receiver) = mpsc::sync_channel(1);
-            let question = ask.clone();
-            let began = Instant::now();
-            // Its own thread: a resolver that hangs must not hang the start. It ends by itself later.
-            std::thread::spawn(move || {
-                let _ = sender.send(lookup(&question, left));
-            });
-            let answer = match receiver.recv_timeout(left) {
-                Ok(answer) => answer,
-                Err(_) => Err(format!("no answer within {} s", LOOKUP_LIMIT.as_secs())),
-            };
-            self.asked += began.elapsed();
-            answer
-        };
-        self.answers.insert(ask.clone(), answer.clone());
-        Some(answer)
-    }
-
-    //------------ text -------------------------------------------------------------------------------------------
 
     /// Replaces each `$${name}` by its value, or by nothing.
     fn expand(&mut self, typed: &str, source: &Arc<Source>, number: u32) -> Line {
@@ -736,7 +503,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn too_large(&mut self, at: &Position) {
+    pub(super) fn too_large(&mut self, at: &Position) {
         if !self.full {
             self.full = true;
             self.problems.push(
@@ -775,12 +542,6 @@ fn find_blind(text: &str, needle: &str) -> Option<usize> {
     text.as_bytes().windows(needle.len()).position(|w| w.eq_ignore_ascii_case(needle))
 }
 
-/// The rest of `text` after `prefix` (lower case ASCII) in any case.
-fn strip_blind<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
-    let head = text.get(..prefix.len())?;
-    if head.eq_ignore_ascii_case(prefix) { text.get(prefix.len()..) } else { None }
-}
-
 /// `text` begins with `{`; the offset of the brace that closes it.
 fn closing(text: &str) -> Option<usize> {
     let mut depth = 0usize;
@@ -816,88 +577,4 @@ fn without_comments(text: &str) -> String {
         rest.replace_range(start..start + end + 3, "");
     }
     rest
-}
-
-/// Line and column of the byte at `offset`; columns count bytes that begin a character.
-fn place(bytes: &[u8], offset: usize) -> (u32, u32) {
-    let before = bytes.get(..offset).unwrap_or(bytes);
-    let line = before.iter().filter(|b| **b == b'\n').count() as u32 + 1;
-    let start = before.iter().rposition(|b| *b == b'\n').map_or(0, |p| p + 1);
-    let column = before.get(start..).unwrap_or(&[]).iter().filter(|b| **b & 0xC0 != 0x80).count() as u32 + 1;
-    (line, column)
-}
-
-/// The path without `.` and with each `..` taken back, without looking at the disk.
-pub(crate) fn normal(path: &Path) -> PathBuf {
-    let mut out = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => match out.components().next_back() {
-                Some(Component::Normal(_)) => {
-                    out.pop();
-                }
-                Some(Component::RootDir) => {}
-                _ => out.push(".."),
-            },
-            other => out.push(other),
-        }
-    }
-    if out.as_os_str().is_empty() { PathBuf::from(".") } else { out }
-}
-
-fn read_file(path: &Path) -> Result<Vec<u8>, String> {
-    let kind = std::fs::metadata(path).map_err(|e| reason(&e))?;
-    if kind.is_dir() {
-        return Err("it is a folder".to_owned());
-    }
-    if !kind.is_file() {
-        return Err("it is no ordinary file".to_owned());
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(kind.len()).unwrap_or(0).min(1 << 20));
-    let file = std::fs::File::open(path).map_err(|e| reason(&e))?;
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|e| reason(&e))?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(format!("it is larger than {} MiB", MAX_FILE >> 20));
-    }
-    Ok(bytes)
-}
-
-/// The error without its number.
-fn reason(e: &std::io::Error) -> String {
-    match e.kind() {
-        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        _ => e.to_string(),
-    }
-}
-
-/// Runs `sh -c command` and returns what it prints.
-fn run_command(command: &str) -> Result<String, String> {
-    use std::process::{Command, Stdio};
-    let mut child = Command::new("/bin/sh")
-        .arg("-c")
-        .arg(command)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|e| reason(&e))?;
-    let Some(stdout) = child.stdout.take() else { return Err("it has no output".to_owned()) };
-    let (sender, receiver) = mpsc::sync_channel(1);
-    std::thread::spawn(move || {
-        let mut output = Vec::new();
-        let result = stdout.take(MAX_VALUE as u64 * 16).read_to_end(&mut output).map(|_| output);
-        let _ = sender.send(result);
-    });
-    let output = match receiver.recv_timeout(EXEC_LIMIT) {
-        Ok(Ok(output)) => output,
-        Ok(Err(e)) => return Err(reason(&e)),
-        Err(_) => {
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(format!("it took longer than {} s", EXEC_LIMIT.as_secs()));
-        }
-    };
-    let _ = child.wait();
-    Ok(String::from_utf8_lossy(&output).into_owned())
 }
