@@ -96,7 +96,7 @@ pub struct StartError {
     pub source: io::Error,
 }
 
-/// The network of one SIP profile. Cheap to clone; see the [module](super).
+/// The network of one SIP profile, open until [`stop`](Net::stop). Cheap to clone; see the [module](super).
 #[derive(Clone)]
 pub struct Net(pub(super) Arc<Inner>);
 
@@ -155,6 +155,7 @@ impl Net {
         if let Some(mut tasks) = tasks {
             tasks.shutdown().await;
         }
+        self.0.udp.iter().for_each(UdpPort::close);
     }
 
     /// Where datagrams are received, in the order of the settings, with the ports the system chose.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
@@ -25,7 +26,8 @@ const LARGEST: usize = 65_535;
 
 pub(super) struct UdpPort {
     pub local: SocketAddr,
-    socket: Arc<dyn DatagramSocket>,
+    /// None once stopped: the address is free again then, whoever still holds the network.
+    socket: ArcSwapOption<Arc<dyn DatagramSocket>>,
     queue: Mutex<VecDeque<(Parcel, SocketAddr)>>,
     /// Something waits, so that others have to queue up behind it. Changed only under the queue's lock.
     busy: AtomicBool,
@@ -36,17 +38,26 @@ impl UdpPort {
     pub fn new(socket: Arc<dyn DatagramSocket>) -> Self {
         Self {
             local: socket.local_addr(),
-            socket,
+            socket: ArcSwapOption::from_pointee(socket),
             queue: Mutex::default(),
             busy: AtomicBool::new(false),
             queued: Notify::new(),
         }
     }
 
+    /// Closes the socket as soon as nobody is just using it.
+    pub fn close(&self) {
+        self.socket.store(None);
+    }
+
     /// Sends at once, or queues when the kernel cannot take it. `report` is put into a box only then.
     pub fn send(&self, bytes: Bytes, to: SocketAddr, report: impl FnOnce(Report) + Send + 'static) {
+        let socket = self.socket.load();
+        let Some(socket) = &*socket else {
+            return report(Report::Failed(SendError::NoSocket(Transport::Udp)));
+        };
         if !self.busy.load(Ordering::Acquire) {
-            match self.socket.try_send_to(&bytes, to) {
+            match socket.try_send_to(&bytes, to) {
                 Ok(_) => return,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => return report(Report::Failed(io_error(&error))),
@@ -75,17 +86,18 @@ fn io_error(error: &io::Error) -> SendError {
 /// Sends what waits whenever the socket takes more.
 pub(super) async fn flush(net: Arc<Inner>, index: usize) {
     let Some(port) = net.udp.get(index) else { return };
+    let Some(socket) = port.socket.load_full() else { return };
     loop {
         port.queued.notified().await;
         while !port.lock().is_empty() {
-            if poll_fn(|cx| port.socket.poll_send_ready(cx)).await.is_err() {
+            if poll_fn(|cx| socket.poll_send_ready(cx)).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             let mut failed = Vec::new();
             {
                 let mut queue = port.lock();
                 while let Some((parcel, to)) = queue.front() {
-                    match port.socket.try_send_to(&parcel.bytes, *to) {
+                    match socket.try_send_to(&parcel.bytes, *to) {
                         Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                         sent => {
                             let taken = queue.pop_front();
@@ -109,10 +121,11 @@ pub(super) async fn flush(net: Arc<Inner>, index: usize) {
 /// for the largest datagram would keep all 64 KiB of it.
 pub(super) async fn receive(net: Arc<Inner>, index: usize) {
     let Some(port) = net.udp.get(index) else { return };
+    let Some(socket) = port.socket.load_full() else { return };
     let mut buffer = vec![0; LARGEST];
     let mut batch = 0;
     loop {
-        match port.socket.try_recv_from(&mut buffer) {
+        match socket.try_recv_from(&mut buffer) {
             Ok((length, remote)) => {
                 let datagram = buffer.get(..length).unwrap_or(&[]);
                 if is_sip(datagram) {
@@ -129,7 +142,7 @@ pub(super) async fn receive(net: Arc<Inner>, index: usize) {
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 batch = 0;
-                if poll_fn(|cx| port.socket.poll_recv_ready(cx)).await.is_err() {
+                if poll_fn(|cx| socket.poll_recv_ready(cx)).await.is_err() {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
             }

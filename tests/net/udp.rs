@@ -89,8 +89,10 @@ async fn an_address_that_is_taken_is_named() {
     let text = error.unwrap_err().to_string();
     assert!(text.contains(&taken.to_string()) && text.contains("UDP"), "{text}");
     first.net.stop().await;
-    drop(first);
-    tandem::net::Net::start(conf(&[&taken.to_string()], &[]), Arc::new(Kernel), |_| {}).expect("free again");
+    let report = first.send(&options("1", 0), &to_host(None, "127.0.0.1", 9)).try_recv();
+    assert!(matches!(report, Ok(Report::Failed(_))), "stopped: {report:?}");
+    tandem::net::Net::start(conf(&[&taken.to_string()], &[]), Arc::new(Kernel), |_| {})
+        .expect("free again, whoever still holds the old one");
 }
 
 #[tokio::test]
