@@ -1,0 +1,26 @@
+//! The real binary on loopback against real phones: baresip, linphonec, SIPp, and puppets that speak raw SIP
+//! and RTP over plain sockets. What is heard is proven by the recorded files: the tone the other side plays,
+//! without gaps.
+//!
+//! Each test has a switch of its own on a loopback address of its own, so they may run side by side. A
+//! foreign program that is missing makes its tests a named skip, or a failure when `TANDEM_PEERS=required`
+//! (as `tests/run` sets it).
+
+mod baresip;
+mod linphonec;
+mod place;
+mod process;
+mod puppet;
+mod rtp;
+mod sipp;
+mod switch;
+mod tone;
+mod wav;
+
+mod test_calls;
+mod test_linphone;
+mod test_media;
+mod test_register;
+mod test_rig;
+mod test_seeds;
+mod test_sipp;

@@ -1,0 +1,144 @@
+//! The switch under test: the real binary with the shipped `conf/`, on an address of its own.
+//!
+//! `TANDEM_SUBJECT=127.70.0.2:5060` aims the tests at another server instead, that runs already and has the
+//! same users and numbers; what is read from tandem's own log is then taken as said.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::place::{Dir, Lease};
+use crate::process::{PATIENCE, Process};
+
+/// The password of users 1000–1019 in these tests.
+pub const PASSWORD: &str = "tandem-test";
+
+pub struct Switch {
+    /// None when the tests are aimed at another server.
+    pub process: Option<Process>,
+    at: SocketAddr,
+    _lease: Lease,
+    _dir: Dir,
+}
+
+/// What differs from the shipped configuration.
+#[derive(Default)]
+pub struct Setup {
+    /// `--set name=value`.
+    pub set: Vec<(&'static str, String)>,
+    /// Files added to or replaced in the copied tree: path below `conf/`, text.
+    pub files: Vec<(&'static str, String)>,
+    /// Texts replaced in a file of the copied tree: path, from, to.
+    pub edits: Vec<(&'static str, &'static str, &'static str)>,
+}
+
+impl Switch {
+    pub fn start() -> Switch {
+        Switch::start_with(Setup::default())
+    }
+
+    pub fn start_with(setup: Setup) -> Switch {
+        let (lease, dir) = (Lease::new(), Dir::new("switch"));
+        if let Ok(subject) = std::env::var("TANDEM_SUBJECT") {
+            let at = subject.parse().expect("TANDEM_SUBJECT=address:port");
+            return Switch { process: None, at, _lease: lease, _dir: dir };
+        }
+        let conf = dir.path().join("conf");
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("conf"), &conf);
+        for (path, text) in &setup.files {
+            std::fs::write(conf.join(path), text).expect("to write into conf");
+        }
+        for (path, from, to) in &setup.edits {
+            let text = std::fs::read_to_string(conf.join(path)).expect("a file of conf");
+            assert!(text.contains(from), "{path} has no {from}");
+            std::fs::write(conf.join(path), text.replace(from, to)).expect("to write into conf");
+        }
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
+        command.arg("run").arg("--conf").arg(&conf);
+        for part in ["log", "db"] {
+            command.arg(format!("--{part}")).arg(dir.path().join(part));
+        }
+        let ip = lease.ip.to_string();
+        let mut set = vec![
+            ("local_ip_v4", ip.clone()),
+            ("domain", ip.clone()),
+            ("external_rtp_ip", ip.clone()),
+            ("external_sip_ip", ip.clone()),
+            ("event_socket_ip", ip),
+            ("default_password", PASSWORD.to_owned()),
+            ("event_socket_password", PASSWORD.to_owned()),
+            ("rtp_start_port", "20000".to_owned()),
+            ("rtp_end_port", "20999".to_owned()),
+        ];
+        set.extend(setup.set);
+        for (name, value) in set {
+            command.arg("--set").arg(format!("{name}={value}"));
+        }
+        let process = Some(Process::spawn("tandem", &mut command));
+        let at = SocketAddr::new(lease.ip, 5060);
+        let mut switch = Switch { process, at, _lease: lease, _dir: dir };
+        switch.wait_ready();
+        switch
+    }
+
+    pub fn ip(&self) -> IpAddr {
+        self.at.ip()
+    }
+
+    /// Where phones register: the internal profile.
+    pub fn sip(&self) -> SocketAddr {
+        self.at
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> Vec<String> {
+        self.process.as_ref().map(Process::log).unwrap_or_default()
+    }
+
+    /// Ready when it answers an OPTIONS, as a phone would see it.
+    fn wait_ready(&mut self) {
+        let socket = UdpSocket::bind(("127.0.0.1", 0)).expect("a socket");
+        socket.set_read_timeout(Some(Duration::from_millis(200))).expect("a timeout");
+        let local = socket.local_addr().expect("its address");
+        let (until, mut n) = (Instant::now() + PATIENCE, 0);
+        while Instant::now() < until {
+            if let Some(status) = self.process.as_mut().and_then(Process::has_ended) {
+                panic!("tandem ended at start: {status}");
+            }
+            n += 1;
+            let ask = format!(
+                "OPTIONS sip:{to} SIP/2.0\r\nVia: SIP/2.0/UDP {local};branch=z9hG4bKready{n};rport\r\n\
+                 Max-Forwards: 70\r\nFrom: <sip:ready@{local}>;tag=r{n}\r\nTo: <sip:{to}>\r\n\
+                 Call-ID: ready-{n}-{local}\r\nCSeq: {n} OPTIONS\r\nContent-Length: 0\r\n\r\n",
+                to = self.sip()
+            );
+            let _ = socket.send_to(ask.as_bytes(), self.sip());
+            if socket.recv_from(&mut [0; 2048]).is_ok() {
+                return;
+            }
+        }
+        panic!("tandem answers no OPTIONS at {}", self.sip());
+    }
+
+    /// Waits for a log line that holds all of these words.
+    pub fn expect_log(&mut self, words: &[&str]) -> String {
+        let what = words.join(" … ");
+        match &mut self.process {
+            Some(process) => process.expect(&what, |line| words.iter().all(|w| line.contains(w))),
+            None => what,
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a directory");
+    for entry in std::fs::read_dir(from).expect("conf/ is shipped").flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else if entry.file_name() != "secrets.xml" {
+            std::fs::copy(entry.path(), target).expect("to copy conf/");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! SIPp as caller and callee: exact messages, refusals, re-INVITE, INFO.
+
+use std::time::Duration;
+
+use crate::baresip::Phone;
+use crate::needs;
+use crate::place::free_port;
+use crate::sipp::{Scenario, Sipp};
+use crate::switch::{Setup, Switch};
+use crate::tone::assert_heard;
+
+/// Registers 1001 at a port of SIPp's and starts a callee there.
+fn callee(switch: &Switch, name: &str, fill: &[(&str, &str)], tcp: bool) -> Sipp {
+    let port = free_port();
+    let scenario = |name| {
+        let s = Scenario::new(name, switch.sip(), "1001").on_port(port);
+        if tcp { s.tcp() } else { s }
+    };
+    scenario("register").run();
+    let sipp = scenario(name).fill(fill).start();
+    std::thread::sleep(Duration::from_millis(500));
+    sipp
+}
+
+fn caller<'a>(switch: &Switch, name: &'a str, fill: &'a [(&'a str, &'a str)]) -> Scenario<'a> {
+    Scenario::new(name, switch.sip(), "1000").calling("1001").fill(fill)
+}
+
+#[test]
+fn a_call_hung_up_by_the_caller() {
+    needs!("sipp");
+    let switch = Switch::start();
+    let mut b = callee(&switch, "uas", &[("RING", "500")], false);
+    caller(&switch, "uac", &[("TALK", "1000")]).run();
+    b.finish();
+}
+
+#[test]
+fn a_call_over_tcp_to_udp() {
+    needs!("sipp");
+    let switch = Switch::start();
+    let mut b = callee(&switch, "uas", &[("RING", "500")], false);
+    caller(&switch, "uac", &[("TALK", "1000")]).tcp().run();
+    b.finish();
+}
+
+#[test]
+fn a_call_hung_up_by_the_callee() {
+    needs!("sipp");
+    let switch = Switch::start();
+    let mut b = callee(&switch, "uas_bye", &[("TALK", "1000")], false);
+    caller(&switch, "uac_bye", &[]).run();
+    b.finish();
+}
+
+#[test]
+fn what_the_callee_says_reaches_the_caller() {
+    needs!("sipp");
+    let switch = Switch::start();
+    for (line, status) in [
+        ("486 Busy Here", "486"),
+        ("480 Temporarily Unavailable", "480"),
+        ("603 Decline", "603"),
+        ("404 Not Found", "404"),
+        ("503 Service Unavailable", "503"),
+    ] {
+        let mut b = callee(&switch, "uas_reject", &[("STATUS", line)], false);
+        caller(&switch, "uac_fail", &[("STATUS", status)]).run();
+        b.finish();
+    }
+}
+
+#[test]
+fn a_cancel_reaches_the_callee() {
+    needs!("sipp");
+    let switch = Switch::start();
+    let mut b = callee(&switch, "uas_ring", &[("RING", "100")], false);
+    caller(&switch, "uac_cancel", &[]).run();
+    b.finish();
+}
+
+#[test]
+fn nobody_answers() {
+    needs!("sipp");
+    let setup = Setup {
+        files: vec![(
+            "dialplan/default/00_test.xml",
+            "<include>\n  <extension name=\"short\">\n    <condition field=\"destination_number\" expression=\"^71001$\">\n\
+             \x20     <action application=\"set\" data=\"call_timeout=2\"/>\n\
+             \x20     <action application=\"bridge\" data=\"user/1001@$${domain}\"/>\n    </condition>\n  </extension>\n</include>\n"
+                .to_owned(),
+        )],
+        ..Setup::default()
+    };
+    let switch = Switch::start_with(setup);
+    let mut b = callee(&switch, "uas_ring", &[("RING", "100")], false);
+    Scenario::new("uac_fail", switch.sip(), "1000").calling("71001").fill(&[("STATUS", "480")]).run();
+    b.finish();
+}
+
+#[test]
+fn hold_by_re_invite_in_both_forms() {
+    needs!("sipp");
+    let switch = Switch::start();
+    // the callee may see the hold or not; it answers what comes
+    let mut b = Phone::new("1001", switch.sip(), 660.0).auto().start();
+    caller(&switch, "uac_hold", &[]).run();
+    b.event("CALL_CLOSED");
+}
+
+#[test]
+fn digits_by_info_arrive_as_telephone_events() {
+    needs!("sipp", "baresip");
+    let switch = Switch::start();
+    let mut b = Phone::new("1001", switch.sip(), 660.0).auto().start();
+    caller(&switch, "uac_info", &[]).run();
+    for digit in ["1", "5", "9"] {
+        assert_eq!(b.event("CALL_DTMF_START").param, digit);
+    }
+    b.event("CALL_CLOSED");
+}
+
+#[test]
+fn options_and_an_unknown_method_within_a_call() {
+    needs!("sipp");
+    let switch = Switch::start();
+    let mut b = callee(&switch, "uas", &[("RING", "100")], false);
+    caller(&switch, "uac_options", &[]).run();
+    b.finish();
+}
+
+#[test]
+fn an_unknown_number_is_404_and_an_unregistered_callee_480() {
+    needs!("sipp");
+    let switch = Switch::start();
+    for (number, status) in [("4711", "404"), ("1015", "480")] {
+        Scenario::new("uac_fail", switch.sip(), "1000").calling(number).fill(&[("STATUS", status)]).run();
+    }
+}
+
+/// SIPp echoes the RTP: baresip hears its own tone come back through two legs.
+#[test]
+fn baresip_hears_itself_echoed_by_sipp() {
+    needs!("sipp", "baresip");
+    let switch = Switch::start();
+    let mut b = callee(&switch, "uas", &[("RING", "100")], false);
+    let mut a = Phone::new("1000", switch.sip(), 440.0).start();
+    a.dial("1001");
+    a.event("CALL_ESTABLISHED");
+    std::thread::sleep(Duration::from_secs(3));
+    a.command("hangup", "");
+    a.event("CALL_CLOSED");
+    b.finish();
+    assert_heard("the caller", &a.heard(), 440.0, 2.0);
+}
