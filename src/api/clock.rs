@@ -132,7 +132,7 @@ fn convert(conversion: char, at: &Zoned, out: &mut String) {
         'l' => write!(out, "{twelve:2}"),
         'm' => write!(out, "{:02}", at.month()),
         'M' => write!(out, "{:02}", at.minute()),
-        'n' => write!(out, "\n"),
+        'n' => writeln!(out),
         'p' => write!(out, "{}", if at.hour() < 12 { "AM" } else { "PM" }),
         'P' => write!(out, "{}", if at.hour() < 12 { "am" } else { "pm" }),
         'r' => return out.push_str(&written("%I:%M:%S %p", at)),

@@ -23,7 +23,7 @@ pub fn regex(_: &dyn World, text: &str) -> String {
     };
     let [substitution, flags @ ..] = rest else { return groups.is_some().to_string() };
     match groups {
-        Some(groups) => substitute(&substitution.replace('%', "$"), &groups, |text| Cow::Borrowed(text)),
+        Some(groups) => substitute(&substitution.replace('%', "$"), &groups, Cow::Borrowed),
         None => match flags.first() {
             Some(flags) if flags.contains('n') => String::new(),
             Some(flags) if flags.contains('b') => "false".to_owned(),

@@ -10,6 +10,7 @@
 //! * A text with neither `${` nor one of the escapes `\\ \n \s \t \'` is not touched at all.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 use super::quote;
 use super::scope::Scope;
@@ -38,13 +39,48 @@ pub fn expand<S: Scope + ?Sized>(text: &str, scope: &S) -> String {
 
 /// As [`expand`], telling whether text from the wire came in.
 pub fn expand_marked<S: Scope + ?Sized>(text: &str, scope: &S) -> Expanded {
-    let mut run = Run { scope, left: OUTPUT, lookups: LOOKUPS, spent: false };
+    if !has_work(text) {
+        return Expanded { text: text.to_owned(), wire: false };
+    }
+    let allowance = Allowance::share();
+    let mut run = Run { scope, left: allowance.output, lookups: allowance.lookups, spent: false };
     let mut out = String::new();
     let wire = run.text(text, 0, &mut out);
+    if !allowance.outermost {
+        LEFT.set(Some((run.left, run.lookups)));
+    }
     if run.spent {
         tracing::warn!(target: "dialplan", "expansion cut short: it exceeds {OUTPUT} bytes or {LOOKUPS} look-ups");
     }
     Expanded { text: out, wire }
+}
+
+thread_local! {
+    /// What the outermost expansion that runs on this thread may still do. A function called from an expansion may
+    /// expand in turn (`eval`, `group_call`); all of them live on the one allowance.
+    static LEFT: Cell<Option<(usize, u32)>> = const { Cell::new(None) };
+}
+
+/// What an expansion may still do, and whether it is the outermost.
+struct Allowance {
+    output: usize,
+    lookups: u32,
+    outermost: bool,
+}
+
+impl Allowance {
+    fn share() -> Allowance {
+        let (output, lookups) = LEFT.get().unwrap_or((OUTPUT, LOOKUPS));
+        Allowance { output, lookups, outermost: LEFT.get().is_none() }
+    }
+}
+
+impl Drop for Allowance {
+    fn drop(&mut self) {
+        if self.outermost {
+            LEFT.set(None);
+        }
+    }
 }
 
 /// Whether an expansion would change `text`; without, the text is used as it is.
@@ -174,7 +210,10 @@ impl<S: Scope + ?Sized> Run<'_, S> {
             return wire;
         }
         let arguments = quote::plain(&expanded);
-        let Some(value) = self.scope.call(&quote::plain(&function), &arguments, wire) else { return false };
+        LEFT.set(Some((self.left, self.lookups)));
+        let called = self.scope.call(&quote::plain(&function), &arguments, wire);
+        (self.left, self.lookups) = LEFT.get().unwrap_or((self.left, self.lookups));
+        let Some(value) = called else { return false };
         self.push(out, &value.text);
         value.wire && needs_marking(&value.text)
     }
