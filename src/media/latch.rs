@@ -162,14 +162,14 @@ pub enum Admission {
 struct Held {
     source: SocketAddr,
     rank: Rank,
-    ssrc: u32,
+    ssrc: Option<u32>,
     since: Instant,
     last: Instant,
 }
 
 struct Candidate {
     source: SocketAddr,
-    ssrc: u32,
+    ssrc: Option<u32>,
     packets: u8,
 }
 
@@ -212,12 +212,13 @@ impl Latch {
         self.candidate = None;
     }
 
-    /// Decides on one valid packet.
-    pub fn admit(&mut self, now: Instant, from: SocketAddr, ssrc: u32) -> Admission {
+    /// Decides on one valid packet. What has no SSRC (a proxied datagram that is no RTP) cannot vouch for its source by
+    /// it.
+    pub fn admit(&mut self, now: Instant, from: SocketAddr, ssrc: Option<u32>) -> Admission {
         if let Some(held) = &mut self.held {
             if held.source == from {
                 held.last = now;
-                held.ssrc = ssrc;
+                held.ssrc = ssrc.or(held.ssrc);
                 return Admission::Taken;
             }
         }
@@ -236,8 +237,9 @@ impl Latch {
         };
         let quiet = now.saturating_duration_since(held.last);
         let learning = now.saturating_duration_since(held.since) < window;
-        let follow =
-            rank > held.rank || (learning && quiet >= PAUSE) || (quiet >= SILENCE && ssrc == held.ssrc);
+        let follow = rank > held.rank
+            || (learning && quiet >= PAUSE)
+            || (quiet >= SILENCE && ssrc.is_some() && ssrc == held.ssrc);
         if !follow {
             return Admission::Refused;
         }
@@ -254,7 +256,7 @@ impl Latch {
         Admission::Moved(old)
     }
 
-    fn hold(&mut self, now: Instant, source: SocketAddr, rank: Rank, ssrc: u32) {
+    fn hold(&mut self, now: Instant, source: SocketAddr, rank: Rank, ssrc: Option<u32>) {
         self.held = Some(Held { source, rank, ssrc, since: now, last: now });
         self.candidate = None;
         self.old = None;
@@ -361,7 +363,7 @@ mod tests {
     /// L latched, T taken, M moved, - refused.
     fn play(latch: &mut Latch, t0: Instant, script: &[(u64, &str, u32, char)]) {
         for (i, (ms, from, ssrc, want)) in script.iter().enumerate() {
-            let got = match latch.admit(t0 + Duration::from_millis(*ms), at(from), *ssrc) {
+            let got = match latch.admit(t0 + Duration::from_millis(*ms), at(from), Some(*ssrc)) {
                 Admission::Latched => 'L',
                 Admission::Taken => 'T',
                 Admission::Moved(_) => 'M',
@@ -507,7 +509,7 @@ mod tests {
             println!("{what}");
             let t0 = Instant::now();
             let mut latch = Latch::default();
-            assert_eq!(latch.admit(t0, at(SDP), 1), Admission::Refused, "nobody before signalling");
+            assert_eq!(latch.admit(t0, at(SDP), Some(1)), Admission::Refused, "nobody before signalling");
             assert!(latch.signalled(t0, *remote));
             play(&mut latch, t0, script);
         }
@@ -540,6 +542,16 @@ mod tests {
         let strict = Remote { learn: Learn::Never, ..new_host };
         assert!(latch.signalled(t0, strict), "what is held would not count any more");
         assert_eq!(latch.target(), Some(at("192.0.2.1:5000")));
+    }
+
+    #[test]
+    fn without_ssrc_nobody_is_followed_after_silence() {
+        let (t0, mut latch) = (Instant::now(), Latch::default());
+        latch.signalled(t0, nat(None));
+        assert_eq!(latch.admit(t0, at(PHONE), None), Admission::Latched);
+        for s in 20..30 {
+            assert_eq!(latch.admit(t0 + Duration::from_secs(s), at(EVIL), None), Admission::Refused);
+        }
     }
 
     #[test]

@@ -32,6 +32,13 @@ pub(super) enum Next {
     Skip(Relay),
     /// It was RTCP, to be translated and sent on.
     Report(Report),
+    /// It goes on as it is.
+    Raw {
+        /// The line it leaves from.
+        to: StreamId,
+        /// From the RTCP port.
+        rtcp: bool,
+    },
 }
 
 /// A packet on its way to another line.
@@ -191,6 +198,9 @@ impl Line {
 
     /// Decides on one datagram of the RTP port.
     pub(super) fn receive(&mut self, now: Instant, from: SocketAddr, packet: &mut [u8]) -> Next {
+        if self.format.any {
+            return self.receive_raw(now, from, packet);
+        }
         let counters = &self.shared.counters;
         let muxed = self.latch.remote().is_some_and(|r| r.rtcp_mux);
         if muxed && rtp::looks_like_rtcp(packet) {
@@ -202,13 +212,32 @@ impl Line {
         };
         let (clock, kind) = match self.format.received(header.payload_type) {
             Some(payload) => (payload.clock, payload.kind),
-            None if self.format.any => (8000, Kind::Coded),
             None => {
                 counters.unknown_payload.add(1);
                 return Next::Done;
             }
         };
-        match self.latch.admit(now, from, header.ssrc) {
+        if !self.admitted(now, from, Some(header.ssrc)) {
+            return Next::Done;
+        }
+        self.count(now, &header, packet.len(), (kind == Kind::Coded).then_some(clock));
+        if !self.latch.remote().is_some_and(|r| r.receive) {
+            return Next::Done;
+        }
+        let event = kind == Kind::Event;
+        if event {
+            if let Some(p) = packet.get(header.payload_at..header.payload_end).and_then(EventPacket::read) {
+                let heard = self.detector.packet(now, header.ssrc, header.timestamp, clock, p);
+                heard.into_iter().flatten().for_each(|h| self.heard_digit(h));
+            }
+        }
+        self.onward(header, event)
+    }
+
+    /// Whether the packet comes from the right source; latches, tells, connects.
+    fn admitted(&mut self, now: Instant, from: SocketAddr, ssrc: Option<u32>) -> bool {
+        let counters = &self.shared.counters;
+        match self.latch.admit(now, from, ssrc) {
             Admission::Taken => {}
             Admission::Latched => {
                 counters.latched(Some(from));
@@ -222,26 +251,43 @@ impl Line {
             }
             Admission::Refused => {
                 counters.refused(from);
-                return Next::Done;
+                return false;
             }
         }
         if self.connected.is_none() && self.connect {
             self.connect_if_certain();
         }
-        self.count(now, &header, packet.len(), (kind == Kind::Coded).then_some(clock));
-        self.heard = now;
-        self.silence_told = false;
+        self.restart_silence(now);
+        true
+    }
+
+    /// Decides on one datagram of a stream whose content is not ours to know.
+    fn receive_raw(&mut self, now: Instant, from: SocketAddr, packet: &[u8]) -> Next {
+        let header = Header::read(packet).filter(|_| !rtp::looks_like_rtcp(packet));
+        if !self.admitted(now, from, header.map(|h| h.ssrc)) {
+            return Next::Done;
+        }
+        match header {
+            Some(header) => self.count(now, &header, packet.len(), None),
+            None => {
+                let counters = &self.shared.counters;
+                counters.received.packet(packet.len(), counters.opened, now);
+            }
+        }
         if !self.latch.remote().is_some_and(|r| r.receive) {
             return Next::Done;
         }
-        let event = kind == Kind::Event;
-        if event {
-            if let Some(p) = packet.get(header.payload_at..header.payload_end).and_then(EventPacket::read) {
-                let heard = self.detector.packet(now, header.ssrc, header.timestamp, clock, p);
-                heard.into_iter().flatten().for_each(|h| self.heard_digit(h));
-            }
+        self.raw(false)
+    }
+
+    fn raw(&self, rtcp: bool) -> Next {
+        let counters = &self.shared.counters;
+        match &self.forward {
+            Some(forward) if forward.map.is_unchanged() => return Next::Raw { to: forward.to, rtcp },
+            Some(_) => counters.not_mapped.add(1),
+            None => counters.no_peer.add(1),
         }
-        self.onward(header, event)
+        Next::Done
     }
 
     fn count(&mut self, now: Instant, header: &Header, bytes: usize, clock: Option<u32>) {
@@ -327,6 +373,15 @@ impl Line {
         self.send(now, packet);
     }
 
+    /// Sends a packet as it is.
+    pub(super) fn relay_raw(&self, now: Instant, packet: &[u8], rtcp: bool) {
+        if rtcp {
+            self.send_rtcp(packet);
+        } else {
+            self.send(now, packet);
+        }
+    }
+
     pub(super) fn skip(&mut self, relay: &Relay) {
         self.outgoing.skip(relay.feed, relay.header.sequence);
     }
@@ -365,6 +420,14 @@ impl Line {
 
     /// Decides on one datagram of the RTCP port.
     pub(super) fn receive_rtcp(&mut self, now: Instant, from: SocketAddr, packet: &mut [u8]) -> Next {
+        if self.format.any {
+            if self.rtcp_latch.admit(from, &self.latch) {
+                self.shared.counters.rtcp_received.add(1);
+                return self.raw(true);
+            }
+            self.shared.counters.rtcp_dropped.add(1);
+            return Next::Done;
+        }
         let sound = rtcp::check(packet);
         let known = sound && self.rtcp_latch.admit(from, &self.latch);
         self.report(now, known, packet)
@@ -395,12 +458,16 @@ impl Line {
 
     /// Sends a report that came on another line to this line's peer.
     pub(super) fn relay_rtcp(&mut self, packet: &mut [u8], report: &Report) {
-        let counters = &self.shared.counters;
         let fed = self.outgoing.fed_by(report.from.0);
         let timestamp_offset =
             if fed.is_some() && fed == report.ssrc { self.outgoing.timestamp_offset() } else { 0 };
         let with = Translation { own: self.outgoing.ssrc(), timestamp_offset, about: report.about };
-        let Some(packet) = rtcp::translate(packet, &with).and_then(|len| packet.get(..len)) else { return };
+        if let Some(packet) = rtcp::translate(packet, &with).and_then(|len| packet.get(..len)) {
+            self.send_rtcp(packet);
+        }
+    }
+
+    fn send_rtcp(&self, packet: &[u8]) {
         let Some(remote) = self.latch.remote() else { return };
         let (socket, to) = if remote.rtcp_mux {
             (&self.rtp, self.latch.target())
@@ -409,7 +476,7 @@ impl Line {
         };
         let Some(to) = to.filter(|to| to.port() != 0 && !to.ip().is_unspecified()) else { return };
         if socket.send_to(packet, to).is_ok() {
-            counters.rtcp_sent.add(1);
+            self.shared.counters.rtcp_sent.add(1);
         }
     }
 

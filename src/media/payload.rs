@@ -48,7 +48,7 @@ impl Payload {
 pub struct Format {
     /// The negotiated payloads, at most 128.
     pub payloads: Vec<Payload>,
-    /// Accept every payload type, not only those listed (`proxy_media`).
+    /// Accept any datagram, RTP or not, and relay it unchanged (`proxy_media`; also SRTP and UDPTL end to end).
     pub any: bool,
 }
 
@@ -58,7 +58,7 @@ impl Format {
         Format { payloads: payloads.into_iter().collect(), any: false }
     }
 
-    /// Every payload type; what the numbers mean is not known.
+    /// Any datagram, unchanged.
     pub fn any() -> Format {
         Format { payloads: Vec::new(), any: true }
     }
@@ -104,7 +104,8 @@ impl PayloadMap {
         PayloadMap::default()
     }
 
-    /// Everything passes with its number unchanged (`proxy_media`).
+    /// Everything passes, no byte of it changed: SSRC, numbers and RTCP too (`proxy_media`). Both streams need
+    /// [`Format::any`].
     pub fn unchanged() -> PayloadMap {
         PayloadMap { lines: SmallVec::new(), rest: true }
     }
@@ -144,10 +145,12 @@ impl PayloadMap {
 
     /// The line for a received payload type.
     pub fn find(&self, payload_type: u8) -> Option<Mapping> {
-        self.lines.iter().find(|m| m.from == payload_type).copied().or_else(|| {
-            let line = Mapping { from: payload_type, to: payload_type, from_clock: 8000, to_clock: 8000 };
-            self.rest.then_some(line)
-        })
+        self.lines.iter().find(|m| m.from == payload_type).copied()
+    }
+
+    /// Everything passes as it is.
+    pub fn is_unchanged(&self) -> bool {
+        self.rest
     }
 
     /// Nothing would pass.
@@ -194,8 +197,8 @@ mod tests {
         let b = Format::of([Payload::new("PCMA", 8, 8000)]);
         assert_eq!(PayloadMap::between(&a, &b).find(101), None);
         assert!(PayloadMap::between(&Format::default(), &b).is_empty());
-        let any = PayloadMap::between(&Format::any(), &Format::any());
-        assert_eq!(any.find(77).map(|m| m.to), Some(77));
+        assert!(PayloadMap::between(&Format::any(), &Format::any()).is_unchanged());
+        assert!(PayloadMap::between(&Format::any(), &b).is_empty());
     }
 
     #[test]

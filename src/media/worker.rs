@@ -153,6 +153,7 @@ impl Worker {
         let to = match next {
             Next::Relay(relay) | Next::Skip(relay) => relay.to,
             Next::Report(report) => report.to,
+            Next::Raw { to, .. } => *to,
             Next::Done => return,
         };
         let Some(from) = self.lines.get_mut(key) else { return };
@@ -169,7 +170,8 @@ impl Worker {
             (Some(line), Next::Relay(relay)) => line.relay(now, packet, relay),
             (Some(line), Next::Skip(relay)) => line.skip(relay),
             (Some(line), Next::Report(report)) => line.relay_rtcp(packet, report),
-            (None, Next::Relay(_)) => {
+            (Some(line), Next::Raw { rtcp, .. }) => line.relay_raw(now, packet, *rtcp),
+            (None, Next::Relay(_) | Next::Raw { .. }) => {
                 if let Some(from) = self.lines.get(key) {
                     from.no_peer();
                 }

@@ -1,6 +1,6 @@
 //! What goes through a bridge: payload types, numbers, sizes, changes of partner, threads.
 
-use tandem::media::{Format, MediaEvent, Payload, PayloadMap, Remote};
+use tandem::media::{Format, MediaEvent, Payload, Remote};
 
 use crate::bed::*;
 
@@ -63,12 +63,29 @@ fn large_packets_and_unknown_codecs_pass() {
         let p = b.hear();
         assert_eq!((p.header.payload_type, p.payload == picture), (126, true), "{size} bytes");
     }
+}
+
+#[test]
+fn proxied_media_is_not_touched() {
+    let engine = engine(1);
+    let (a, leg_a, leg_b, b) = call(&engine);
     leg_a.stream.format(Format::any());
     leg_b.stream.format(Format::any());
-    leg_a.stream.bridge(leg_b.stream.id(), PayloadMap::unchanged(), PayloadMap::unchanged()).unwrap();
-    leg_a.settled();
-    a.say(&leg_a, 77, b"proxy");
-    assert_eq!(b.hear().header.payload_type, 77);
+    leg_a.bridge(&leg_b);
+    let (rtp, mut buf) = (a.packet(77, b"encrypted"), [0; 1500]);
+    for bytes in [&rtp[..], b"T.38 has no RTP header", &[0, 1, 0, 0], &[0x80, 200, 9, 9, 1]] {
+        a.send(leg_a.stream.local(), bytes);
+        let (n, from) = b.rtp.recv_from(&mut buf).unwrap();
+        assert_eq!((&buf[..n], from), (bytes, leg_b.stream.local()));
+        a.rtcp.send_to(bytes, leg_a.stream.rtcp_local()).unwrap();
+        let (n, from) = b.rtcp.recv_from(&mut buf).unwrap();
+        assert_eq!((&buf[..n], from), (bytes, leg_b.stream.rtcp_local()));
+    }
+    let evil = Phone::on("127.0.0.66");
+    evil.send(leg_a.stream.local(), b"evil");
+    a.send(leg_a.stream.local(), b"good");
+    let (n, _) = b.rtp.recv_from(&mut buf).unwrap();
+    assert_eq!(&buf[..n], b"good");
 }
 
 #[test]
