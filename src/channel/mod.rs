@@ -1,4 +1,48 @@
 //! A leg: its task, variables, caller profile, state and hang-up cause; the bridge of two legs.
+//!
+//! | file | job |
+//! | --- | --- |
+//! | `leg` | the leg itself: what it owns, how it waits |
+//! | `inbound`, `outbound` | how a leg begins: called, or calling |
+//! | `signalling` | what its session tells, and what it does about that by itself |
+//! | `progress` | what we tell a caller: 180, 183, 200 |
+//! | `renegotiation` | hold, resume, other codecs, across the bridge |
+//! | `join` | two legs joined; digits, silence and verdict |
+//! | `ending` | hang-up, the closing line |
+//! | `media` | descriptions, streams, what was agreed |
+//! | `letter`, `legs` | what reaches a leg, and how it is found |
+//! | `caller`, `variables`, `cause`, `identity` | what is known of a call |
+//! | `user_agent`, `exchange`, `gate` | what legs share: a profile, the switch, the limits |
 
+pub mod caller;
 pub mod cause;
+mod ending;
+pub mod exchange;
+mod gate;
+pub mod identity;
+mod inbound;
+mod join;
+mod leg;
+pub mod legs;
+pub mod letter;
+pub mod media;
+mod outbound;
+mod progress;
+mod renegotiation;
+mod signalling;
+pub mod user_agent;
+pub mod variables;
+
+pub use caller::CallerProfile;
 pub use cause::Cause;
+pub use ending::{By, Ending};
+pub use exchange::{Agents, Exchange, Functions};
+pub use gate::{Full, Gate};
+pub use inbound::Caller;
+pub use leg::{Direction, Happening, Leg, Progress, Times};
+pub use legs::{Legs, Mailbox, Token};
+pub use letter::{Ended, Letter, News, Order};
+pub use media::{MediaError, View};
+pub use outbound::{Attempt, Codecs};
+pub use user_agent::UserAgent;
+pub use variables::Variables;

@@ -1,5 +1,6 @@
 //! Where messages come from and go to. Values only; `net` moves the bytes.
 
+use super::uri::{Scheme, Uri};
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -129,6 +130,18 @@ pub enum Destination {
         /// The port, when one is given.
         port: Option<u16>,
     },
+}
+
+impl Destination {
+    /// Where a URI points: its host and port, by the transport it names (RFC 3263 §4.1; `sips` means TLS).
+    pub fn of(uri: &Uri) -> Destination {
+        let secure = (uri.scheme() == Scheme::Sips).then_some(Transport::Tls);
+        Destination::Host {
+            transport: uri.transport().or(secure),
+            host: uri.host().to_owned(),
+            port: uri.port(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,234 @@
+//! The end of a leg: who ended it and why, told to the far end, to the legs that belong to it, and in one plain
+//! line to the operator.
+
+use super::cause::Cause;
+use super::leg::{Direction, Happening, Leg, Progress};
+use super::letter::{Ended, Letter, News, Order};
+use crate::dialog::CommandError;
+use crate::event::EventName;
+use crate::sip::{Message, Method, Name, Transport};
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::{info, warn};
+
+/// Who ended the leg.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum By {
+    /// The far end: BYE, CANCEL or a refusal.
+    FarEnd,
+    /// This switch: the dialplan, the other leg, a limit.
+    Switch,
+    /// Nobody: a timer ran out.
+    Timer,
+}
+
+/// How a leg ended.
+#[derive(Clone, Debug)]
+pub struct Ending {
+    /// Why.
+    pub cause: Cause,
+    /// Who.
+    pub by: By,
+    /// `send_bye`, `recv_bye`, `send_cancel`, `recv_cancel`, `send_refuse`, `recv_refuse`.
+    pub disposition: &'static str,
+    /// The far end's final answer, when it refused.
+    pub sip: Option<(u16, String)>,
+    /// Where a 3xx pointed.
+    pub redirects: Vec<String>,
+}
+
+impl Leg {
+    /// Hangs up because the switch wants it. Nothing happens on a leg that is over.
+    pub fn hangup(&mut self, cause: Cause) {
+        self.hangup_by(By::Switch, cause);
+    }
+
+    /// Hangs up, and says whose doing it is.
+    pub(super) fn hangup_by(&mut self, by: By, cause: Cause) {
+        if self.ending.is_some() {
+            return;
+        }
+        let status = self.refusal_status(cause);
+        self.refuse(by, cause, status, None, &[]);
+    }
+
+    /// Gives an unanswered caller a final answer of the dialplan's choice.
+    pub fn respond(&mut self, status: u16, phrase: Option<&str>, headers: &[(String, String)], cause: Cause) {
+        self.refuse(By::Switch, cause, status, phrase, headers);
+    }
+
+    /// Asks an answered far end to call somebody else (RFC 3515).
+    pub fn refer(&mut self, uri: &str) -> Result<(), CommandError> {
+        let headers = [
+            ("Refer-To".to_owned(), format!("<{uri}>")),
+            ("Referred-By".to_owned(), self.agent.contact(None, self.agent.local.ip(), Transport::Udp)),
+        ];
+        self.session.request(Self::now(), Method::Refer, &headers, None).map(|_| ())
+    }
+
+    /// The status an unanswered caller gets for `cause`: the called side's own refusal goes through verbatim
+    /// (`last_bridge_proto_specific_hangup_cause`), unless `sip_ignore_remote_cause`.
+    fn refusal_status(&self, cause: Cause) -> u16 {
+        let passed = self
+            .variables
+            .get("last_bridge_proto_specific_hangup_cause")
+            .filter(|_| !self.variables.is_true("sip_ignore_remote_cause"))
+            .filter(|_| self.variables.get("last_bridge_hangup_cause") == Some(cause.name()))
+            .and_then(|v| v.strip_prefix("sip:")?.parse().ok())
+            .filter(|status| (400..700).contains(status) && !matches!(status, 401 | 407));
+        passed.unwrap_or_else(|| cause.sip())
+    }
+
+    /// Ends the leg: BYE when it is answered, CANCEL when we called, else the final `status`.
+    pub(super) fn refuse(
+        &mut self,
+        by: By,
+        cause: Cause,
+        status: u16,
+        phrase: Option<&str>,
+        more: &[(String, String)],
+    ) {
+        if self.ending.is_some() {
+            return;
+        }
+        let now = Self::now();
+        let mut headers = Vec::with_capacity(more.len() + 1);
+        if !self.variables.is_true("disable_q850_reason") && cause != Cause::NONE {
+            headers.push(("Reason".to_owned(), cause.reason()));
+        }
+        headers.extend_from_slice(more);
+        let (disposition, sent) = match (self.progress, self.direction) {
+            (Progress::Answered, _) => {
+                for (name, value) in self.header_variables("sip_bye_h_") {
+                    headers.push((name, value));
+                }
+                ("send_bye", self.session.bye(now, &headers))
+            }
+            (_, Direction::Outbound) => ("send_cancel", self.session.cancel(now, &headers)),
+            (_, Direction::Inbound) => ("send_refuse", self.session.reject(now, status, phrase, &headers)),
+        };
+        if let Err(error) = sent {
+            tracing::debug!("{} {}: nothing to send at hang-up: {error}", self.uuid, self.name());
+        }
+        self.over(Ending { cause, by, disposition, sip: None, redirects: Vec::new() });
+    }
+
+    /// The far end ended the leg by `message`.
+    pub(super) fn ended_by_peer(&mut self, message: &Message, fallback: Cause, disposition: &'static str) {
+        let cause = message.headers(Name::Reason).find_map(Cause::from_reason).unwrap_or(fallback);
+        self.over(Ending { cause, by: By::FarEnd, disposition, sip: None, redirects: Vec::new() });
+    }
+
+    /// Notes the end once, and tells everyone who must know.
+    pub(super) fn over(&mut self, ending: Ending) {
+        if self.ending.is_some() {
+            return;
+        }
+        self.times.ended = Some(Self::now());
+        let news = Arc::new(Ended {
+            uuid: self.uuid.clone(),
+            cause: ending.cause,
+            sip: ending.sip.clone(),
+            redirects: ending.redirects.clone(),
+            answered: self.progress == Progress::Answered,
+            stats: self.media.main_line().map(|(_, stats)| stats),
+        });
+        let from = self.token();
+        for mailbox in self.partner.iter().map(|p| &p.mailbox).chain(&self.owner) {
+            mailbox.post(Letter::News { from, news: News::Ended(news.clone()) });
+        }
+        let because = if ending.by == By::FarEnd && self.direction == Direction::Inbound {
+            Cause::ORIGINATOR_CANCEL
+        } else {
+            ending.cause
+        };
+        for mailbox in self.dialled.drain(..) {
+            mailbox.post(Letter::Order(Order::Hangup(because)));
+        }
+        self.variables.set("hangup_cause", ending.cause.name());
+        self.variables.set("sip_hangup_disposition", ending.disposition);
+        self.ending = Some(ending);
+        self.tell(Happening::Over);
+        self.fire(EventName::ChannelHangup, || {
+            vec![("Hangup-Cause".into(), self.cause().unwrap_or(Cause::NONE).name().to_owned())]
+        });
+    }
+
+    /// Frees what the call held (ports, uuid) and says in plain words how it went. Runs once.
+    pub(super) fn close(&mut self) {
+        let Some(ending) = self.ending.clone() else { return };
+        let ended = self.times.ended.unwrap_or_else(Self::now);
+        let talked = self.times.answered.map(|at| ended.saturating_duration_since(at));
+        let lasted = ended.saturating_duration_since(self.times.created);
+        let verdict = self.verdict().map(|v| v.to_string());
+        self.variables.set("duration", lasted.as_secs().to_string());
+        self.variables.set("billsec", talked.unwrap_or_default().as_secs().to_string());
+        self.fire(EventName::ChannelHangupComplete, || {
+            let mut headers = vec![("Hangup-Cause".into(), ending.cause.name().to_owned())];
+            let variables = self.variables.sorted();
+            headers
+                .extend(variables.into_iter().map(|(n, v)| (format!("variable_{n}").into(), v.to_owned())));
+            headers
+        });
+        info!("{}", self.closing_line(&ending, talked, lasted, verdict.as_deref()));
+        self.fire(EventName::ChannelDestroy, Vec::new);
+        self.media.close();
+        self.entry.leave_call();
+    }
+
+    /// "call 1000 → 1001 ended: the caller hung up after 12.3 s (NORMAL_CLEARING); audio …".
+    fn closing_line(
+        &self,
+        ending: &Ending,
+        talked: Option<Duration>,
+        lasted: Duration,
+        verdict: Option<&str>,
+    ) -> String {
+        let far = match self.direction {
+            Direction::Inbound => "the caller",
+            Direction::Outbound => "the called party",
+        };
+        let who = match (ending.by, ending.disposition) {
+            (By::FarEnd, "recv_cancel") => format!("{far} gave up"),
+            (By::FarEnd, "recv_refuse") => match &ending.sip {
+                Some((status, phrase)) => format!("{far} refused with {status} {phrase}"),
+                None => format!("{far} did not answer our INVITE"),
+            },
+            (By::FarEnd, _) => format!("{far} hung up"),
+            (By::Timer, _) => "a timer ran out".to_owned(),
+            (By::Switch, "send_refuse") => {
+                format!("refused by the switch with {}", self.refusal_status(ending.cause))
+            }
+            (By::Switch, "send_cancel") => "cancelled by the switch".to_owned(),
+            (By::Switch, _) => "hung up by the switch".to_owned(),
+        };
+        let length = match talked {
+            Some(talked) => format!("talked {:.1} s", talked.as_secs_f64()),
+            None => format!("not answered in {:.1} s", lasted.as_secs_f64()),
+        };
+        format!(
+            "{} {} leg of {} → {} ended: {who}, cause {} ({}), {length}; {}",
+            self.uuid,
+            if self.direction == Direction::Inbound { "a" } else { "b" },
+            self.caller.caller_id_number,
+            self.caller.destination_number,
+            ending.cause.name(),
+            ending.cause.number(),
+            verdict.unwrap_or("no media was negotiated"),
+        )
+    }
+}
+
+impl Drop for Leg {
+    /// The last resort: a leg whose task panicked, or was dropped while the runtime stops, still says goodbye.
+    fn drop(&mut self) {
+        if self.ending.is_none() {
+            if std::thread::panicking() {
+                warn!("{} {}: the leg's task panicked; ending this call alone", self.uuid, self.name());
+            }
+            self.refuse(By::Switch, Cause::NORMAL_TEMPORARY_FAILURE, 500, None, &[]);
+            self.drive();
+            self.close();
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What all legs share: who is up, who is where, what is configured, where events go.
+
+use super::gate::Gate;
+use super::leg::Leg;
+use super::legs::Legs;
+use super::user_agent::UserAgent;
+use crate::config::Globals;
+use crate::directory::Directory;
+use crate::event::Bus;
+use crate::media::Engine;
+use crate::net::acl::Acls;
+use crate::registrar::Registrar;
+use arc_swap::ArcSwap;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+/// The API functions that `${name(arguments)}` calls; they live in a layer above.
+pub trait Functions: Send + Sync {
+    /// Runs a function for a leg. `wire`: the arguments hold text from the wire. Answers a text and whether that must
+    /// count as wire text; `None` when there is no such function.
+    fn call(&self, leg: &Leg, name: &str, arguments: &str, wire: bool) -> Option<(String, bool)>;
+}
+
+/// Profiles by name, alias and (where a domain says `alias="true"`) domain, names in lower case.
+pub type Agents = HashMap<String, Arc<UserAgent>>;
+
+/// The shared part of the switch, below the dialplan.
+pub struct Exchange {
+    /// Every leg.
+    pub legs: Arc<Legs>,
+    /// The gate new legs pass.
+    pub gate: Gate,
+    /// Port pairs and relays.
+    pub media: Engine,
+    /// Where events are told.
+    pub events: Bus,
+    /// `$${name}` and the fall-back of `${name}`.
+    pub globals: Globals,
+    /// Users, groups, domains.
+    pub directory: Directory,
+    /// Who is where.
+    pub registrar: Registrar,
+    /// The access lists as of the last load.
+    pub acls: Arc<ArcSwap<Acls>>,
+    /// The running profiles.
+    pub agents: ArcSwap<Agents>,
+    /// The API functions, set once at start by the layer above.
+    pub functions: OnceLock<Box<dyn Functions>>,
+}
+
+impl Exchange {
+    /// The profile called `name` (or with that alias).
+    pub fn agent(&self, name: &str) -> Option<Arc<UserAgent>> {
+        self.agents.load().get(&name.to_ascii_lowercase()).cloned()
+    }
+
+    /// The domain used where none is said: `$${domain}`.
+    pub fn domain(&self) -> String {
+        self.globals.get("domain").map(|d| d.to_string()).unwrap_or_default()
+    }
+}

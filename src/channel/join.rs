@@ -1,0 +1,183 @@
+//! Two legs joined: each holds the other's mailbox and view, the media engine relays between their streams.
+
+use super::cause::Cause;
+use super::ending::By;
+use super::leg::{Direction, Happening, Leg, Partner};
+use super::legs::{Mailbox, Token};
+use super::letter::{Letter, News, Order};
+use super::media::View;
+use crate::event::EventName;
+use crate::media::verdict::Summary;
+use crate::media::{MediaEvent, Side, Verdict, verdict};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tracing::{debug, info, warn};
+
+/// What a leg watches besides its session.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    /// When to say whether the media flow.
+    verdict: Option<Instant>,
+}
+
+/// How long after answer one-way audio is reported.
+const VERDICT_AFTER: Duration = Duration::from_secs(3);
+
+impl Watch {
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        self.verdict
+    }
+
+    /// The leg was answered at `now`.
+    pub(super) fn answered(&mut self, now: Instant) {
+        self.verdict = Some(now + VERDICT_AFTER);
+    }
+}
+
+impl Leg {
+    /// Joins this leg with another, whose media are `view`. The other is told.
+    pub fn join(&mut self, mailbox: Mailbox, uuid: Arc<str>, view: Arc<View>) {
+        self.media.bridge(&view);
+        if let Some(ours) = self.media.view() {
+            let order = Order::Join {
+                partner: self.mailbox().clone(),
+                uuid: self.uuid.clone(),
+                view: Arc::new(ours),
+            };
+            mailbox.post(Letter::Order(order));
+        }
+        self.variables.set("bridge_uuid", uuid.to_string());
+        self.variables.set("signal_bond", uuid.to_string());
+        self.dialled.retain(|m| m.token != mailbox.token);
+        self.partner = Some(Partner { mailbox, uuid: uuid.clone(), view });
+        info!("{} {}: bridged with {uuid}", self.uuid, self.name());
+        self.fire(EventName::ChannelBridge, || {
+            vec![
+                ("Bridge-A-Unique-ID".into(), self.uuid.to_string()),
+                ("Bridge-B-Unique-ID".into(), uuid.to_string()),
+            ]
+        });
+    }
+
+    /// Parts from the other leg without ending either; the other is told to go.
+    pub fn part(&mut self, cause: Cause) {
+        if let Some(partner) = self.partner.take() {
+            partner.mailbox.post(Letter::Order(Order::Hangup(cause)));
+            self.parted(&partner);
+        }
+    }
+
+    fn parted(&mut self, partner: &Partner) {
+        if let Some(stats) = self.media.stats_of(&partner.view) {
+            self.last_partner = Some((stats, partner.view.clone()));
+        }
+        self.media.unbridge();
+        self.fire(EventName::ChannelUnbridge, || {
+            vec![("Other-Leg-Unique-ID".into(), partner.uuid.to_string())]
+        });
+    }
+
+    /// News of another leg.
+    pub(super) fn on_news(&mut self, from: Token, news: News) {
+        if self.partner.as_ref().is_none_or(|p| p.mailbox.token != from) {
+            self.tell(Happening::News(from, news));
+            return;
+        }
+        match news {
+            News::Renegotiated(view) => self.see(view),
+            News::Answered(view) => {
+                self.see(view.clone());
+                self.tell(Happening::News(from, News::Answered(view)));
+            }
+            News::Proposed(proposal) => self.on_proposed(&proposal),
+            News::Settled(view) => self.on_settled(view),
+            News::Ended(ended) => {
+                if let Some(partner) = self.partner.take() {
+                    self.parted(&partner);
+                    if let Some(stats) = &ended.stats {
+                        self.last_partner = Some((stats.clone(), partner.view.clone()));
+                    }
+                }
+                self.tell(Happening::News(from, News::Ended(ended)));
+            }
+            other => self.tell(Happening::News(from, other)),
+        }
+    }
+
+    /// The partner's media are now as `view` has them.
+    fn see(&mut self, view: Arc<View>) {
+        self.media.bridge(&view);
+        if let Some(partner) = &mut self.partner {
+            partner.view = view;
+        }
+    }
+
+    /// One of our streams noticed something.
+    pub(super) fn on_media(&mut self, line: usize, event: MediaEvent) {
+        match event {
+            MediaEvent::Dtmf { digit, duration_ms } => self.on_digit(digit, duration_ms, "RTP"),
+            MediaEvent::Silent { quiet, .. } => {
+                warn!(
+                    "{} {}: no packet for {} s; the far end is gone, ending the call",
+                    self.uuid,
+                    self.name(),
+                    quiet.as_secs()
+                );
+                self.hangup_by(By::Timer, Cause::MEDIA_TIMEOUT);
+            }
+            other => debug!("{} {}: m-line {line}: {other:?}", self.uuid, self.name()),
+        }
+    }
+
+    /// The leg's own watch, at each wake-up.
+    pub(super) fn watch(&mut self, now: Instant) {
+        if self.watch.verdict.is_some_and(|at| at <= now) {
+            self.watch.verdict = None;
+            self.say_verdict();
+        }
+    }
+
+    /// Three seconds after answer: one line and one event when sound does not go both ways.
+    fn say_verdict(&self) {
+        if self.partner.is_none() || self.direction != Direction::Inbound {
+            return;
+        }
+        let Some(verdict) = self.verdict() else { return };
+        if verdict.summary() != Summary::Flowing {
+            warn!("{} {}: three seconds after answer: {verdict}", self.uuid, self.name());
+            self.fire(EventName::Custom("tandem::media_verdict"), || {
+                vec![("Verdict".into(), verdict.to_string())]
+            });
+        }
+    }
+
+    /// How the media of this call go, or went: this leg's audio stream and that of the other side.
+    pub fn verdict(&self) -> Option<Verdict> {
+        let (media, stats) = self.media.main_line()?;
+        let (other, view) = match &self.partner {
+            Some(partner) => (self.media.stats_of(&partner.view)?, partner.view.clone()),
+            None => self.last_partner.clone()?,
+        };
+        let theirs = view.main_line()?;
+        let ours = Side {
+            name: &self.caller.caller_id_number,
+            stats: &stats,
+            port: media.local_port,
+            sdp: media.remote_rtp,
+            sends: media.direction.receives(),
+        };
+        let others = Side {
+            name: &self.caller.destination_number,
+            stats: &other,
+            port: theirs.local_port,
+            sdp: theirs.remote_rtp,
+            sends: theirs.direction.receives(),
+        };
+        Some(match self.direction {
+            Direction::Inbound => verdict(ours, others),
+            Direction::Outbound => {
+                verdict(Side { name: ours.name, ..others }, Side { name: others.name, ..ours })
+            }
+        })
+    }
+}

@@ -1,0 +1,375 @@
+//! A leg: the one owner of its dialog, transactions, variables and media.
+//!
+//! One task runs one leg. Whatever an application does, it waits only in [`Leg::next`] or [`Leg::next_until`];
+//! there the leg does its own SIP work — retransmits, answers re-INVITEs, refreshes the session — and gives
+//! the application only what concerns it. Others reach the leg by its [`Mailbox`].
+//!
+//! The drive contract: `drive()` takes everything out of the session before each wait; a wait ends with a
+//! letter, the session's next timer, the leg's own watch, or the application's deadline. After [`Happening::Over`]
+//! every wait returns `Over` at once, so straight-line code falls through to its end. Dropping a leg (also by a
+//! panic) ends its dialog, tells the legs that belong to it, and gives back ports and table entries.
+
+use super::caller::CallerProfile;
+use super::cause::Cause;
+use super::ending::Ending;
+use super::exchange::Exchange;
+use super::join::Watch;
+use super::legs::{Entry, Mailbox, Token};
+use super::letter::{Letter, News, Order};
+use super::media::{LegMedia, View};
+use super::renegotiation::Pending;
+use super::user_agent::UserAgent;
+use super::variables::Variables;
+use crate::dialog;
+use crate::event::{EventName, Headers};
+use crate::media::Stats;
+use crate::sdp::{self, AgreedMedia};
+use crate::sip::Method;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+use tokio::sync::mpsc;
+
+/// Which way the call goes, seen from the switch.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Direction {
+    /// The far end called us: an a-leg.
+    Inbound,
+    /// We called the far end: a b-leg.
+    Outbound,
+}
+
+impl Direction {
+    /// `inbound` or `outbound`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Direction::Inbound => "inbound",
+            Direction::Outbound => "outbound",
+        }
+    }
+}
+
+/// How far the far end has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
+pub enum Progress {
+    /// Nothing but 100.
+    None,
+    /// 180 went over the wire.
+    Ringing,
+    /// 183 with a description went over the wire.
+    EarlyMedia,
+    /// 200 went over the wire.
+    Answered,
+}
+
+/// What concerns the application that waits.
+#[derive(Debug)]
+pub enum Happening {
+    /// The far end pressed a digit.
+    Digit {
+        /// 0–9, *, #, A–D.
+        digit: char,
+        /// How long, in ms.
+        duration_ms: u32,
+    },
+    /// The leg's own far end rings (outbound legs).
+    Ringing(u16),
+    /// The leg's own far end sends early media (outbound legs).
+    EarlyMedia,
+    /// The leg's own far end has answered (outbound legs).
+    Answered,
+    /// Another leg tells of itself.
+    News(Token, News),
+    /// Somebody orders something the leg does not do by itself.
+    Order(Order),
+    /// The deadline has come.
+    Deadline,
+    /// The leg is hung up; return.
+    Over,
+}
+
+/// When things happened, for records and the closing line.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// The leg came to be (monotonic).
+    pub created: Instant,
+    /// The same by the wall clock.
+    pub created_at: SystemTime,
+    /// It was answered.
+    pub answered: Option<Instant>,
+    /// It ended.
+    pub ended: Option<Instant>,
+}
+
+/// The leg this one is bridged with.
+#[derive(Debug)]
+pub(super) struct Partner {
+    pub(super) mailbox: Mailbox,
+    pub(super) uuid: Arc<str>,
+    pub(super) view: Arc<View>,
+}
+
+/// A leg. See the module's own words.
+pub struct Leg {
+    /// The channel's uuid.
+    pub uuid: Arc<str>,
+    /// Its variables.
+    pub variables: Variables,
+    /// Who calls whom.
+    pub caller: CallerProfile,
+    /// What all legs share.
+    pub exchange: Arc<Exchange>,
+    /// The profile it belongs to.
+    pub agent: Arc<UserAgent>,
+    /// Which way the call goes.
+    pub direction: Direction,
+    pub(super) entry: Entry,
+    pub(super) mailbox: mpsc::Receiver<Letter>,
+    pub(super) session: dialog::Session,
+    pub(super) media: LegMedia,
+    pub(super) progress: Progress,
+    pub(super) ending: Option<Ending>,
+    pub(super) partner: Option<Partner>,
+    /// Who is told of this leg's progress and end: the leg that dialled it, until it is bridged.
+    pub(super) owner: Option<Mailbox>,
+    /// Legs this one is dialling.
+    pub(super) dialled: Vec<Mailbox>,
+    pub(super) happenings: VecDeque<Happening>,
+    pub(super) times: Times,
+    pub(super) watch: Watch,
+    pub(super) pending: Pending,
+    /// The far end has put us on hold.
+    pub(super) held: bool,
+    /// What the last partner's audio stream had counted, and where its description said it listens.
+    pub(super) last_partner: Option<(Stats, Arc<View>)>,
+}
+
+impl Leg {
+    /// The leg's token.
+    pub fn token(&self) -> Token {
+        self.entry.token()
+    }
+
+    /// The way to this leg, to be given to others.
+    pub fn mailbox(&self) -> &Mailbox {
+        self.entry.mailbox()
+    }
+
+    /// `sofia/internal/1000@example.com`.
+    pub fn name(&self) -> &str {
+        &self.caller.chan_name
+    }
+
+    /// How far the far end has come.
+    pub fn progress(&self) -> Progress {
+        self.progress
+    }
+
+    /// True when the far end has answered or was answered.
+    pub fn is_answered(&self) -> bool {
+        self.progress == Progress::Answered
+    }
+
+    /// True when the leg is hung up.
+    pub fn is_over(&self) -> bool {
+        self.ending.is_some()
+    }
+
+    /// Why the leg ended, once it has.
+    pub fn cause(&self) -> Option<Cause> {
+        self.ending.as_ref().map(|e| e.cause)
+    }
+
+    /// What was agreed with the far end, m-line by m-line.
+    pub fn agreed(&self) -> &[AgreedMedia] {
+        self.media.agreed()
+    }
+
+    /// The far end's description: its offer until it is answered.
+    pub fn offered(&self) -> Option<&crate::sdp::Session> {
+        self.media.remote()
+    }
+
+    /// True when the far end's offer has something the profile takes.
+    pub fn has_common_codec(&self) -> bool {
+        let prefs = self.agent.inbound_prefs();
+        let settled = sdp::Settled::Prefs { prefs: &prefs, negotiation: self.agent.negotiation() };
+        self.media.remote().is_some_and(|offer| sdp::answer(offer, settled, &self.rules()).is_ok())
+    }
+
+    /// Sends every packet back where it came from, or stops doing so.
+    pub fn echo(&self, on: bool) {
+        self.media.echo(on);
+    }
+
+    /// This leg is calling `mailbox`: it is ended when this leg ends.
+    pub fn dials(&mut self, mailbox: Mailbox) {
+        self.dialled.push(mailbox);
+    }
+
+    /// A leg this one was calling is gone.
+    pub fn dialled_ended(&mut self, token: Token) {
+        self.dialled.retain(|m| m.token != token);
+    }
+
+    /// Now, by the runtime's clock (which a simulation may hold).
+    pub fn now() -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
+    /// Waits for the next thing that concerns the application.
+    pub async fn next(&mut self) -> Happening {
+        self.next_until(None).await
+    }
+
+    /// The same, but no longer than to `deadline`.
+    pub async fn next_until(&mut self, deadline: Option<Instant>) -> Happening {
+        loop {
+            self.drive();
+            if let Some(happening) = self.happenings.pop_front() {
+                return happening;
+            }
+            if self.ending.is_some() {
+                return Happening::Over;
+            }
+            let now = Self::now();
+            if deadline.is_some_and(|d| d <= now) {
+                return Happening::Deadline;
+            }
+            let wake = [self.session.next_timeout(), self.watch.next_timeout(), deadline];
+            self.wait(wake.into_iter().flatten().min()).await;
+        }
+    }
+
+    /// Waits for `work` while the leg goes on doing its own SIP; `None` when the leg ended first. What else
+    /// happens meanwhile is kept for the next wait.
+    pub async fn until<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::pin!(work);
+        loop {
+            self.drive();
+            if self.ending.is_some() {
+                return None;
+            }
+            let wake = [self.session.next_timeout(), self.watch.next_timeout()].into_iter().flatten().min();
+            tokio::select! {
+                done = &mut work => return Some(done),
+                () = self.wait(wake) => {}
+            }
+        }
+    }
+
+    /// One wait: a letter, the death of a leg we belong to, or `wake`.
+    async fn wait(&mut self, wake: Option<Instant>) {
+        let gone = match (&self.partner, &self.owner) {
+            (Some(partner), _) => Some(partner.mailbox.clone()),
+            (None, owner) => owner.clone(),
+        };
+        let lost = async {
+            match gone {
+                Some(mailbox) => mailbox.closed().await,
+                None => std::future::pending().await,
+            }
+        };
+        let alarm = async {
+            match wake {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            letter = self.mailbox.recv() => if let Some(letter) = letter { self.open(letter) },
+            () = lost => self.hangup(Cause::NORMAL_TEMPORARY_FAILURE),
+            () = alarm => {
+                let now = Self::now();
+                self.session.timeout(now);
+                self.watch(now);
+            }
+        }
+    }
+
+    /// Takes everything out of the session: bytes go to the net, events are acted on.
+    pub(super) fn drive(&mut self) {
+        while let Some(output) = self.session.poll() {
+            match output {
+                dialog::Output::Send { bytes, to, by } => {
+                    self.agent.send(bytes, &to, by, self.entry.mailbox())
+                }
+                dialog::Output::Event(event) => self.on_session(event),
+            }
+        }
+    }
+
+    /// Opens one letter.
+    fn open(&mut self, letter: Letter) {
+        let now = Self::now();
+        match letter {
+            Letter::Sip { message, flow } => self.session.receive(now, message, flow),
+            Letter::Undelivered { by } => self.session.transport_failed(now, by),
+            Letter::OverStream { by } => self.session.now_reliable(by),
+            Letter::Media { line, event } => self.on_media(line, event),
+            Letter::News { from, news } => self.on_news(from, news),
+            Letter::Order(order) => self.on_order(order),
+        }
+    }
+
+    fn on_order(&mut self, order: Order) {
+        match order {
+            Order::Hangup(cause) => self.hangup(cause),
+            Order::Join { partner, uuid, view } => {
+                self.owner = None;
+                self.partner = Some(Partner { mailbox: partner, uuid, view });
+            }
+            Order::Part => self.partner = None,
+            Order::Digit { digit, duration_ms } => self.send_digit(digit, duration_ms),
+            Order::Info { content_type, body } => {
+                let _ = self.session.request(Self::now(), Method::Info, &[], Some((&content_type, body)));
+            }
+        }
+    }
+
+    /// Gives the application something to act on. Bounded: a far end that floods digits at an application
+    /// that does not take them loses the oldest.
+    pub(super) fn tell(&mut self, happening: Happening) {
+        const MOST: usize = 256;
+        if self.happenings.len() >= MOST {
+            self.happenings.pop_front();
+        }
+        self.happenings.push_back(happening);
+    }
+
+    /// Fires a channel event with the headers every channel event has.
+    pub fn fire(&self, name: EventName, more: impl FnOnce() -> Headers) {
+        self.exchange.events.fire(name, || {
+            let mut headers: Headers = vec![
+                ("Unique-ID".into(), self.uuid.to_string()),
+                ("Channel-Name".into(), self.caller.chan_name.clone()),
+                ("Call-Direction".into(), self.direction.as_str().to_owned()),
+                ("Caller-Caller-ID-Name".into(), self.caller.caller_id_name.clone()),
+                ("Caller-Caller-ID-Number".into(), self.caller.caller_id_number.clone()),
+                ("Caller-Destination-Number".into(), self.caller.destination_number.clone()),
+                ("Caller-Context".into(), self.caller.context.clone()),
+            ];
+            if let Some(partner) = &self.partner {
+                headers.push(("Other-Leg-Unique-ID".into(), partner.uuid.to_string()));
+            }
+            headers.extend(more());
+            headers
+        });
+    }
+
+    /// Ends the leg's task: hangs up if nobody has, frees media and uuid, then serves the dialog until the last
+    /// transaction's timer has run.
+    pub async fn finish(mut self) {
+        self.hangup(Cause::NORMAL_CLEARING);
+        self.drive();
+        self.close();
+        while !self.session.is_over() {
+            let wake = self.session.next_timeout();
+            self.partner = None;
+            self.owner = None;
+            self.wait(wake).await;
+            self.drive();
+        }
+    }
+}

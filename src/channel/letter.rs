@@ -1,0 +1,129 @@
+//! What a leg may find in its mailbox.
+//!
+//! Everything that others want of a leg is a letter: a peer's message, what its media noticed, what the other
+//! leg of the call has to say, what a command orders. That makes bridge, transfer, intercept and `uuid_*` the
+//! same thing.
+
+use super::cause::Cause;
+use super::legs::{Mailbox, Token};
+use super::media::View;
+use crate::media::{MediaEvent, Stats};
+use crate::sip::{Flow, Message};
+use crate::transaction::Id;
+use std::sync::Arc;
+
+/// One letter.
+#[derive(Debug)]
+pub enum Letter {
+    /// A message of the peer.
+    Sip {
+        /// The message.
+        message: Message,
+        /// Where it came from.
+        flow: Flow,
+    },
+    /// What we sent could not be delivered.
+    Undelivered {
+        /// Which transaction sent it.
+        by: Id,
+    },
+    /// What we meant to send by UDP went over a stream, being large.
+    OverStream {
+        /// Which transaction sent it.
+        by: Id,
+    },
+    /// One of the leg's streams noticed something.
+    Media {
+        /// Which m-line.
+        line: usize,
+        /// What.
+        event: MediaEvent,
+    },
+    /// Another leg tells of itself.
+    News {
+        /// Which.
+        from: Token,
+        /// What.
+        news: News,
+    },
+    /// Somebody wants something of this leg.
+    Order(Order),
+}
+
+/// What a leg tells the leg it belongs to (the one that dialled it, or the one it is bridged with).
+#[derive(Clone, Debug)]
+pub enum News {
+    /// The far end rings.
+    Ringing {
+        /// 180, 181 or 182.
+        status: u16,
+    },
+    /// The far end sends media before it answers.
+    EarlyMedia(Arc<View>),
+    /// The far end has answered.
+    Answered(Arc<View>),
+    /// The leg is over.
+    Ended(Arc<Ended>),
+    /// The leg's media were negotiated anew.
+    Renegotiated(Arc<View>),
+    /// The far end asks for codecs the call does not use now: can the other side do them?
+    Proposed(Arc<Proposal>),
+    /// What came of a proposal; `None` when the other side did not agree.
+    Settled(Option<Arc<View>>),
+}
+
+/// A change of codecs asked for by one side of a bridge.
+#[derive(Debug)]
+pub struct Proposal {
+    /// The asking leg's media, its peer's new offer in it.
+    pub view: View,
+}
+
+/// How a leg ended, for the leg it belongs to.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// The leg's uuid.
+    pub uuid: Arc<str>,
+    /// Why.
+    pub cause: Cause,
+    /// The final status and reason phrase of the far end, when it refused.
+    pub sip: Option<(u16, String)>,
+    /// Where a 3xx pointed, in order of preference.
+    pub redirects: Vec<String>,
+    /// It had been answered.
+    pub answered: bool,
+    /// What its audio stream had counted.
+    pub stats: Option<Stats>,
+}
+
+/// What somebody wants of a leg.
+#[derive(Clone, Debug)]
+pub enum Order {
+    /// End the call.
+    Hangup(Cause),
+    /// You are bridged with that leg now.
+    Join {
+        /// The partner's mailbox.
+        partner: Mailbox,
+        /// The partner's uuid.
+        uuid: Arc<str>,
+        /// The partner's media.
+        view: Arc<View>,
+    },
+    /// You are bridged no longer, but not to hang up.
+    Part,
+    /// Send a digit to your far end.
+    Digit {
+        /// 0–9, *, #, A–D.
+        digit: char,
+        /// How long, in ms.
+        duration_ms: u32,
+    },
+    /// Pass an INFO body on to your far end.
+    Info {
+        /// Its Content-Type.
+        content_type: String,
+        /// Its body.
+        body: bytes::Bytes,
+    },
+}

@@ -1,0 +1,218 @@
+//! A leg that begins with our INVITE: one attempt to reach one address of a called party.
+
+use super::caller::CallerProfile;
+use super::cause::Cause;
+use super::exchange::Exchange;
+use super::identity::{Privacy, calling_headers, header_variables};
+use super::inbound::{leg_media, session_config};
+use super::leg::{Direction, Happening, Leg, Progress, Times};
+use super::legs::{Mailbox, Token};
+use super::letter::News;
+use super::media::MediaError;
+use super::progress::media_cause;
+use super::user_agent::UserAgent;
+use super::variables::Variables;
+use crate::dialog::{self, Invite, SessionConfig};
+use crate::event::EventName;
+use crate::sdp::{self, AgreedMedia, Prefs};
+use crate::sip::{Destination, NameAddr, Transport, Uri};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+use tracing::warn;
+use uuid::Uuid;
+
+/// Where the codecs of our offer come from.
+#[derive(Clone, Debug)]
+pub enum Codecs {
+    /// The caller's offer, not answered yet, less what its profile does not take.
+    Offered(Box<sdp::Session>, Prefs),
+    /// What was agreed with the caller, who is answered.
+    Agreed(Vec<AgreedMedia>),
+    /// There is no caller, or it has not said what it can.
+    Profile,
+}
+
+/// One attempt to be made.
+pub struct Attempt {
+    /// The profile that calls.
+    pub agent: Arc<UserAgent>,
+    /// The Request-URI.
+    pub uri: Uri,
+    /// Where the INVITE is sent.
+    pub destination: Destination,
+    /// Routes to go by (RFC 3327 Path), first hop first.
+    pub routes: Vec<NameAddr>,
+    /// The leg's variables.
+    pub variables: Variables,
+    /// Who calls whom, as the called side sees it.
+    pub caller: CallerProfile,
+    /// What may be shown of the caller.
+    pub privacy: Privacy,
+    /// Codecs to offer.
+    pub codecs: Codecs,
+    /// Max-Forwards, one less than the caller's.
+    pub max_forwards: u8,
+}
+
+impl Leg {
+    /// Begins a b-leg and its task. Its news go to `owner`.
+    pub fn dial(
+        exchange: Arc<Exchange>,
+        attempt: Attempt,
+        owner: Mailbox,
+    ) -> Result<(Mailbox, Arc<str>), Cause> {
+        let leg = Leg::outbound(exchange, attempt, owner)?;
+        let told = (leg.mailbox().clone(), leg.uuid.clone());
+        tokio::spawn(leg.serve());
+        Ok(told)
+    }
+
+    fn outbound(exchange: Arc<Exchange>, attempt: Attempt, owner: Mailbox) -> Result<Leg, Cause> {
+        let Attempt {
+            agent,
+            uri,
+            destination,
+            routes,
+            mut variables,
+            mut caller,
+            privacy,
+            codecs,
+            max_forwards,
+        } = attempt;
+        let now = Leg::now();
+        if let Err(full) = exchange.gate.pass(exchange.legs.len(), now) {
+            warn!("no leg to {uri}: {}", full.text());
+            return Err(Cause::SWITCH_CONGESTION);
+        }
+        let mut rng = SmallRng::from_os_rng();
+        let uuid: Arc<str> = match variables.get("origination_uuid") {
+            Some(uuid) => uuid.into(),
+            None => Uuid::new_v4().to_string().into(),
+        };
+        let (entry, mailbox) =
+            exchange.legs.enter(Token(rng.random()), uuid.clone()).ok_or(Cause::DESTINATION_OUT_OF_ORDER)?;
+        let (peer, transport) = match &destination {
+            Destination::Flow(flow) => (flow.remote.ip(), flow.transport),
+            Destination::Host { transport, host, .. } => {
+                let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
+                (ip.unwrap_or(agent.local.ip()), transport.unwrap_or(Transport::Udp))
+            }
+        };
+        let mut media = leg_media(&exchange, &agent, &entry, peer, rng.random());
+        let call_id = match agent.conf.outbound_use_uuid_as_callid {
+            true => uuid.to_string(),
+            false => {
+                variables.get("sip_invite_call_id").map_or_else(|| Uuid::new_v4().to_string(), str::to_owned)
+            }
+        };
+        caller.uuid = uuid.to_string();
+        variables.set("uuid", uuid.to_string());
+        variables.set("direction", "outbound");
+        variables.set("sip_call_id", call_id.clone());
+        let mut rules = agent.rules();
+        if matches!(variables.get("dtmf_type"), Some("info" | "none")) {
+            rules.event_pt = None;
+        }
+        let offer = offer(&mut media, &agent, &variables, &codecs, &rules).map_err(|error| {
+            warn!("{uuid} {}: nothing to offer: {error}", caller.chan_name);
+            media_cause(&error)
+        })?;
+        let config = SessionConfig {
+            contact: agent.contact(None, peer, transport),
+            sticky: matches!(destination, Destination::Flow(_)),
+            ..session_config(&agent, &entry, peer)
+        };
+        let host = variables.get("sip_invite_domain").map_or_else(|| agent.host(), str::to_owned);
+        let withheld = privacy.number;
+        let from = match withheld {
+            true => NameAddr::new(Uri::sip(Some("anonymous"), "anonymous.invalid", None))
+                .with_display("Anonymous"),
+            false => NameAddr::new(Uri::sip(Some(&caller.caller_id_number), &host, None))
+                .with_display(if privacy.name { "Anonymous" } else { &caller.caller_id_name }),
+        };
+        let cid = variables
+            .get("sip_cid_type")
+            .and_then(super::identity::CidType::named)
+            .unwrap_or_else(|| agent.cid_type());
+        let mut headers =
+            calling_headers(cid, &caller.caller_id_name, &caller.caller_id_number, &host, privacy);
+        if privacy != Privacy::default() && !headers.iter().any(|(name, _)| name == "Privacy") {
+            headers.push(("Privacy".to_owned(), "id".to_owned()));
+        }
+        headers.push(("X-FS-Support".to_owned(), "update_display,send_info".to_owned()));
+        headers.extend(header_variables(&variables, "sip_h_"));
+        let invite = Invite {
+            to: NameAddr::new(uri.as_request_uri()),
+            uri,
+            from,
+            call_id,
+            cseq: 1,
+            routes,
+            headers,
+            max_forwards,
+            sdp: Some(offer),
+            reliable: transport.is_reliable(),
+            to_destination: destination,
+        };
+        let leg = Leg {
+            session: dialog::Session::outgoing(now, config, invite, rng),
+            uuid,
+            variables,
+            caller,
+            exchange,
+            agent,
+            direction: Direction::Outbound,
+            entry,
+            mailbox,
+            media,
+            progress: Progress::None,
+            ending: None,
+            partner: None,
+            owner: Some(owner),
+            dialled: Vec::new(),
+            happenings: Default::default(),
+            times: Times { created: now, created_at: SystemTime::now(), answered: None, ended: None },
+            watch: Default::default(),
+            pending: Default::default(),
+            held: false,
+            last_partner: None,
+        };
+        leg.fire(EventName::ChannelCreate, Vec::new);
+        leg.fire(EventName::ChannelOriginate, Vec::new);
+        Ok(leg)
+    }
+
+    /// The whole life of a b-leg: it serves its own far end and does what the leg it belongs to says.
+    async fn serve(mut self) {
+        loop {
+            match self.next().await {
+                Happening::Over => break,
+                Happening::News(_, News::Ended(ended)) => self.hangup(ended.cause),
+                _ => {}
+            }
+        }
+        self.finish().await;
+    }
+}
+
+fn offer(
+    media: &mut super::media::LegMedia,
+    agent: &UserAgent,
+    variables: &Variables,
+    codecs: &Codecs,
+    rules: &sdp::Rules,
+) -> Result<bytes::Bytes, MediaError> {
+    let absolute = variables.get("absolute_codec_string").is_some();
+    let prefs = agent.outbound_prefs(variables);
+    match codecs {
+        Codecs::Offered(offer, inbound) => {
+            let wanted = if absolute { &prefs } else { inbound };
+            media.offer(sdp::Source::Offer { offer, prefs: Some(wanted) }, rules)
+        }
+        Codecs::Agreed(agreed) => media.offer(sdp::Source::Agreed(agreed), rules),
+        Codecs::Profile => media.offer(sdp::Source::Prefs(&prefs), rules),
+    }
+}

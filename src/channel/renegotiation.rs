@@ -1,0 +1,208 @@
+//! Offers on an established session: hold and resume, a new address, other codecs.
+//!
+//! FreeSWITCH answers a re-INVITE by itself, and so does a leg here as long as the codec of the call stays
+//! among those offered. When it does not, the leg asks the other side of the bridge (`Proposed`), which offers
+//! the new codecs to its own far end; what comes of it (`Settled`) is the answer. While one side waits so, an
+//! offer from the other meets 491 (RFC 3261 §14.2): glare across the two legs.
+
+use super::leg::Leg;
+use super::letter::{Letter, News, Proposal};
+use super::media::{MediaError, View};
+use crate::dialog::OfferId;
+use crate::event::EventName;
+use crate::sdp::{self, SdpError};
+use bytes::Bytes;
+use std::sync::Arc;
+use tracing::{info, warn};
+
+/// What of an offer is open on a leg.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    /// The far end's offer waits for the other side of the bridge.
+    pub(super) proposed: Option<(OfferId, sdp::Session)>,
+    /// Our offer, made for the other side of the bridge, waits for the far end.
+    pub(super) offered: bool,
+}
+
+impl Leg {
+    /// The far end offers (or, without a description, asks us to).
+    pub(super) fn on_offer(&mut self, id: OfferId, body: Option<Bytes>) {
+        if self.pending.proposed.is_some() || self.pending.offered {
+            return self.refuse_offer(id, 491);
+        }
+        let Some(body) = body else {
+            return match self.media.local() {
+                Some(local) => self.accept_offer(id, local),
+                None => self.refuse_offer(id, 488),
+            };
+        };
+        let offer = match sdp::Session::parse_bytes(&body) {
+            Ok(offer) => offer,
+            Err(error) => {
+                warn!("{} {}: a re-INVITE whose description is broken: {error}", self.uuid, self.name());
+                return self.refuse_offer(id, error.status());
+            }
+        };
+        match self.answer_within(&offer) {
+            Ok(answer) => self.accept_offer(id, answer),
+            Err(MediaError::Description(SdpError::NoCommonCodec)) => match &self.partner {
+                Some(partner) => {
+                    let streams = self.media.view().map(|v| v.streams).unwrap_or_default();
+                    let view = View { remote: offer.clone(), agreed: Vec::new(), streams };
+                    let news = News::Proposed(Arc::new(Proposal { view }));
+                    if partner.mailbox.post(Letter::News { from: self.token(), news }) {
+                        self.pending.proposed = Some((id, offer));
+                    } else {
+                        self.refuse_offer(id, 500);
+                    }
+                }
+                None => self.refuse_offer(id, 488),
+            },
+            Err(error) => {
+                warn!("{} {}: a re-INVITE cannot be answered: {error}", self.uuid, self.name());
+                self.refuse_offer(id, 488);
+            }
+        }
+    }
+
+    /// Answers with what the call uses now: the other side's codecs when bridged, our preferences otherwise.
+    fn answer_within(&mut self, offer: &sdp::Session) -> Result<Bytes, MediaError> {
+        let rules = sdp::Rules { mirror: false, ..self.rules() };
+        match &self.partner {
+            Some(partner) => {
+                let theirs = partner.view.remote.clone();
+                self.media.answer_to(offer, sdp::Settled::Leg(&theirs), &rules)
+            }
+            None => {
+                let prefs = self.agent.inbound_prefs();
+                let settled = sdp::Settled::Prefs { prefs: &prefs, negotiation: self.agent.negotiation() };
+                self.media.answer_to(offer, settled, &rules)
+            }
+        }
+    }
+
+    fn accept_offer(&mut self, id: OfferId, answer: Bytes) {
+        if let Err(error) = self.session.accept_offer(Self::now(), id, Some(answer), &[]) {
+            warn!("{} {}: re-INVITE not answered: {error}", self.uuid, self.name());
+            return;
+        }
+        self.renegotiated();
+    }
+
+    fn refuse_offer(&mut self, id: OfferId, status: u16) {
+        if let Err(error) = self.session.refuse_offer(Self::now(), id, status, &[]) {
+            warn!("{} {}: re-INVITE not refused: {error}", self.uuid, self.name());
+        }
+    }
+
+    /// The far end took its offer back.
+    pub(super) fn on_offer_withdrawn(&mut self, id: OfferId) {
+        if self.pending.proposed.as_ref().is_some_and(|(p, _)| *p == id) {
+            self.pending.proposed = None;
+        }
+    }
+
+    /// The media are as they are now: relay them, tell the other side, and see whether the far end is on hold.
+    pub(super) fn renegotiated(&mut self) {
+        if let Some(partner) = &self.partner {
+            self.media.bridge(&partner.view);
+            if let Some(view) = self.media.view() {
+                let news = News::Renegotiated(Arc::new(view));
+                partner.mailbox.post(Letter::News { from: self.token(), news });
+            }
+        }
+        let held = self.media.is_held();
+        if held != self.held {
+            self.held = held;
+            info!("{} {}: {}", self.uuid, self.name(), if held { "put us on hold" } else { "resumed" });
+            self.fire(if held { EventName::ChannelHold } else { EventName::ChannelUnhold }, Vec::new);
+        }
+    }
+
+    /// The ACK of a 200 that carried our offer brings the answer.
+    pub(super) fn on_acknowledged(&mut self, body: Option<Bytes>) {
+        let Some(body) = body else { return };
+        match self.media.take_answer(&body) {
+            Ok(()) => self.renegotiated(),
+            Err(error) => {
+                warn!("{} {}: the answer in an ACK cannot be used: {error}", self.uuid, self.name());
+                self.hangup(super::Cause::INCOMPATIBLE_DESTINATION);
+            }
+        }
+    }
+
+    //------------ Across the bridge ----------------------------------------------------------------------------
+
+    /// The other side's far end wants codecs the call does not use: offer them to ours.
+    pub(super) fn on_proposed(&mut self, proposal: &Proposal) {
+        let busy = self.pending.proposed.is_some() || self.pending.offered || !self.is_answered();
+        let prefs = self.agent.outbound_prefs(&self.variables);
+        let source = sdp::Source::Offer { offer: &proposal.view.remote, prefs: Some(&prefs) };
+        let rules = self.rules();
+        let sent = !busy
+            && match self.media.offer(source, &rules) {
+                Ok(offer) => self.session.offer(Self::now(), Some(offer), &[]).is_ok(),
+                Err(_) => false,
+            };
+        if sent {
+            self.pending.offered = true;
+        } else {
+            self.tell_settled(None);
+        }
+    }
+
+    /// Our far end answered the offer we made for the other side.
+    pub(super) fn on_offer_answered(&mut self, body: Option<Bytes>, needs_answer: bool) {
+        let asked = std::mem::take(&mut self.pending.offered);
+        if needs_answer {
+            return;
+        }
+        let taken = body.map(|body| self.media.take_answer(&body));
+        match taken {
+            Some(Ok(())) if asked => {
+                let view = self.media.view().map(Arc::new);
+                self.tell_settled(view);
+            }
+            Some(Ok(())) => self.renegotiated(),
+            Some(Err(error)) => {
+                warn!("{} {}: the answer to our re-INVITE cannot be used: {error}", self.uuid, self.name());
+                self.tell_settled(None);
+            }
+            None => {}
+        }
+    }
+
+    /// Our far end refused it: everything stays.
+    pub(super) fn on_offer_refused(&mut self, status: u16) {
+        info!("{} {}: our re-INVITE was refused with {status}", self.uuid, self.name());
+        if std::mem::take(&mut self.pending.offered) {
+            self.media.restore();
+            self.tell_settled(None);
+        }
+    }
+
+    fn tell_settled(&self, view: Option<Arc<View>>) {
+        if let Some(partner) = &self.partner {
+            partner.mailbox.post(Letter::News { from: self.token(), news: News::Settled(view) });
+        }
+    }
+
+    /// What came of our proposal: answer our far end.
+    pub(super) fn on_settled(&mut self, view: Option<Arc<View>>) {
+        let Some((id, offer)) = self.pending.proposed.take() else { return };
+        let Some(view) = view else { return self.refuse_offer(id, 488) };
+        let rules = sdp::Rules { mirror: false, ..self.rules() };
+        match self.media.answer_to(&offer, sdp::Settled::Leg(&view.remote), &rules) {
+            Ok(answer) => {
+                if let Some(partner) = &mut self.partner {
+                    partner.view = view;
+                }
+                self.accept_offer(id, answer);
+            }
+            Err(error) => {
+                warn!("{} {}: a re-INVITE cannot be answered: {error}", self.uuid, self.name());
+                self.refuse_offer(id, 488);
+            }
+        }
+    }
+}

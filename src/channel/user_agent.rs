@@ -1,0 +1,268 @@
+//! What a leg needs of its SIP profile: its name, addresses, settings, and the way to the net.
+
+use super::identity::CidType;
+use super::legs::Mailbox;
+use super::letter::Letter;
+use super::variables::Variables;
+use crate::config::sofia::{self, ProfileConf};
+use crate::media::Timeouts;
+use crate::net::acl::Acls;
+use crate::net::{Net, Report};
+use crate::sdp::{Negotiation, Prefs, Rules};
+use crate::sip::{Destination, Transport};
+use crate::transaction::{Id, Timers};
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tracing::info;
+
+/// Where a leg's media are: bound to one address, named by another.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct MediaAddress {
+    /// What the sockets are bound to.
+    pub bind: IpAddr,
+    /// What stands in the description.
+    pub advertised: IpAddr,
+}
+
+/// A profile as its legs see it.
+pub struct UserAgent {
+    /// The profile's name.
+    pub name: String,
+    /// Its settings.
+    pub conf: ProfileConf,
+    /// Its own address, where it listens.
+    pub local: SocketAddr,
+    /// The address others see it at (`ext-sip-ip`, `ext-sip-port`).
+    pub external: Option<SocketAddr>,
+    /// Addresses media are bound to (`rtp-ip`), used in turn.
+    pub rtp: Vec<IpAddr>,
+    /// The address others see media at (`ext-rtp-ip`).
+    pub external_rtp: Option<IpAddr>,
+    /// The access lists as of the last load.
+    pub acls: Arc<ArcSwap<Acls>>,
+    /// Log every message.
+    pub trace: AtomicBool,
+    net: OnceLock<Net>,
+    turn: AtomicUsize,
+}
+
+/// The methods we serve. SUBSCRIBE and PUBLISH are announced with presence, which is not there yet.
+const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, MESSAGE, INFO, UPDATE, REGISTER, REFER, NOTIFY";
+
+impl UserAgent {
+    /// A profile that is not open yet.
+    pub fn new(conf: ProfileConf, local: SocketAddr, rtp: Vec<IpAddr>, acls: Arc<ArcSwap<Acls>>) -> Self {
+        Self {
+            name: conf.name.clone(),
+            trace: conf.sip_trace.into(),
+            conf,
+            local,
+            external: None,
+            rtp,
+            external_rtp: None,
+            acls,
+            net: OnceLock::new(),
+            turn: 0.into(),
+        }
+    }
+
+    /// Gives the profile its open sockets. Once.
+    pub fn open(&self, net: Net) {
+        let _ = self.net.set(net);
+    }
+
+    /// The open sockets.
+    pub fn net(&self) -> Option<&Net> {
+        self.net.get()
+    }
+
+    //------------ Addresses ------------------------------------------------------------------------------------
+
+    /// True when `peer` sees our own address and not the external one (`local-network-acl`).
+    pub fn is_near(&self, peer: IpAddr) -> bool {
+        match &self.conf.local_network_acl {
+            Some(list) => self.acls.load().allows(list, peer, 0),
+            None => false,
+        }
+    }
+
+    /// Our SIP address as `peer` must see it.
+    pub fn address_for(&self, peer: IpAddr) -> SocketAddr {
+        match self.external {
+            Some(external) if !self.is_near(peer) => external,
+            _ => self.local,
+        }
+    }
+
+    /// Our media address as `peer` must see it.
+    pub fn media_address_for(&self, peer: IpAddr) -> MediaAddress {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let same = |ip: &&IpAddr| ip.is_ipv4() == peer.is_ipv4();
+        let fitting: Vec<&IpAddr> = self.rtp.iter().filter(same).collect();
+        let bind = fitting.get(turn % fitting.len().max(1)).map_or(self.local.ip(), |ip| **ip);
+        let advertised = match self.external_rtp {
+            Some(external) if !self.is_near(peer) && external.is_ipv4() == bind.is_ipv4() => external,
+            _ => bind,
+        };
+        MediaAddress { bind, advertised }
+    }
+
+    /// Our Contact towards `peer`: `<sip:mod_sofia@192.0.2.1:5060>`, the transport named when it is not UDP or
+    /// when `user` is a called number (FreeSWITCH's two forms).
+    pub fn contact(&self, user: Option<&str>, peer: IpAddr, transport: Transport) -> String {
+        let address = self.address_for(peer);
+        let name = transport.as_str().to_ascii_lowercase();
+        match user {
+            Some(user) => format!("<sip:{}@{address};transport={name}>", super::identity::user_part(user)),
+            None if transport == Transport::Udp => format!("<sip:{}@{address}>", self.conf.contact_user),
+            None => format!("<sip:{}@{address};transport={name}>", self.conf.contact_user),
+        }
+    }
+
+    /// The host part of identities we make: our address without the port.
+    pub fn host(&self) -> String {
+        match self.external.unwrap_or(self.local).ip() {
+            IpAddr::V6(ip) => format!("[{ip}]"),
+            ip @ IpAddr::V4(_) => ip.to_string(),
+        }
+    }
+
+    //------------ Identity and rules ---------------------------------------------------------------------------
+
+    /// User-Agent, unless it is left out.
+    pub fn user_agent(&self) -> Option<String> {
+        match &self.conf.user_agent_string {
+            sofia::UserAgent::Own => Some(concat!("tandem/", env!("CARGO_PKG_VERSION")).to_owned()),
+            sofia::UserAgent::Omitted => None,
+            sofia::UserAgent::Text(text) => Some(text.clone()),
+        }
+    }
+
+    /// Allow.
+    pub fn allow(&self) -> String {
+        if self.conf.enable_100rel { format!("{ALLOW}, PRACK") } else { ALLOW.to_owned() }
+    }
+
+    /// Supported.
+    pub fn supported(&self) -> String {
+        let mut tags = Vec::new();
+        if self.conf.enable_timer {
+            tags.push("timer");
+        }
+        tags.extend(["path", "replaces"]);
+        if self.conf.enable_100rel {
+            tags.push("100rel");
+        }
+        tags.join(", ")
+    }
+
+    /// T1, T2, T4 and 64·T1.
+    pub fn timers(&self) -> Timers {
+        let ms = |ms: u32| Duration::from_millis(ms.into());
+        let conf = &self.conf;
+        Timers {
+            t1: ms(conf.timer_t1),
+            t2: ms(conf.timer_t2),
+            t4: ms(conf.timer_t4),
+            t1x64: ms(conf.timer_t1x64),
+        }
+    }
+
+    /// How the caller is shown.
+    pub fn cid_type(&self) -> CidType {
+        match self.conf.caller_id_type {
+            sofia::CallerIdType::Rpid => CidType::Rpid,
+            sofia::CallerIdType::Pid => CidType::Pid,
+            sofia::CallerIdType::None => CidType::None,
+        }
+    }
+
+    /// Whose codec order decides.
+    pub fn negotiation(&self) -> Negotiation {
+        self.conf.inbound_codec_negotiation
+    }
+
+    /// What we take from callers.
+    pub fn inbound_prefs(&self) -> Prefs {
+        self.conf.inbound_codec_prefs.clone().unwrap_or_else(|| Prefs::parse(DEFAULT_CODECS))
+    }
+
+    /// What we offer to the called side: `absolute_codec_string`, `codec_string`, else the profile's list.
+    pub fn outbound_prefs(&self, variables: &Variables) -> Prefs {
+        let said = variables.get("absolute_codec_string").or(variables.get("codec_string"));
+        match said {
+            Some(text) => Prefs::parse(text.trim_start_matches('=')),
+            None => self.conf.outbound_codec_prefs.clone().unwrap_or_else(|| Prefs::parse(DEFAULT_CODECS)),
+        }
+    }
+
+    /// What every description of this profile has.
+    pub fn rules(&self) -> Rules {
+        Rules {
+            event_pt: (self.conf.dtmf_type == sofia::DtmfType::Rfc2833).then_some(self.conf.rfc2833_pt),
+            suppress_noise: self.conf.suppress_cng,
+            ..Rules::default()
+        }
+    }
+
+    /// How long the media may be silent, talking and on hold.
+    pub fn media_timeouts(&self) -> Timeouts {
+        let seconds = |s: Option<u32>| s.filter(|s| *s > 0).map(|s| Duration::from_secs(s.into()));
+        Timeouts { media: seconds(self.conf.rtp_timeout_sec), hold: seconds(self.conf.rtp_hold_timeout_sec) }
+    }
+
+    //------------ The way out ----------------------------------------------------------------------------------
+
+    /// Sends a message. When it cannot be delivered, `tell` hears of it with `by`.
+    pub fn send(&self, bytes: Bytes, to: &Destination, by: Option<Id>, tell: &Mailbox) {
+        let Some(net) = self.net() else { return };
+        self.trace("send", &bytes, || match to {
+            Destination::Flow(flow) => {
+                format!("{}/[{}]:{}", flow.transport, flow.remote.ip(), flow.remote.port())
+            }
+            Destination::Host { host, port, .. } => format!("{host}:{}", port.unwrap_or(5060)),
+        });
+        match by {
+            Some(id) => {
+                let mailbox = tell.clone();
+                net.send(bytes, to, move |report| {
+                    let letter = match report {
+                        Report::Failed(error) => {
+                            info!("cannot deliver: {error}");
+                            Letter::Undelivered { by: id }
+                        }
+                        Report::OverStream(_) => Letter::OverStream { by: id },
+                    };
+                    mailbox.post(letter);
+                });
+            }
+            None => net.send(bytes, to, |_| {}),
+        }
+    }
+
+    /// Logs a message when the profile is traced, in the shape of `sofia … siptrace`.
+    pub fn trace(&self, way: &str, bytes: &[u8], peer: impl FnOnce() -> String) {
+        if self.trace.load(Ordering::Relaxed) {
+            let text = String::from_utf8_lossy(bytes);
+            let word = if way == "recv" { "from" } else { "to" };
+            info!(target: "siptrace", "{}: {way} {} bytes {word} {}\n{}", self.name, bytes.len(), peer(), text.trim_end());
+        }
+    }
+}
+
+/// What a profile without codec lists takes and offers.
+const DEFAULT_CODECS: &str = "PCMU,PCMA,telephone-event";
+
+impl fmt::Debug for UserAgent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserAgent")
+            .field("name", &self.name)
+            .field("local", &self.local)
+            .finish_non_exhaustive()
+    }
+}
