@@ -8,6 +8,7 @@ mod clock;
 mod cond;
 mod directory;
 mod eval;
+mod exchange;
 mod expr;
 mod function;
 mod globals;
@@ -17,5 +18,6 @@ mod registration;
 mod text;
 mod world;
 
+pub use exchange::OnLegs;
 pub use function::{Function, Origin, call, command, find, names};
 pub use world::{ContactQuery, World};

@@ -1,0 +1,90 @@
+//! The switch as API functions see it: the shared part of the switch, and the leg that asks.
+
+use super::world::{ContactQuery, World};
+use crate::channel::{Exchange, Functions, Leg};
+use crate::config::Globals;
+use crate::config::modules::is_provided;
+use crate::dialplan::Scope;
+use crate::directory::Snapshot;
+use jiff::Timestamp;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// API functions for legs.
+pub struct OnLegs;
+
+impl Functions for OnLegs {
+    fn call(&self, leg: &Leg, name: &str, arguments: &str, wire: bool) -> Option<(String, bool)> {
+        let world = Asking { exchange: &leg.exchange, leg };
+        let value = super::call(&world, name, arguments, wire)?;
+        Some((value.text.into_owned(), value.wire))
+    }
+}
+
+/// The switch, asked by a leg.
+struct Asking<'a> {
+    exchange: &'a Arc<Exchange>,
+    leg: &'a Leg,
+}
+
+impl World for Asking<'_> {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn create_uuid(&self) -> String {
+        Uuid::new_v4().to_string()
+    }
+
+    fn globals(&self) -> &Globals {
+        &self.exchange.globals
+    }
+
+    fn directory(&self) -> Arc<Snapshot> {
+        self.exchange.directory.snapshot()
+    }
+
+    fn acl(&self, list: &str, address: IpAddr) -> Option<bool> {
+        let acls = self.exchange.acls.load();
+        acls.knows(list).then(|| acls.allows(list, address, 0))
+    }
+
+    fn module_exists(&self, name: &str) -> bool {
+        is_provided(name)
+    }
+
+    fn contacts(&self, query: &ContactQuery<'_>) -> Vec<String> {
+        let now = Leg::now();
+        let registrar = &self.exchange.registrar;
+        let bindings = match query.profile {
+            Some(name) => match self.exchange.agent(name) {
+                Some(agent) => registrar.lookup_at(now, &agent.name, query.user, query.domain),
+                None => Vec::new(),
+            },
+            None => registrar.lookup(now, query.user, query.domain),
+        };
+        let wanted =
+            |text: &str, part: &Option<String>| part.as_ref().is_none_or(|p| text.contains(p.as_str()));
+        bindings
+            .iter()
+            .filter(|b| wanted(&b.user_agent, &query.user_agent))
+            .map(|b| b.dial_string())
+            .filter(|text| query.exclude.as_ref().is_none_or(|e| !text.contains(e.as_str())))
+            .map(|text| format!("{text}{}", query.suffix))
+            .collect()
+    }
+
+    fn channel(&self) -> Option<&dyn Scope> {
+        Some(self.leg)
+    }
+
+    fn channel_headers(&self, uuid: &str) -> Option<HashMap<String, String>> {
+        if uuid != &*self.leg.uuid {
+            return None;
+        }
+        let variables = self.leg.variables.sorted().into_iter();
+        Some(variables.map(|(name, value)| (format!("variable_{name}"), value.to_owned())).collect())
+    }
+}
