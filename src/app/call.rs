@@ -1,0 +1,175 @@
+//! A call: a leg, its queue of actions, and the hunt that fills it.
+
+use super::missing;
+use super::table::{self, Run};
+use crate::channel::{Cause, Leg};
+use crate::dialplan::{Action, Dialplan, Hunt, Hunter, inline};
+use crate::event::EventName;
+use arc_swap::ArcSwap;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tracing::{debug, info, warn};
+
+/// The dialplan as of the last load, shared by every call.
+pub type Plans = Arc<ArcSwap<Dialplan>>;
+
+/// How often one call may be transferred (`max_forwards` of the channel).
+const TRANSFERS: u32 = 70;
+/// How deep `execute_extension` may nest.
+pub(super) const NESTING: u32 = 32;
+
+/// A leg that runs a dialplan.
+pub struct Call {
+    /// The leg.
+    pub leg: Leg,
+    plans: Plans,
+    queue: VecDeque<Action>,
+    transfers: u32,
+    pub(super) nesting: u32,
+}
+
+impl Call {
+    /// A call that has not been routed yet.
+    pub fn new(leg: Leg, plans: Plans) -> Call {
+        Call { leg, plans, queue: VecDeque::new(), transfers: 0, nesting: 0 }
+    }
+
+    /// The whole life of an a-leg: hunt, execute, hang up, serve the last timers.
+    pub async fn run(mut self) {
+        self.route();
+        while !self.leg.is_over() {
+            match self.queue.pop_front() {
+                Some(action) => self.execute(&action).await,
+                None => {
+                    debug!(
+                        "{} {} has executed the last dialplan instruction, hanging up.",
+                        self.leg.uuid,
+                        self.leg.name()
+                    );
+                    self.leg.hangup(Cause::NORMAL_CLEARING);
+                }
+            }
+        }
+        self.leg.finish().await;
+    }
+
+    /// Asks the dialplan where the call goes; what it says replaces the queue.
+    fn route(&mut self) {
+        match self.hunt() {
+            Some(actions) => self.queue = actions.into(),
+            None => {
+                info!(
+                    "{} {}: no route for {} in context {}, aborting",
+                    self.leg.uuid,
+                    self.leg.name(),
+                    self.leg.caller.destination_number,
+                    self.leg.caller.context
+                );
+                self.leg.hangup(Cause::NO_ROUTE_DESTINATION);
+            }
+        }
+    }
+
+    /// The actions for where the caller profile points.
+    pub(super) fn hunt(&mut self) -> Option<Vec<Action>> {
+        let (dialplan, context) = (self.leg.caller.dialplan.clone(), self.leg.caller.context.clone());
+        let destination = self.leg.caller.destination_number.clone();
+        info!(
+            "{} Processing {} <{}>->{destination} in context {context}",
+            self.leg.uuid, self.leg.caller.caller_id_name, self.leg.caller.caller_id_number
+        );
+        let plan = self.plans.load_full();
+        for name in dialplan.split(',').map(str::trim) {
+            let (name, _argument) = name.split_once(':').unwrap_or((name, ""));
+            if name.eq_ignore_ascii_case("inline") {
+                return Some(inline::parse(&destination));
+            }
+            if !name.eq_ignore_ascii_case("XML") && !name.is_empty() {
+                warn!("{}: dialplan {name} is not provided", self.leg.uuid);
+                continue;
+            }
+            let mut hunter = Hunter { leg: &mut self.leg, inline: run_inline };
+            match plan.hunt(&context, &destination, &mut hunter) {
+                Hunt::Route(route) => {
+                    if let Some(name) = &route.invalid_application {
+                        warn!("{}: application {name} is not known", self.leg.uuid);
+                    }
+                    return Some(route.actions);
+                }
+                Hunt::NoRoute { .. } => {}
+                Hunt::NoContext => warn!("{}: context {context} not found", self.leg.uuid),
+            }
+        }
+        None
+    }
+
+    /// Runs one action.
+    pub(super) async fn execute(&mut self, action: &Action) {
+        let expanded = action.data.expand(&self.leg);
+        let (name, data) = (&*action.application, expanded.text.as_str());
+        info!("{} EXECUTE [depth={}] {} {name}({data})", self.leg.uuid, self.nesting, self.leg.name());
+        let Some(application) = table::find(name) else {
+            missing::run(&mut self.leg, name, data, &action.at);
+            return;
+        };
+        if application.needs_media && !self.leg.is_answered() && self.leg.pre_answer(None).is_err() {
+            return;
+        }
+        self.leg.variables.set("current_application", application.name);
+        self.leg.variables.set_wire("current_application_data", data);
+        self.leg.fire(EventName::ChannelExecute, || {
+            vec![("Application".into(), name.to_owned()), ("Application-Data".into(), data.to_owned())]
+        });
+        match application.run {
+            Run::Plain(run) => run(&mut self.leg, data),
+            Run::Waits(run) => run(self, data).await,
+        }
+        self.leg.fire(EventName::ChannelExecuteComplete, || {
+            vec![("Application".into(), name.to_owned()), ("Application-Data".into(), data.to_owned())]
+        });
+    }
+
+    /// How often the call was transferred.
+    pub(super) fn transfers(&self) -> u32 {
+        self.transfers
+    }
+
+    /// Sends the call elsewhere: the queue is dropped and the dialplan asked anew.
+    pub(super) fn transfer(&mut self, destination: &str, dialplan: Option<&str>, context: Option<&str>) {
+        self.transfers += 1;
+        if self.transfers > TRANSFERS {
+            warn!("{} {}: transferred {TRANSFERS} times, giving up", self.leg.uuid, self.leg.name());
+            self.leg.hangup(Cause::EXCHANGE_ROUTING_ERROR);
+            return;
+        }
+        let forced = |name: &str| self.leg.variables.get(name).map(str::to_owned);
+        let dialplan = dialplan.map(str::to_owned).or_else(|| forced("force_transfer_dialplan"));
+        let context = context.map(str::to_owned).or_else(|| forced("force_transfer_context"));
+        let caller = &mut self.leg.caller;
+        let before = std::mem::replace(&mut caller.destination_number, destination.to_owned());
+        caller.rdnis = before;
+        match dialplan {
+            Some(dialplan) => caller.dialplan = dialplan,
+            // An inline dialplan is not inherited.
+            None if caller.dialplan.eq_ignore_ascii_case("inline") => "XML".clone_into(&mut caller.dialplan),
+            None => {}
+        }
+        if let Some(context) = context {
+            caller.context = context;
+        }
+        self.leg.variables.set("hangup_after_bridge", "false");
+        info!("{} {}: transferred to {destination}", self.leg.uuid, self.leg.name());
+        self.queue.clear();
+        self.route();
+    }
+}
+
+/// An application at hunt time. The dialplan asks only for those that may run then.
+fn run_inline(leg: &mut Leg, name: &str, data: &crate::dialplan::Template) {
+    let expanded = data.expand(leg);
+    debug!("{} EXECUTE (inline) {} {name}({})", leg.uuid, leg.name(), expanded.text);
+    match table::find(name).map(|a| a.run) {
+        Some(Run::Plain(run)) => run(leg, &expanded.text),
+        _ => warn!("{}: application {name} cannot run inline", leg.uuid),
+    }
+}

@@ -1,0 +1,11 @@
+//! `echo`: the caller hears (and sees) itself until it hangs up.
+
+use super::call::Call;
+use crate::channel::Happening;
+
+/// No data.
+pub async fn run(call: &mut Call, _data: &str) {
+    call.leg.echo(true);
+    while !matches!(call.leg.next().await, Happening::Over) {}
+    call.leg.echo(false);
+}

@@ -1,0 +1,44 @@
+//! `execute_extension`: runs another extension in place, then goes on.
+
+use super::call::{Call, NESTING};
+use tracing::warn;
+
+/// `exten [dialplan] [context]`.
+pub async fn run(call: &mut Call, data: &str) {
+    let mut words = data.split_whitespace();
+    let Some(destination) = words.next() else {
+        warn!("{} {}: execute_extension without an extension", call.leg.uuid, call.leg.name());
+        return;
+    };
+    if call.nesting >= NESTING {
+        warn!("{} {}: execute_extension nests deeper than {NESTING}", call.leg.uuid, call.leg.name());
+        return;
+    }
+    let before = call.leg.caller.clone();
+    destination.clone_into(&mut call.leg.caller.destination_number);
+    if let Some(dialplan) = words.next() {
+        dialplan.clone_into(&mut call.leg.caller.dialplan);
+    }
+    if let Some(context) = words.next() {
+        context.clone_into(&mut call.leg.caller.context);
+    }
+    let actions = call.hunt();
+    call.leg.caller = before;
+    let Some(actions) = actions else {
+        warn!("{} {}: execute_extension: no extension {destination}", call.leg.uuid, call.leg.name());
+        return;
+    };
+    call.nesting += 1;
+    for action in &actions {
+        if call.leg.is_over() {
+            break;
+        }
+        // A nested extension that transfers has replaced the queue: what is left of it here is dropped.
+        let queued = call.transfers();
+        call.execute(action).await;
+        if call.transfers() != queued {
+            break;
+        }
+    }
+    call.nesting -= 1;
+}

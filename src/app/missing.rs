@@ -1,0 +1,115 @@
+//! Applications of FreeSWITCH that tandem does not provide yet, and names nobody knows.
+//!
+//! What only adds to a call (a feature key, a counter, a note in a database) is left out with a warning and the
+//! call goes on; what *is* the call (a prompt, a conference) cannot be left out: the caller gets 501. A name that
+//! FreeSWITCH does not know either ends the call as it does there.
+
+use crate::channel::{Cause, Leg};
+use crate::config::Position;
+use crate::dialplan::words;
+use tracing::warn;
+
+/// Applications without which the rest of an extension still makes sense.
+const BESIDE: &[&str] = &[
+    "acknowledge_call",
+    "bgsystem",
+    "bind_digit_action",
+    "bind_meta_app",
+    "block_dtmf",
+    "bridge_export",
+    "capture",
+    "capture_text",
+    "check_acl",
+    "clear_digit_action",
+    "cng_plc",
+    "curl",
+    "db",
+    "debug_media",
+    "deduplicate_dtmf",
+    "detect_audio",
+    "digit_action_set_realm",
+    "displace_session",
+    "early_hangup",
+    "enable_heartbeat",
+    "enable_keepalive",
+    "event",
+    "fax_detect",
+    "filter_codecs",
+    "flush_dtmf",
+    "group",
+    "hash",
+    "hold",
+    "jitterbuffer",
+    "limit",
+    "limit_hash",
+    "media_reset",
+    "mkdir",
+    "multiset",
+    "multiunset",
+    "mutex",
+    "novideo",
+    "presence",
+    "privacy",
+    "push",
+    "queue_dtmf",
+    "record_session",
+    "record_session_mask",
+    "record_session_pause",
+    "record_session_resume",
+    "record_session_unmask",
+    "recovery_refresh",
+    "remove_bugs",
+    "rename",
+    "ringback",
+    "sched_broadcast",
+    "sched_cancel",
+    "sched_hangup",
+    "sched_heartbeat",
+    "sched_transfer",
+    "send_display",
+    "send_dtmf",
+    "send_info",
+    "session_loglevel",
+    "set_audio_level",
+    "set_global",
+    "set_media_stats",
+    "set_mute",
+    "set_name",
+    "set_profile_var",
+    "set_user",
+    "set_zombie_exec",
+    "soft_hold",
+    "start_dtmf",
+    "start_dtmf_generate",
+    "stop_displace_session",
+    "stop_dtmf",
+    "stop_dtmf_generate",
+    "stop_record_session",
+    "stop_tone_detect",
+    "system",
+    "tone_detect",
+    "transfer_vars",
+    "unbind_meta_app",
+    "unblock_dtmf",
+    "unhold",
+    "unloop",
+    "unshift",
+    "vad_test",
+    "verbose_events",
+    "wait_for_answer",
+    "wait_for_silence",
+];
+
+/// What happens instead.
+pub fn run(leg: &mut Leg, name: &str, data: &str, at: &Position) {
+    let is = |known: &&str| known.eq_ignore_ascii_case(name);
+    if BESIDE.iter().any(is) {
+        warn!("{} {}: {at}: {name}({data}) is not provided yet and left out", leg.uuid, leg.name());
+    } else if words::freeswitch_applications().any(|known| is(&known)) {
+        warn!("{} {}: {at}: {name}({data}) is not provided yet; the caller gets 501", leg.uuid, leg.name());
+        leg.hangup(Cause::SERVICE_NOT_IMPLEMENTED);
+    } else {
+        warn!("{} {}: {at}: invalid application {name}", leg.uuid, leg.name());
+        leg.hangup(Cause::DESTINATION_OUT_OF_ORDER);
+    }
+}

@@ -1,0 +1,30 @@
+//! `park`: the call waits for somebody to take it.
+
+use super::call::Call;
+use crate::channel::{Cause, Happening, Leg};
+use crate::event::EventName;
+use std::time::Duration;
+
+/// No data; the variable `park_timeout` (`seconds[:cause]`) bounds the wait.
+pub async fn run(call: &mut Call, _data: &str) {
+    let limit = call.leg.variables.get("park_timeout").and_then(|text| {
+        let (seconds, cause) = text.split_once(':').unwrap_or((text, ""));
+        Some((Duration::from_secs(seconds.trim().parse().ok()?), Cause::parse_or_clearing(cause)))
+    });
+    if !call.leg.is_answered() && call.leg.pre_answer(None).is_err() {
+        return;
+    }
+    call.leg.fire(EventName::ChannelPark, Vec::new);
+    let deadline = limit.map(|(wait, _)| Leg::now() + wait);
+    loop {
+        match call.leg.next_until(deadline).await {
+            Happening::Over => break,
+            Happening::Deadline => {
+                call.leg.hangup(limit.map_or(Cause::NORMAL_CLEARING, |(_, cause)| cause));
+                break;
+            }
+            _ => {}
+        }
+    }
+    call.leg.fire(EventName::ChannelUnpark, Vec::new);
+}

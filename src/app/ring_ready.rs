@@ -1,0 +1,8 @@
+//! `ring_ready`: 180, or with `queued` 182.
+
+use crate::channel::Leg;
+
+/// `[queued]`.
+pub fn run(leg: &mut Leg, data: &str) {
+    leg.ring(if data.trim().eq_ignore_ascii_case("queued") { 182 } else { 180 });
+}

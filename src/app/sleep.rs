@@ -1,0 +1,21 @@
+//! `sleep`: waits; the leg goes on serving its far end.
+
+use super::call::Call;
+use crate::channel::{Happening, Leg};
+use std::time::Duration;
+use tracing::warn;
+
+/// Milliseconds.
+pub async fn run(call: &mut Call, data: &str) {
+    let Ok(ms) = data.trim().parse::<u64>() else {
+        warn!("{} {}: sleep {data}: expected milliseconds", call.leg.uuid, call.leg.name());
+        return;
+    };
+    let deadline = Leg::now() + Duration::from_millis(ms.min(24 * 3_600_000));
+    loop {
+        match call.leg.next_until(Some(deadline)).await {
+            Happening::Deadline | Happening::Over => return,
+            _ => {}
+        }
+    }
+}

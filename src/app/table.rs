@@ -1,0 +1,74 @@
+//! The flat list of applications.
+
+use super::call::Call;
+use super::{
+    answer, bridge, deflect, echo, eval, execute_extension, export, hangup, info, log, park, pre_answer,
+    redirect, respond, ring_ready, set, sleep, transfer, unset,
+};
+use crate::channel::Leg;
+use std::pin::Pin;
+
+/// An application that waits.
+pub type Waiting<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// How an application runs. Its data is expanded already.
+#[derive(Clone, Copy)]
+pub enum Run {
+    /// It changes the leg and is done.
+    Plain(fn(&mut Leg, &str)),
+    /// It waits, or changes what the call does next.
+    Waits(for<'a> fn(&'a mut Call, &'a str) -> Waiting<'a>),
+}
+
+/// One application.
+#[derive(Clone, Copy)]
+pub struct Application {
+    /// Its name in the dialplan.
+    pub name: &'static str,
+    /// What it does.
+    pub run: Run,
+    /// An unanswered caller gets early media first (FreeSWITCH: no `SAF_SUPPORT_NOMEDIA`).
+    pub needs_media: bool,
+}
+
+const fn plain(name: &'static str, run: fn(&mut Leg, &str)) -> Application {
+    Application { name, run: Run::Plain(run), needs_media: false }
+}
+
+const fn waits(name: &'static str, run: for<'a> fn(&'a mut Call, &'a str) -> Waiting<'a>) -> Application {
+    Application { name, run: Run::Waits(run), needs_media: false }
+}
+
+/// Every application there is, by name.
+const TABLE: [Application; 20] = [
+    plain("answer", answer::run),
+    waits("bridge", |call, data| Box::pin(bridge::run(call, data))),
+    waits("deflect", |call, data| Box::pin(deflect::run(call, data))),
+    Application { needs_media: true, ..waits("echo", |call, data| Box::pin(echo::run(call, data))) },
+    plain("eval", eval::run),
+    waits("execute_extension", |call, data| Box::pin(execute_extension::run(call, data))),
+    plain("export", export::run),
+    plain("hangup", hangup::run),
+    plain("info", info::run),
+    plain("log", log::run),
+    waits("park", |call, data| Box::pin(park::run(call, data))),
+    plain("pre_answer", pre_answer::run),
+    plain("redirect", redirect::run),
+    plain("respond", respond::run),
+    plain("ring_ready", ring_ready::run),
+    plain("set", set::run),
+    waits("sleep", |call, data| Box::pin(sleep::run(call, data))),
+    waits("transfer", |call, data| Box::pin(transfer::run(call, data))),
+    plain("unset", unset::run),
+    plain("stop", eval::run),
+];
+
+/// The application called `name`, whatever its case.
+pub fn find(name: &str) -> Option<Application> {
+    TABLE.iter().find(|a| a.name.eq_ignore_ascii_case(name)).copied()
+}
+
+/// The names of all of them, for the dialplan's compiler.
+pub fn names() -> Vec<&'static str> {
+    TABLE.iter().map(|a| a.name).collect()
+}

@@ -1,0 +1,17 @@
+//! `transfer`: the call goes to another extension; the rest of this one is dropped.
+
+use super::call::Call;
+use tracing::warn;
+
+/// `exten [dialplan] [context]`. Transfer of the other leg (`-bleg`, `-both`) is refused here: while this
+/// application runs there is none.
+pub async fn run(call: &mut Call, data: &str) {
+    let mut words = data.split_whitespace();
+    let first = words.next().unwrap_or("service");
+    if matches!(first, "-bleg" | "-both") {
+        warn!("{} {}: transfer {first} is not provided yet", call.leg.uuid, call.leg.name());
+        return;
+    }
+    let destination = if first == "-aleg" { words.next().unwrap_or("service") } else { first };
+    call.transfer(destination, words.next(), words.next());
+}
