@@ -1,1 +1,24 @@
 //! A SIP profile: its sockets, the routing of its messages, challenge, NAT policy.
+//!
+//! Gets messages from `net` in the task that read them and hands each to its owner: by the token in a branch or
+//! tag to a leg, a new INVITE to a new leg, REGISTER to the registrar. Requests outside dialogs are answered here.
+//!
+//! | file | job |
+//! | --- | --- |
+//! | `start` | addresses, sockets, the profile's own task |
+//! | `receive` | whose message is it? |
+//! | `credentials` | access lists, digest, challenge |
+//! | `invite` | a new call: checks, context, caller, variables; the leg begins |
+//! | `register` | REGISTER |
+//! | `outside` | OPTIONS and everything else outside dialogs |
+//! | `reply` | answers, with or without a transaction |
+
+mod credentials;
+mod invite;
+mod outside;
+mod receive;
+mod register;
+mod reply;
+mod start;
+
+pub use start::{Opening, Profile, ProfileError, Shared};

@@ -1,0 +1,168 @@
+//! Who may: access lists first, then digest (inventory §8.2, §8.3).
+
+use super::start::Profile;
+use crate::directory::User;
+use crate::directory::auth::{AuthLine, Outcome};
+use crate::sip::{Flow, Message, Method};
+use std::sync::Arc;
+use std::time::SystemTime;
+use tracing::{debug, info, warn};
+
+/// What may be done with a request.
+pub(super) enum Admission {
+    /// Go on.
+    Admitted(Admitted),
+    /// It has been answered: challenged or refused.
+    Answered,
+}
+
+/// Who was admitted, and how.
+#[derive(Default)]
+pub(super) struct Admitted {
+    /// The user, when one is known.
+    pub(super) user: Option<Arc<User>>,
+    /// The name it logged in with.
+    pub(super) username: String,
+    /// The realm it logged in to.
+    pub(super) realm: String,
+    /// The access list that let it in.
+    pub(super) acl: Option<String>,
+    /// The token of that list's entry.
+    pub(super) acl_token: Option<Arc<str>>,
+    /// The context that list asks for.
+    pub(super) context: Option<String>,
+    /// Credentials were checked, or an access list vouches.
+    pub(super) authorized: bool,
+}
+
+impl Profile {
+    /// May this INVITE (or MESSAGE, SUBSCRIBE …) be served?
+    pub(super) fn admit_call(&self, request: &Message, flow: &Flow) -> Admission {
+        let conf = &self.agent.conf;
+        let acls = self.agent.acls.load();
+        let source = flow.remote.ip();
+        let mut fail_context = None;
+        for list in &conf.apply_inbound_acl {
+            let verdict = acls.check(&list.list, source, flow.remote.port());
+            if verdict.allow {
+                let user = verdict
+                    .token
+                    .as_deref()
+                    .and_then(|t| t.split_once('@'))
+                    .and_then(|(user, domain)| self.shared.exchange.directory.user(user, domain));
+                return Admission::Admitted(Admitted {
+                    username: user.as_ref().map(|u| u.id.to_string()).unwrap_or_default(),
+                    user,
+                    acl: Some(list.list.clone()),
+                    acl_token: verdict.token,
+                    context: list.pass_context.clone(),
+                    authorized: true,
+                    ..Admitted::default()
+                });
+            }
+            if fail_context.is_none() {
+                fail_context = list.fail_context.clone();
+            }
+        }
+        if conf.accept_blind_auth {
+            return Admission::Admitted(Admitted { authorized: true, ..Admitted::default() });
+        }
+        let volunteered = request.proxy_authorization().flatten().next().is_some()
+            || request.authorization().flatten().next().is_some();
+        if conf.auth_calls || volunteered {
+            if conf.auth_calls_acl_only {
+                info!("{}: {} from {source} refused: no access list lets it in", conf.name, request.method());
+                self.reply(request, flow, 403, &[]);
+                return Admission::Answered;
+            }
+            return self.log_in(request, flow);
+        }
+        if let Some(context) = fail_context {
+            return Admission::Admitted(Admitted { context: Some(context), ..Admitted::default() });
+        }
+        if !conf.apply_inbound_acl.is_empty() {
+            info!("{}: {} from {source} refused: no access list lets it in", conf.name, request.method());
+            self.reply(request, flow, 403, &[]);
+            return Admission::Answered;
+        }
+        Admission::Admitted(Admitted::default())
+    }
+
+    /// May this REGISTER be served?
+    pub(super) fn admit_registration(&self, request: &Message, flow: &Flow) -> Admission {
+        let conf = &self.agent.conf;
+        let acls = self.agent.acls.load();
+        let listed = conf
+            .apply_register_acl
+            .iter()
+            .any(|list| acls.allows(&list.list, flow.remote.ip(), flow.remote.port()));
+        if conf.accept_blind_reg || listed {
+            return Admission::Admitted(Admitted { authorized: true, ..Admitted::default() });
+        }
+        if !conf.apply_register_acl.is_empty() && conf.auth_calls_acl_only {
+            self.reply(request, flow, 403, &[]);
+            return Admission::Answered;
+        }
+        self.log_in(request, flow)
+    }
+
+    /// Checks the digest of a request; challenges or refuses what cannot be accepted.
+    fn log_in(&self, request: &Message, flow: &Flow) -> Admission {
+        let now = SystemTime::now();
+        let directory = self.shared.exchange.directory.snapshot();
+        let acls = self.agent.acls.load();
+        let source = flow.remote.ip();
+        match self.shared.auth.check(now, request, source, &directory, &acls, &self.rules) {
+            Outcome::Accepted { user, username, realm } => {
+                let authorized = true;
+                Admission::Admitted(Admitted {
+                    user: Some(user),
+                    username,
+                    realm,
+                    authorized,
+                    ..Admitted::default()
+                })
+            }
+            Outcome::Challenge { realm, stale } => {
+                self.log_attempt(request, flow, false);
+                let register = *request.method() == Method::Register;
+                let (status, name) =
+                    if register { (401, "WWW-Authenticate") } else { (407, "Proxy-Authenticate") };
+                let values = self.shared.auth.challenges(now, &realm, stale, &self.rules);
+                let headers: Vec<_> = values.into_iter().map(|value| (name, value)).collect();
+                self.reply(request, flow, status, &headers);
+                Admission::Answered
+            }
+            Outcome::Forbidden { grounds, username } => {
+                self.log_attempt(request, flow, true);
+                info!(
+                    "{}: {} of {username:?} from {source} refused: {grounds}",
+                    self.agent.name,
+                    request.method()
+                );
+                self.guard.failed_auth(crate::channel::Leg::now(), source);
+                self.reply(request, flow, 403, &[]);
+                Admission::Answered
+            }
+        }
+    }
+
+    /// The line fail2ban reads.
+    fn log_attempt(&self, request: &Message, flow: &Flow, failure: bool) {
+        let to = request.to().uri();
+        let user = to.user().unwrap_or_default();
+        let line = AuthLine {
+            failure,
+            register: *request.method() == Method::Register,
+            profile: &self.agent.name,
+            user: &user,
+            host: to.host(),
+            source: flow.remote.ip(),
+        };
+        if self.agent.conf.log_auth_failures {
+            warn!(target: "sofia_reg.c:1", "{line}");
+        } else {
+            debug!("{line}");
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! A new call: what it must have, who calls, where it is routed; then its leg begins.
+
+use super::credentials::{Admission, Admitted};
+use super::start::Profile;
+use crate::app::Call;
+use crate::channel::identity::{Privacy, asserted};
+use crate::channel::{Caller, CallerProfile, Cause, Leg, MediaError, Token, Variables};
+use crate::config::sofia::ThreePcc;
+use crate::sip::{Flow, Message, Name};
+use crate::transaction::Key;
+use rand::Rng;
+use std::sync::{Arc, PoisonError};
+use tracing::{debug, info, warn};
+use uuid::Uuid;
+
+impl Profile {
+    /// Serves an INVITE that belongs to nothing we know.
+    pub(super) fn invite(self: &Arc<Self>, invite: Message, flow: Flow, key: Option<Key>) {
+        let exchange = &self.shared.exchange;
+        let now = Leg::now();
+        if invite.max_forwards() == Some(0) {
+            return self.reply(&invite, &flow, 483, &[]);
+        }
+        if invite.contact().is_none() {
+            let bytes = self.answer(&invite, &flow, 400, Some("Missing Contact Header"), &[]);
+            return self.send(bytes, flow);
+        }
+        let scheme = invite.uri().is_some_and(|u| u.is_sip() || u.scheme_name().eq_ignore_ascii_case("tel"));
+        if !scheme {
+            return self.reply(&invite, &flow, 416, &[]);
+        }
+        let Admission::Admitted(admitted) = self.admit_call(&invite, &flow) else { return };
+        let merged = {
+            let mut merges = self.merges.lock().unwrap_or_else(PoisonError::into_inner);
+            merges.is_merged(now, &invite, flow.remote)
+        };
+        if merged {
+            return self.reply(&invite, &flow, 482, &[]);
+        }
+        if let Err(full) = exchange.gate.pass(exchange.legs.len(), now) {
+            warn!("{}: call from {} refused with 503: {}", self.agent.name, flow.remote, full.text());
+            let wait = [("Retry-After", full.retry_after().to_string())];
+            let bytes = self.answer(&invite, &flow, 503, Some("Maximum Calls In Progress"), &wait);
+            return self.send(bytes, flow);
+        }
+        let token = Token(rand::rng().random());
+        let uuid = match self.agent.conf.inbound_use_callid_as_uuid {
+            true => invite.call_id().to_owned(),
+            false => Uuid::new_v4().to_string(),
+        };
+        let Some((mut entry, mailbox)) = exchange.legs.enter(token, uuid.as_str().into()) else {
+            return self.reply(&invite, &flow, 482, &[]);
+        };
+        if !entry.enter_invite(key.unwrap_or_else(|| Key::of_request(&invite, flow.remote))) {
+            return; // another task was faster with a retransmission
+        }
+        let (profile, variables) = self.caller(&invite, &flow, &admitted, &uuid);
+        let has_offer = !invite.body().is_empty();
+        let caller = Caller { invite, flow, profile, variables };
+        let (leg, offer) = Leg::inbound(exchange.clone(), self.agent.clone(), entry, mailbox, caller);
+        let (plans, agent) = (self.shared.plans.clone(), self.agent.clone());
+        tokio::spawn(async move {
+            let mut call = Call::new(leg, plans);
+            let leg = &mut call.leg;
+            match offer {
+                Err(error) => {
+                    warn!("{} {}: the offer cannot be used: {error}", leg.uuid, leg.name());
+                    leg.respond(broken(&error), None, &[], Cause::INCOMPATIBLE_DESTINATION);
+                }
+                Ok(()) if !has_offer && agent.conf.enable_3pcc == ThreePcc::No => {
+                    info!("{} {}: an INVITE without offer refused (enable-3pcc)", leg.uuid, leg.name());
+                    leg.hangup(Cause::MANDATORY_IE_MISSING);
+                }
+                Ok(()) if !has_offer && agent.conf.enable_3pcc == ThreePcc::Yes => {
+                    // The reason for a failure is logged there.
+                    let _ = leg.answer(None);
+                }
+                Ok(()) if has_offer && !agent.conf.inbound_late_negotiation && !leg.has_common_codec() => {
+                    info!("{} {}: no codec of the offer is taken here", leg.uuid, leg.name());
+                    leg.hangup(Cause::INCOMPATIBLE_DESTINATION);
+                }
+                Ok(()) => {}
+            }
+            call.run().await;
+        });
+    }
+
+    /// Who calls whom, and the variables FreeSWITCH makes of an INVITE (inventory §8.3).
+    fn caller(
+        &self,
+        invite: &Message,
+        flow: &Flow,
+        admitted: &Admitted,
+        uuid: &str,
+    ) -> (CallerProfile, Variables) {
+        let conf = &self.agent.conf;
+        let mut variables = Variables::default();
+        let (from, to, uri) = (invite.from().uri(), invite.to().uri(), invite.uri());
+        let from_user = from.user().map(|u| u.into_owned()).unwrap_or_default();
+        let mut destination = uri
+            .and_then(|u| u.user())
+            .or_else(|| to.user())
+            .or_else(|| from.user())
+            .map_or_else(|| "service".to_owned(), |u| u.into_owned());
+        if conf.full_id_in_dialplan {
+            destination = format!("{destination}@{}", uri.map_or("", |u| u.host()));
+        }
+        let domain = self.rules.domain.clone().unwrap_or_else(|| admitted.realm.clone());
+        if let Some(user) = &admitted.user {
+            for (name, value) in user.variables() {
+                variables.set(name.to_owned(), value);
+            }
+            variables.set("user_name", user.id.to_string());
+            variables.set("domain_name", user.domain.to_string());
+        } else if !domain.is_empty() {
+            variables.set("domain_name", domain);
+        } else {
+            variables.set("domain_name", self.shared.exchange.domain());
+        }
+        let context = admitted
+            .context
+            .clone()
+            .or_else(|| admitted.user.as_ref()?.variable("user_context").map(str::to_owned))
+            .unwrap_or_else(|| conf.context.clone());
+        let dialplan = variables.get("inbound_dialplan").unwrap_or(&conf.dialplan).to_owned();
+        let display = invite.from().display().map(|d| d.into_owned()).unwrap_or_default();
+        let (name, number) = match asserted(invite) {
+            // Anyone may write these headers; they count for callers we have checked.
+            Some(party) if admitted.authorized => party,
+            _ => (if display.is_empty() { from_user.clone() } else { display.clone() }, from_user.clone()),
+        };
+        let privacy = Privacy::of(invite);
+        let host = from.host();
+        let profile = CallerProfile {
+            username: if admitted.username.is_empty() {
+                from_user.clone()
+            } else {
+                admitted.username.clone()
+            },
+            dialplan,
+            context,
+            destination_number: destination,
+            caller_id_name: name.clone(),
+            caller_id_number: number.clone(),
+            orig_caller_id_name: name,
+            orig_caller_id_number: number.clone(),
+            ani: number,
+            network_addr: flow.remote.ip().to_string(),
+            source: "mod_sofia".to_owned(),
+            uuid: uuid.to_owned(),
+            chan_name: format!("sofia/{}/{from_user}@{host}", self.agent.name),
+            privacy_hide_name: privacy.name,
+            privacy_hide_number: privacy.number,
+            ..CallerProfile::default()
+        };
+        self.invite_variables(&mut variables, invite, flow, admitted, &profile);
+        (profile, variables)
+    }
+
+    fn invite_variables(
+        &self,
+        variables: &mut Variables,
+        invite: &Message,
+        flow: &Flow,
+        admitted: &Admitted,
+        profile: &CallerProfile,
+    ) {
+        let (from, to, via) = (invite.from(), invite.to(), invite.via());
+        variables.set("direction", "inbound");
+        variables.set("uuid", profile.uuid.clone());
+        variables.set("call_uuid", profile.uuid.clone());
+        variables.set("channel_name", profile.chan_name.clone());
+        variables.set("sofia_profile_name", self.agent.name.clone());
+        variables.set("sofia_profile_domain_name", self.shared.exchange.domain());
+        variables.set("sip_network_ip", flow.remote.ip().to_string());
+        variables.set("sip_network_port", flow.remote.port().to_string());
+        variables.set("sip_received_ip", flow.remote.ip().to_string());
+        variables.set("sip_received_port", flow.remote.port().to_string());
+        variables.set("sip_via_protocol", flow.transport.as_str().to_ascii_lowercase());
+        variables.set("max_forwards", invite.max_forwards().unwrap_or(70).to_string());
+        if self.agent.conf.inbound_late_negotiation {
+            variables.set("endpoint_disposition", "DELAYED NEGOTIATION");
+        }
+        if admitted.authorized {
+            variables.set("sip_authorized", "true");
+        }
+        if let Some(list) = &admitted.acl {
+            variables.set("sip_acl_authed_by", list.clone());
+        }
+        if let Some(token) = &admitted.acl_token {
+            variables.set("sip_acl_token", token.to_string());
+        }
+        let mut wire = |name: &'static str, value: &str| variables.set_wire(name, value);
+        wire("sip_auth_username", &admitted.username);
+        wire("sip_auth_realm", &admitted.realm);
+        wire("sip_call_id", invite.call_id());
+        wire("sip_cseq", &invite.cseq().number.to_string());
+        let uris = [Some(from.uri()), Some(to.uri()), invite.uri()];
+        for (uri, [user, host, port, whole, params]) in uris.into_iter().zip(PARTS) {
+            let Some(uri) = uri else { continue };
+            wire(user, &uri.user().unwrap_or_default());
+            wire(host, uri.host());
+            wire(port, &uri.port().map(|p| p.to_string()).unwrap_or_default());
+            wire(whole, uri.as_str().split_once(':').map_or("", |(_, rest)| rest));
+            let params_text = uri.as_str().split_once(';').map_or("", |(_, p)| p);
+            wire(params, params_text);
+        }
+        if let Some(contact) = invite.contact() {
+            wire("sip_contact_user", &contact.uri().user().unwrap_or_default());
+            wire("sip_contact_host", contact.uri().host());
+            wire("sip_contact_port", &contact.uri().port().map(|p| p.to_string()).unwrap_or_default());
+            wire("sip_contact_uri", contact.uri().as_str().split_once(':').map_or("", |(_, rest)| rest));
+        }
+        wire("sip_from_display", &from.display().unwrap_or_default());
+        wire("sip_from_user_stripped", from.uri().user().unwrap_or_default().trim_start_matches('+'));
+        wire("sip_from_tag", from.tag().unwrap_or(""));
+        wire("sip_full_from", from.as_str());
+        wire("sip_full_to", to.as_str());
+        wire("sip_full_via", via.as_str());
+        wire("sip_via_host", via.host());
+        wire("sip_via_port", &via.port_or_default().to_string());
+        wire("sip_user_agent", invite.header(Name::UserAgent).unwrap_or(""));
+        wire("sip_allow", invite.header(Name::Allow).unwrap_or(""));
+        wire("sip_subject", invite.header(Name::Subject).unwrap_or(""));
+        variables.set_wire("presence_id", format!("{}@{}", profile.username, from.uri().host()));
+        self.header_variables(variables, invite);
+        debug!("{} new call from {} ({})", profile.uuid, flow, profile.chan_name);
+    }
+
+    /// `sip_h_X-…` and the few others FreeSWITCH keeps; all of them with `parse-all-invite-headers`.
+    fn header_variables(&self, variables: &mut Variables, invite: &Message) {
+        for (name, value) in invite.all_headers() {
+            let starts = |p: &str| name.get(..p.len()).is_some_and(|n| n.eq_ignore_ascii_case(p));
+            let kept = starts("X-")
+                || starts("P-")
+                || ["User-to-User", "Diversion", "Referred-By", "Alert-Info", "Subject", "History-Info"]
+                    .iter()
+                    .any(|k| name.eq_ignore_ascii_case(k));
+            let custom = self.agent.conf.parse_all_invite_headers
+                || (kept && !name.eq_ignore_ascii_case("X-FS-Support"));
+            if custom {
+                variables.set_wire(format!("sip_h_{name}"), value);
+            }
+        }
+    }
+}
+
+/// Variable names of a URI's parts: user, host, port, the URI without its scheme, parameters.
+const PARTS: [[&str; 5]; 3] = [
+    ["sip_from_user", "sip_from_host", "sip_from_port", "sip_from_uri", "sip_from_params"],
+    ["sip_to_user", "sip_to_host", "sip_to_port", "sip_to_uri", "sip_to_params"],
+    ["sip_req_user", "sip_req_host", "sip_req_port", "sip_req_uri", "sip_req_params"],
+];
+
+fn broken(error: &MediaError) -> u16 {
+    match error {
+        MediaError::Description(error) => error.status(),
+        _ => 488,
+    }
+}

@@ -1,0 +1,106 @@
+//! Whose message is it?
+//!
+//! | message | owner |
+//! | --- | --- |
+//! | response | the leg whose token stands in the branch |
+//! | request with a To tag | the leg whose token is the tag; none: 481 |
+//! | INVITE, CANCEL, ACK of a known INVITE | the leg it began |
+//! | any other request seen before | its transaction, which answers again |
+//! | new INVITE | a new leg |
+//! | new request outside dialogs | this profile |
+
+use super::start::Profile;
+use crate::channel::{Letter, Mailbox, Token};
+use crate::net::Incoming;
+use crate::registrar::Gone;
+use crate::sip::{Destination, Flow, Message, Method};
+use crate::transaction::Key;
+use bytes::Bytes;
+use std::sync::Arc;
+use tracing::debug;
+
+impl Profile {
+    /// Takes what the net read. Runs in the task that read it; must not block.
+    pub(super) fn receive(self: &Arc<Self>, incoming: Incoming) {
+        match incoming {
+            Incoming::Message { message: Ok(message), raw, flow } => {
+                self.trace_in(&raw, &flow);
+                if message.is_request() {
+                    self.request(message, flow);
+                } else {
+                    self.response(message, flow);
+                }
+            }
+            Incoming::Message { message: Err(error), raw, flow } => {
+                self.trace_in(&raw, &flow);
+                debug!("{}: a message from {flow} cannot be read: {error}", self.agent.name);
+                if let Some(answer) = error.answer(&raw, &flow) {
+                    self.send(answer, flow);
+                }
+            }
+            Incoming::Closed(flow) => {
+                for binding in self.shared.exchange.registrar.connection_closed(flow.connection) {
+                    self.registration_gone(&binding, Gone::ConnectionClosed);
+                }
+            }
+        }
+    }
+
+    fn trace_in(&self, raw: &Bytes, flow: &Flow) {
+        self.agent.trace("recv", raw, || {
+            format!("{}/[{}]:{}", flow.transport, flow.remote.ip(), flow.remote.port())
+        });
+    }
+
+    pub(super) fn send(&self, bytes: Bytes, flow: Flow) {
+        if let Some(net) = self.agent.net() {
+            self.agent.trace("send", &bytes, || {
+                format!("{}/[{}]:{}", flow.transport, flow.remote.ip(), flow.remote.port())
+            });
+            net.send(bytes, &Destination::Flow(flow), |_| {});
+        }
+    }
+
+    fn response(&self, message: Message, flow: Flow) {
+        let branch = message.via().branch().and_then(|b| b.get(7..));
+        let leg = branch.and_then(Token::read).and_then(|t| self.shared.exchange.legs.by_token(t));
+        match leg {
+            Some(leg) => post(&leg, message, flow),
+            None => debug!(
+                "{}: a {} from {flow} to nothing we sent",
+                self.agent.name,
+                message.status().unwrap_or(0)
+            ),
+        }
+    }
+
+    fn request(self: &Arc<Self>, message: Message, flow: Flow) {
+        let legs = &self.shared.exchange.legs;
+        let named = message.to_tag().and_then(Token::read).and_then(|t| legs.by_token(t));
+        if let Some(leg) = named {
+            return post(&leg, message, flow);
+        }
+        let of_invite = match message.method() {
+            Method::Invite => Some(Key::of_request(&message, flow.remote)),
+            Method::Cancel | Method::Ack => Some(Key::invite_of(&message, flow.remote)),
+            _ => None,
+        };
+        if let Some(leg) = of_invite.as_ref().and_then(|key| legs.by_invite(key)) {
+            return post(&leg, message, flow);
+        }
+        match message.method() {
+            // An ACK to one of our answers without transaction, or to a leg that is gone.
+            Method::Ack => {}
+            Method::Cancel => self.reply(&message, &flow, 481, &[]),
+            _ if message.to_tag().is_some() => self.reply(&message, &flow, 481, &[]),
+            Method::Invite => self.invite(message, flow, of_invite),
+            _ => self.outside(message, flow),
+        }
+    }
+}
+
+fn post(leg: &Mailbox, message: Message, flow: Flow) {
+    if !leg.post_from_wire(Letter::Sip { message, flow }) {
+        debug!("leg {}: its mailbox is full; the message will come again", leg.token);
+    }
+}

@@ -1,0 +1,181 @@
+//! REGISTER (RFC 3261 §10.3): admission, then the location table, then the answer.
+
+use super::credentials::Admission;
+use super::start::Profile;
+use crate::channel::Leg;
+use crate::channel::variables::is_true;
+use crate::config::sofia::MultipleRegistrations;
+use crate::directory::User;
+use crate::event::EventName;
+use crate::registrar::{Binding, Change, Gone, Multiple, Policy, Request};
+use crate::sip::{Flow, Message, Transport};
+use rand::Rng;
+use std::net::IpAddr;
+use std::time::Duration;
+use tracing::info;
+
+impl Profile {
+    /// Serves a REGISTER that is no retransmission.
+    pub(super) fn register(&self, request: &Message, flow: Flow) {
+        let conf = &self.agent.conf;
+        if conf.disable_register {
+            return self.reply(request, &flow, 403, &[]);
+        }
+        if let Some(filter) = conf.user_agent_filter.as_deref().filter(|f| !f.is_empty()) {
+            let agent = request.header(crate::sip::Name::UserAgent).unwrap_or("");
+            if !agent.contains(filter) {
+                info!("{}: REGISTER of {agent:?} refused by user-agent-filter", conf.name);
+                return self.reply(request, &flow, 403, &[]);
+            }
+        }
+        let Admission::Admitted(admitted) = self.admit_registration(request, &flow) else { return };
+        let to = request.to().uri();
+        let Some(user) = to.user().or_else(|| request.from().uri().user()).map(|u| u.into_owned()) else {
+            return self.reply(request, &flow, 400, &[]);
+        };
+        // A phone may log in by its number-alias; it is known by its id.
+        let user = admitted.user.as_ref().map_or(user, |u| u.id.to_string());
+        let domain = [&conf.force_register_db_domain, &conf.force_register_domain]
+            .into_iter()
+            .flatten()
+            .find(|d| !d.is_empty())
+            .map_or_else(|| to.host().to_owned(), String::clone);
+        let Some(id) = self.begin(request, flow) else { return };
+        let policy = self.policy(request, &flow, admitted.user.as_deref());
+        let now = Leg::now();
+        let done = Request::read(request).and_then(|read| {
+            self.shared.exchange.registrar.register(now, &read, flow, (&user, &domain), &policy)
+        });
+        let (status, phrase, headers) = match done {
+            Ok(done) => {
+                for change in &done.changes {
+                    self.changed(change);
+                }
+                let mut headers: Vec<(&str, String)> =
+                    done.contacts.into_iter().map(|contact| ("Contact", contact)).collect();
+                headers.extend(done.path.map(|path| ("Path", path)));
+                if done.outbound {
+                    headers.push(("Require", "outbound".to_owned()));
+                }
+                let date = jiff::Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+                headers.push(("Date", date));
+                (200, None, headers)
+            }
+            Err(refusal) => {
+                info!(
+                    "{}: REGISTER of {user}@{domain} refused: {} {}",
+                    conf.name, refusal.status, refusal.reason
+                );
+                (refusal.status, Some(refusal.reason), refusal.headers)
+            }
+        };
+        let bytes = self.answer(request, &flow, status, phrase, &headers);
+        self.finish(id, bytes, status);
+    }
+
+    /// The rules for one REGISTER: the profile's, bent by the user's own.
+    fn policy(&self, request: &Message, flow: &Flow, user: Option<&User>) -> Policy {
+        let conf = &self.agent.conf;
+        let said = |name: &str| user.and_then(|u| u.variable(name).or_else(|| u.param(name)));
+        let seconds = |name: &str| said(name).and_then(|text| text.trim().parse::<u32>().ok());
+        let mut policy = Policy::new(conf.name.as_str());
+        policy.multiple = match (said("sip-allow-multiple-registrations"), conf.multiple_registrations) {
+            (Some("call-id" | "call_id"), _) => Multiple::CallId,
+            (Some(text), _) if is_true(text) || text == "contact" => Multiple::Contact,
+            (Some(_), _) => Multiple::No,
+            (None, MultipleRegistrations::No) => Multiple::No,
+            (None, MultipleRegistrations::CallId) => Multiple::CallId,
+            (None, MultipleRegistrations::Contact) => Multiple::Contact,
+        };
+        policy.force_expires = seconds("sip-force-expires").or(conf.sip_force_expires);
+        policy.force_expires_min = seconds("sip-force-expires-min").or(conf.sip_force_expires_min);
+        policy.force_expires_max = seconds("sip-force-expires-max").or(conf.sip_force_expires_max);
+        policy.late_margin = Duration::from_secs(conf.sip_expires_late_margin.into());
+        let most = seconds("max-registrations-per-extension").or(conf.max_registrations_per_extension);
+        policy.max_per_extension = most.filter(|m| *m > 0).map(|m| m as usize);
+        if let Some(most) = conf.sip_expires_max_deviation.filter(|d| *d > 0) {
+            let most = i32::try_from(most).unwrap_or(i32::MAX);
+            policy.deviation = rand::rng().random_range(-most..=most);
+        }
+        policy.nat = self.is_behind_nat(request, flow);
+        policy
+    }
+
+    /// The phone's Contact is not where its packets come from: its requests go back the way they came.
+    fn is_behind_nat(&self, request: &Message, flow: &Flow) -> bool {
+        let Some(contact) = request.contact() else { return false };
+        let (host, port) = (contact.uri().host(), contact.uri().port());
+        let Ok(ip) = host.parse::<IpAddr>() else {
+            // A name no resolver knows (`….invalid`, RFC 7118), or one that may be right.
+            return host.ends_with(".invalid");
+        };
+        let source = flow.remote;
+        if ip != source.ip() {
+            let acls = self.agent.acls.load();
+            let lists = &self.agent.conf.apply_nat_acl;
+            let listed = lists.iter().any(|list| acls.allows(&list.list, ip, 0));
+            return listed || self.agent.conf.aggressive_nat_detection || is_unroutable(ip, source.ip());
+        }
+        // The same host by another port: a phone that asked for rport (RFC 3581) is reached at the port it sends from.
+        flow.transport == Transport::Udp
+            && port.unwrap_or(5060) != source.port()
+            && request.via().rport().is_some()
+    }
+
+    fn changed(&self, change: &Change) {
+        match change {
+            Change::Added(binding) => {
+                info!(
+                    "{}: {}@{} registered {} from {} for {} s",
+                    self.agent.name,
+                    binding.user,
+                    binding.domain,
+                    binding.uri(),
+                    binding.flow,
+                    binding.granted.as_secs()
+                );
+                self.tell("sofia::register", binding);
+            }
+            Change::Refreshed(binding) => self.tell("sofia::reregister", binding),
+            Change::Gone(binding, why) => self.registration_gone(binding, *why),
+        }
+    }
+
+    /// A contact is gone: said once, whatever the reason.
+    pub fn registration_gone(&self, binding: &Binding, why: Gone) {
+        let (event, word) = match why {
+            Gone::Unregistered => ("sofia::unregister", "unregistered"),
+            Gone::Replaced => ("sofia::unregister", "was replaced by a newer contact"),
+            Gone::Expired => ("sofia::expire", "expired"),
+            Gone::ConnectionClosed => ("sofia::unregister", "is gone: its connection closed"),
+            Gone::Flushed => ("sofia::unregister", "was flushed"),
+        };
+        info!("{}: {}@{} {} {word}", binding.profile, binding.user, binding.domain, binding.uri());
+        self.tell(event, binding);
+    }
+
+    fn tell(&self, event: &'static str, binding: &Binding) {
+        self.shared.exchange.events.fire(EventName::Custom(event), || {
+            vec![
+                ("profile-name".into(), binding.profile.to_string()),
+                ("from-user".into(), binding.user.to_string()),
+                ("from-host".into(), binding.domain.to_string()),
+                ("contact".into(), binding.fs_contact()),
+                ("call-id".into(), binding.call_id.to_string()),
+                ("expires".into(), binding.granted.as_secs().to_string()),
+                ("network-ip".into(), binding.flow.remote.ip().to_string()),
+                ("network-port".into(), binding.flow.remote.port().to_string()),
+                ("user-agent".into(), binding.user_agent.to_string()),
+            ]
+        });
+    }
+}
+
+/// A private or loopback address in the Contact of a phone whose packets come from another one.
+fn is_unroutable(contact: IpAddr, source: IpAddr) -> bool {
+    let private = |ip: IpAddr| match ip {
+        IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified(),
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_loopback() || ip.is_unspecified(),
+    };
+    private(contact) && contact != source
+}

@@ -1,0 +1,176 @@
+//! Opening a profile: which addresses, which sockets; and its own task, which serves its transactions' timers.
+
+use crate::app::Plans;
+use crate::channel::{Exchange, UserAgent};
+use crate::config::sofia::{Address, ProfileConf};
+use crate::directory::auth::{Authenticator, Rules};
+use crate::net::{FloodGuard, GuardConf, Net, NetConf, Sockets, StartError};
+use crate::transaction::{MergeGuard, Transactions};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tracing::warn;
+
+/// How many requests outside dialogs may be in transactions at once. At 32 s each this is what a profile remembers of
+/// 8,000 registrations a second.
+const TRANSACTIONS: usize = 262_144;
+/// How many INVITEs are remembered to recognise one that comes twice by different ways.
+const MERGES: usize = 65_536;
+
+/// What a profile needs of the switch.
+#[derive(Clone)]
+pub struct Shared {
+    /// What all legs share.
+    pub exchange: Arc<Exchange>,
+    /// The dialplan.
+    pub plans: Plans,
+    /// Who checks logins.
+    pub auth: Arc<Authenticator>,
+    /// Where sockets come from.
+    pub sockets: Arc<dyn Sockets>,
+}
+
+/// Addresses of a profile that had to be asked for before it opens.
+#[derive(Clone, Debug, Default)]
+pub struct Opening {
+    /// The address of the default route, for `auto`.
+    pub local: Option<IpAddr>,
+    /// What `ext-sip-ip` came to.
+    pub external_sip: Option<IpAddr>,
+    /// What `ext-rtp-ip` came to.
+    pub external_rtp: Option<IpAddr>,
+}
+
+/// Why a profile could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    /// `sip-ip` names no address of ours.
+    #[error("profile {profile}: sip-ip {address} is not to be found on this machine")]
+    NoAddress {
+        /// Which profile.
+        profile: String,
+        /// What was written.
+        address: String,
+    },
+    /// A socket could not be opened.
+    #[error("profile {profile}: {source}")]
+    Socket {
+        /// Which profile.
+        profile: String,
+        /// Why.
+        source: StartError,
+    },
+}
+
+/// A running profile.
+pub struct Profile {
+    /// What its legs see of it.
+    pub agent: Arc<UserAgent>,
+    pub(super) shared: Shared,
+    pub(super) rules: Rules,
+    pub(super) guard: Arc<FloodGuard>,
+    pub(super) merges: Mutex<MergeGuard>,
+    pub(super) transactions: Mutex<Transactions>,
+    /// Wakes the profile's task when the next timer may have come nearer.
+    pub(super) nearer: Notify,
+}
+
+impl Profile {
+    /// Opens a profile's sockets and begins to serve.
+    pub fn start(conf: ProfileConf, opening: &Opening, shared: Shared) -> Result<Arc<Profile>, ProfileError> {
+        let ip = address(&conf.sip_ip, opening).ok_or_else(|| ProfileError::NoAddress {
+            profile: conf.name.clone(),
+            address: conf.sip_ip.to_string(),
+        })?;
+        let local = SocketAddr::new(ip, conf.sip_port.unwrap_or(0));
+        let rtp: Vec<IpAddr> = conf.rtp_ip.iter().filter_map(|a| address(a, opening)).collect();
+        let rtp = if rtp.is_empty() { vec![ip] } else { rtp };
+        let rules = Rules::of(&conf);
+        let per_second = conf.max_recv_requests_per_second;
+        let name = conf.name.clone();
+        let mut agent = UserAgent::new(conf, local, rtp, shared.exchange.acls.clone());
+        let port = agent.conf.ext_sip_port.unwrap_or(local.port());
+        agent.external = opening.external_sip.filter(|e| *e != ip).map(|e| SocketAddr::new(e, port));
+        agent.external_rtp = opening.external_rtp.filter(|e| !agent.rtp.contains(e));
+        let guard =
+            Arc::new(FloodGuard::new(GuardConf { requests_total: per_second, ..GuardConf::default() }));
+        let timers = agent.timers();
+        let net =
+            NetConf { udp: vec![local], tcp: vec![local], guard: Some(guard.clone()), ..NetConf::default() };
+        // The net needs the profile and the profile the net; what comes before both are there comes again.
+        let slot: Arc<OnceLock<Weak<Profile>>> = Arc::default();
+        let ear = slot.clone();
+        let net = Net::start(net, shared.sockets.clone(), move |incoming| {
+            if let Some(profile) = ear.get().and_then(Weak::upgrade) {
+                profile.receive(incoming);
+            }
+        })
+        .map_err(|source| ProfileError::Socket { profile: name, source })?;
+        agent.open(net);
+        let profile = Arc::new(Profile {
+            agent: Arc::new(agent),
+            rules,
+            guard,
+            merges: Mutex::new(MergeGuard::new(MERGES, Duration::from_secs(32))),
+            transactions: Mutex::new(Transactions::new(timers, TRANSACTIONS)),
+            nearer: Notify::new(),
+            shared,
+        });
+        let _ = slot.set(Arc::downgrade(&profile));
+        tokio::spawn(serve_timers(Arc::downgrade(&profile)));
+        Ok(profile)
+    }
+
+    /// Closes the sockets. Legs that are still up cannot be heard any more.
+    pub async fn stop(&self) {
+        if let Some(net) = self.agent.net() {
+            net.stop().await;
+        }
+    }
+
+    /// How many requests outside dialogs are in transactions.
+    pub fn transactions(&self) -> usize {
+        self.lock().len()
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Transactions> {
+        self.transactions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The profile's own task: retransmissions and ends of its transactions.
+async fn serve_timers(profile: Weak<Profile>) {
+    loop {
+        let Some(strong) = profile.upgrade() else { return };
+        let next = strong.lock().next_timeout();
+        let nearer = async {
+            // Without a timer there is nothing to do before a transaction begins.
+            strong.nearer.notified().await;
+        };
+        let alarm = async {
+            match next {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        let idle = tokio::time::sleep(Duration::from_secs(60));
+        tokio::select! {
+            () = nearer => {}
+            () = alarm => strong.timeout(),
+            () = idle => {}
+        }
+    }
+}
+
+/// The address a parameter names.
+fn address(wanted: &Address, opening: &Opening) -> Option<IpAddr> {
+    match wanted {
+        Address::Auto => opening.local,
+        Address::Ip(ip) => Some(*ip),
+        Address::Interface { name, .. } => {
+            warn!("interface:{name} is not provided yet; the address of the default route is taken");
+            opening.local
+        }
+    }
+}
