@@ -43,12 +43,16 @@ pub mod directory;
 
 pub mod channel;
 
-pub mod dial;
-
 pub mod dialplan;
+
+pub mod dial;
 
 pub mod app;
 
 pub mod api;
 
 pub mod profile;
+
+pub mod observe;
+
+pub mod switch;

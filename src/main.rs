@@ -1,3 +1,303 @@
-//! The command line of tandem.
+//! The command line of tandem: `run` (the default), `check`, `version`.
 
-fn main() {}
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tandem::config::{self, Options, Severity};
+use tandem::media::raise_fd_limit;
+use tandem::net::{Kernel, local_ip_v4, local_ip_v6};
+use tandem::observe::{Format, Log};
+use tandem::switch::{self, Switch};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::level_filters::LevelFilter;
+use tracing::{error, info, warn};
+
+/// A FreeSWITCH-style B2BUA softswitch: SIP registrar, XML dialplan, call bridging and RTP relay.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: Run,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run in the foreground (the default)
+    Run(Run),
+    /// Load the whole configuration, open nothing, print every problem as file:line:col
+    Check(Tree),
+    /// Print the version
+    Version,
+}
+
+/// Where the configuration is, and what overrides it.
+#[derive(Args, Clone)]
+struct Tree {
+    /// The configuration folder [default: ./conf if it holds freeswitch.xml, else /etc/tandem]
+    #[arg(long, value_name = "DIR")]
+    conf: Option<PathBuf>,
+    /// Where logs and freeswitch.xml.fsxml go
+    #[arg(long, value_name = "DIR")]
+    log: Option<PathBuf>,
+    /// Where state is kept
+    #[arg(long, value_name = "DIR")]
+    db: Option<PathBuf>,
+    /// Override a global $${name}; may be given many times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    set: Vec<(String, String)>,
+    /// Let X-PRE-PROCESS exec and exec-set run commands
+    #[arg(long)]
+    allow_exec: bool,
+}
+
+#[derive(Args, Clone)]
+struct Run {
+    #[command(flatten)]
+    tree: Tree,
+    /// The least severe line to log
+    #[arg(long, value_enum, default_value_t = Level::Info)]
+    log_level: Level,
+    /// How a log line looks
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    /// Log every SIP message of every profile
+    #[arg(long)]
+    sip_trace: bool,
+    /// Seconds that calls may go on after SIGTERM; a second SIGTERM ends them at once
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    grace: u64,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => {
+            Ok((name.trim().to_owned(), value.trim().to_owned()))
+        }
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+/// Exit codes as sysexits.h has them.
+mod exit {
+    /// Something else went wrong.
+    pub const SOFTWARE: u8 = 70;
+    /// A socket, a folder: the system does not give what is needed.
+    pub const UNAVAILABLE: u8 = 69;
+    /// The configuration has errors.
+    pub const CONFIG: u8 = 78;
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command.unwrap_or(Command::Run(cli.run)) {
+        Command::Run(run) => serve(&run),
+        Command::Check(tree) => check(&tree),
+        Command::Version => {
+            println!("tandem {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+impl Tree {
+    /// The options of the configuration's reader.
+    fn options(&self, write_flat: bool) -> Options {
+        let conf = self.conf.clone().unwrap_or_else(|| match Path::new("conf/freeswitch.xml").exists() {
+            true => PathBuf::from("conf"),
+            false => PathBuf::from("/etc/tandem"),
+        });
+        let mut options = Options::new(conf);
+        if let Some(log) = &self.log {
+            options.log_dir.clone_from(log);
+        }
+        if let Some(db) = &self.db {
+            options.db_dir.clone_from(db);
+        }
+        options.set.clone_from(&self.set);
+        options.allow_exec = self.allow_exec;
+        options.write_flat = write_flat;
+        options.local_ip_v4 = Some(local_ip_v4()).filter(|ip| ip.is_ipv4());
+        options.local_ip_v6 = Some(local_ip_v6()).filter(|ip| ip.is_ipv6());
+        options.core_uuid = Some(uuid::Uuid::new_v4().to_string());
+        options
+    }
+}
+
+/// `tandem check`: every problem with its place; 1 when one is an error.
+fn check(tree: &Tree) -> ExitCode {
+    let mut options = tree.options(false);
+    let mut loaded = config::load(&options);
+    if config::secrets::pretend(&loaded, &mut options) {
+        loaded = config::load(&options);
+    }
+    let tree = switch::Tree::of(loaded);
+    for problem in &tree.loaded.problems {
+        println!("{problem}");
+    }
+    let count = |severity| tree.loaded.problems.iter().filter(|p| p.severity == severity).count();
+    let (errors, warnings, notes) = (count(Severity::Error), count(Severity::Warning), count(Severity::Note));
+    println!(
+        "{}: {} files, {errors} errors, {warnings} warnings, {notes} notes",
+        options.conf_dir.display(),
+        tree.loaded.files.len()
+    );
+    if errors > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// `tandem run`.
+fn serve(run: &Run) -> ExitCode {
+    let level = match run.log_level {
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Trace => LevelFilter::TRACE,
+    };
+    let format = match run.log_format {
+        LogFormat::Text => Format::Text,
+        LogFormat::Json => Format::Json,
+    };
+    let _log = Log::start(format, level);
+    let mut options = run.tree.options(true);
+    options.lookup = Some(Arc::new(switch::look_up));
+    let mut loaded = config::load(&options);
+    let made = match config::secrets::ensure(&loaded, &mut options) {
+        Ok(made) => made,
+        Err(failed) => {
+            eprintln!("tandem: {failed}");
+            return ExitCode::from(exit::UNAVAILABLE);
+        }
+    };
+    if made.is_some() {
+        loaded = config::load(&options);
+    }
+    let tree = switch::Tree::of(loaded);
+    for problem in tree.loaded.problems.iter().filter(|p| p.severity != Severity::Note) {
+        match problem.severity {
+            Severity::Error => error!("{problem}"),
+            _ => warn!("{problem}"),
+        }
+    }
+    if tree.errors().next().is_some() {
+        eprintln!("tandem: {} cannot be used; see the errors above", options.conf_dir.display());
+        return ExitCode::from(exit::CONFIG);
+    }
+    if let Err(failed) = raise_fd_limit() {
+        warn!("the limit of open files could not be raised: {failed}");
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(failed) => {
+            eprintln!("tandem: {failed}");
+            return ExitCode::from(exit::SOFTWARE);
+        }
+    };
+    runtime.block_on(live(run, options, tree, made))
+}
+
+/// The running switch, from its first socket to its last.
+async fn live(
+    run: &Run,
+    options: Options,
+    tree: switch::Tree,
+    made: Option<config::secrets::Made>,
+) -> ExitCode {
+    let grace = Duration::from_secs(run.grace);
+    let switch = match Switch::start(tree, Arc::new(Kernel), run.sip_trace) {
+        Ok(switch) => switch,
+        Err(failed) => {
+            eprintln!("tandem: {failed}");
+            return ExitCode::from(exit::UNAVAILABLE);
+        }
+    };
+    println!("tandem {} is up", env!("CARGO_PKG_VERSION"));
+    for line in switch.sockets() {
+        println!("  {line}");
+    }
+    if let Some(made) = made {
+        welcome(&made, &switch);
+    }
+    let (mut terminate, mut interrupt, mut hangup) = match signals() {
+        Ok(signals) => signals,
+        Err(failed) => {
+            eprintln!("tandem: {failed}");
+            return ExitCode::from(exit::SOFTWARE);
+        }
+    };
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => reload(&switch, &options).await,
+        }
+    }
+    info!("stopping: no new calls from now on");
+    tokio::select! {
+        () = switch.drain(grace) => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    switch.stop().await;
+    println!("tandem has stopped");
+    ExitCode::SUCCESS
+}
+
+fn signals() -> std::io::Result<(Signal, Signal, Signal)> {
+    Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?))
+}
+
+/// SIGHUP: read everything again; what is broken changes nothing.
+async fn reload(switch: &Switch, options: &Options) {
+    let options = options.clone();
+    let read = tokio::task::spawn_blocking(move || switch::Tree::read(&options)).await;
+    match read.map(|tree| switch.reload(tree)) {
+        Ok(Ok(said)) => info!("reloaded: {said}"),
+        Ok(Err(errors)) => {
+            for line in errors {
+                error!("{line}");
+            }
+            error!("not reloaded: the configuration has errors; the old one stays");
+        }
+        Err(failed) => error!("not reloaded: {failed}"),
+    }
+}
+
+/// What a first start shows, once.
+fn welcome(made: &config::secrets::Made, switch: &Switch) {
+    println!();
+    println!("First start: passwords were made and kept in {}", made.file.display());
+    for (name, value) in &made.secrets {
+        println!("  {name} = {value}");
+    }
+    if let Some((_, password)) = made.secrets.iter().find(|(name, _)| *name == "default_password") {
+        let agent = switch.exchange.agent("internal");
+        let at = agent.map_or_else(String::new, |a| a.local.to_string());
+        println!();
+        println!("Register two phones (Zoiper, Linphone, any SIP phone):");
+        println!(
+            "  user 1000 and user 1001, password {password}, domain {}, server {at}",
+            switch.exchange.domain()
+        );
+        println!("  then dial 1001 from 1000, or 9196 to hear yourself");
+    }
+    println!();
+}

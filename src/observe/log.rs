@@ -1,0 +1,119 @@
+//! Log lines in FreeSWITCH's shape, `YYYY-MM-DD HH:MM:SS.uuuuuu [LEVEL] source text`, or as JSON.
+//!
+//! FreeSWITCH's stock fail2ban filter reads these lines, so the shape is a contract
+//! (`switch_log.c`; `sofia_reg.c` names the lines of failed authentication).
+
+use std::fmt;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber, level_filters::LevelFilter};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, reload};
+
+/// How a line looks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Format {
+    /// FreeSWITCH's lines.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The running log: its level can be changed at any time.
+pub struct Log {
+    set: Box<dyn Fn(LevelFilter) -> bool + Send + Sync>,
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Log")
+    }
+}
+
+impl Log {
+    /// Starts logging to standard output. A second start in one process changes nothing.
+    pub fn start(format: Format, level: LevelFilter) -> Log {
+        let (filter, handle) = reload::Layer::new(level);
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stdout);
+        let lines = match format {
+            Format::Text => lines.event_format(Lines).boxed(),
+            Format::Json => lines.json().flatten_event(true).boxed(),
+        };
+        let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
+        Log { set: Box::new(move |level| handle.modify(|now| *now = level).is_ok()) }
+    }
+
+    /// Logs from now on what is at least as severe as `level`; false when the log is not running.
+    pub fn set_level(&self, level: LevelFilter) -> bool {
+        (self.set)(level)
+    }
+}
+
+/// FreeSWITCH's line.
+struct Lines;
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let level = match *event.metadata().level() {
+            Level::ERROR => "ERR",
+            Level::WARN => "WARNING",
+            Level::INFO => "INFO",
+            Level::DEBUG => "DEBUG",
+            Level::TRACE => "DEBUG10",
+        };
+        let source = event.metadata().target().strip_prefix("tandem::").unwrap_or(event.metadata().target());
+        let now = jiff::Zoned::now();
+        write!(out, "{} [{level}] {source}", now.strftime("%Y-%m-%d %H:%M:%S.%6f"))?;
+        let mut fields = Fields { out: &mut out, result: Ok(()) };
+        event.record(&mut fields);
+        fields.result?;
+        writeln!(out)
+    }
+}
+
+/// Writes the message plainly and every other field as `name=value`, control characters escaped so that
+/// nothing from the wire can forge a line. Line feeds stay: SIP traces have many lines, each indented.
+struct Fields<'a, 'b> {
+    out: &'a mut Writer<'b>,
+    result: fmt::Result,
+}
+
+impl Fields<'_, '_> {
+    fn text(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            match c {
+                '\n' => self.out.write_str("\n    ")?,
+                '\r' => {}
+                '\t' => self.out.write_char('\t')?,
+                c if c.is_control() => write!(self.out, "{}", c.escape_default())?,
+                c => self.out.write_char(c)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Visit for Fields<'_, '_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if self.result.is_err() {
+            return;
+        }
+        let text = format!("{value:?}");
+        self.result = if field.name() == "message" {
+            self.out.write_char(' ').and_then(|()| self.text(&text))
+        } else {
+            write!(self.out, " {}=", field.name()).and_then(|()| self.text(&text))
+        };
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.record_debug(field, &format_args!("{value}"));
+    }
+}

@@ -1,0 +1,333 @@
+//! The switch put together: configuration read, layers started, reload, drain, stop.
+
+use crate::api::OnLegs;
+use crate::app::{self, Plans};
+use crate::channel::{Agents, Cause, Exchange, Gate, Leg, Legs, Letter, Order};
+use crate::config::conf::Conf;
+use crate::config::sofia::{External, ProfileConf};
+use crate::config::{self, Ask, Loaded, Options, Problem, section};
+use crate::dialplan::{Applications, Dialplan};
+use crate::directory::auth::Authenticator;
+use crate::directory::{Directory, Snapshot};
+use crate::event::{Bus, EventName};
+use crate::media::{Engine, EngineConfig, PortRange};
+use crate::net::acl::{Acls, LocalNet};
+use crate::net::{Sockets, local_ip_v4, local_ip_v6, stun};
+use crate::profile::{Opening, Profile, ProfileError, Shared};
+use crate::registrar::{Bounds, Gone, Registrar};
+use arc_swap::ArcSwap;
+use ipnet::Ipv4Net;
+use rand::TryRngCore;
+use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tracing::{error, info, warn};
+
+/// A configuration that has been read and compiled, and every problem found on the way.
+pub struct Tree {
+    /// The tree itself.
+    pub loaded: Loaded,
+    /// Its typed views.
+    pub conf: Conf,
+    /// Its dialplan.
+    pub dialplan: Dialplan,
+}
+
+impl Tree {
+    /// Reads and compiles everything; opens nothing. What is wrong stands in `loaded.problems`.
+    pub fn read(options: &Options) -> Tree {
+        Tree::of(config::load(options))
+    }
+
+    /// Compiles a tree that is loaded already.
+    pub fn of(mut loaded: Loaded) -> Tree {
+        let conf = Conf::read(&mut loaded);
+        let names = app::names();
+        let (dialplan, problems) = match section(&loaded.root, "dialplan") {
+            Some(section) => Dialplan::compile(section, Applications { provided: &names }),
+            None => (Dialplan::default(), Vec::new()),
+        };
+        loaded.problems.extend(problems);
+        config::load::sort(&mut loaded.problems);
+        Tree { loaded, conf, dialplan }
+    }
+
+    /// The problems that keep the tree from being used.
+    pub fn errors(&self) -> impl Iterator<Item = &Problem> {
+        self.loaded.problems.iter().filter(|p| p.is_error())
+    }
+}
+
+/// Why the switch could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The media threads could not be started.
+    #[error("cannot start media: {0}")]
+    Media(io::Error),
+    /// The system gives no random numbers.
+    #[error("the system's random source does not answer")]
+    Random,
+    /// No profile could be opened.
+    #[error("no SIP profile could be opened; the first reason: {0}")]
+    NoProfile(ProfileError),
+    /// The tree has no profile.
+    #[error("the configuration has no SIP profile (sip_profiles/*.xml, included by sofia.conf)")]
+    NoneConfigured,
+}
+
+/// A running switch.
+pub struct Switch {
+    /// What all legs share.
+    pub exchange: Arc<Exchange>,
+    plans: Plans,
+    profiles: Vec<Arc<Profile>>,
+    expiry: tokio::task::JoinHandle<()>,
+}
+
+impl Switch {
+    /// Opens everything the tree names. Must be called inside a tokio runtime.
+    pub fn start(tree: Tree, sockets: Arc<dyn Sockets>, trace: bool) -> Result<Switch, StartError> {
+        let Tree { loaded, conf, dialplan } = tree;
+        let now = Leg::now();
+        let switch = &conf.switch;
+        let engine = EngineConfig {
+            ports: PortRange::new(switch.rtp_start_port, switch.rtp_end_port),
+            ..EngineConfig::default()
+        };
+        let mut secret = [0; 32];
+        rand::rngs::OsRng.try_fill_bytes(&mut secret).map_err(|_| StartError::Random)?;
+        let snapshot = Snapshot::build(&conf.directory);
+        let acls = Arc::new(ArcSwap::from_pointee(acls(&conf, &snapshot)));
+        let exchange = Arc::new(Exchange {
+            legs: Arc::new(Legs::default()),
+            gate: Gate::new(switch.max_sessions, switch.sessions_per_second, now),
+            media: Engine::start(engine).map_err(StartError::Media)?,
+            events: Bus::default(),
+            globals: loaded.globals.clone(),
+            directory: Directory::new(snapshot),
+            registrar: Registrar::new(now, Bounds::default()),
+            acls,
+            agents: ArcSwap::from_pointee(Agents::new()),
+            functions: Default::default(),
+        });
+        let _ = exchange.functions.set(Box::new(OnLegs));
+        let plans: Plans = Arc::new(ArcSwap::from_pointee(dialplan));
+        let shared = Shared {
+            exchange: exchange.clone(),
+            plans: plans.clone(),
+            auth: Arc::new(Authenticator::new(&secret, Authenticator::DEFAULT_USES)),
+            sockets,
+        };
+        let profiles = open(&conf, &shared, trace)?;
+        let expiry = tokio::spawn(serve_expiry(profiles.clone(), exchange.clone()));
+        exchange.events.fire(EventName::Startup, Vec::new);
+        Ok(Switch { exchange, plans, profiles, expiry })
+    }
+
+    /// One line for each listening socket.
+    pub fn sockets(&self) -> Vec<String> {
+        let lines = |profile: &Arc<Profile>| {
+            let net = profile.agent.net();
+            let udp = net.map(|n| n.udp_addresses()).unwrap_or_default().into_iter().map(|a| ("udp", a));
+            let tcp = net.map(|n| n.tcp_addresses()).unwrap_or_default().into_iter().map(|a| ("tcp", a));
+            let line = |(kind, at)| format!("profile {} listens on {kind} {at}", profile.agent.name);
+            udp.chain(tcp).map(line).collect::<Vec<_>>()
+        };
+        self.profiles.iter().flat_map(lines).collect()
+    }
+
+    /// Takes a new tree: dialplan, directory, access lists, limits. Calls in progress do not notice. Profiles stay as
+    /// they were opened. A tree with errors is refused whole.
+    pub fn reload(&self, tree: Tree) -> Result<String, Vec<String>> {
+        let errors: Vec<String> = tree.errors().map(ToString::to_string).collect();
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let Tree { loaded, conf, dialplan } = tree;
+        let snapshot = Snapshot::build(&conf.directory);
+        let before = self.exchange.directory.snapshot().len();
+        let said = format!(
+            "{} users (were {before}), {} extensions (were {})",
+            snapshot.len(),
+            dialplan.extensions(),
+            self.plans.load().extensions()
+        );
+        self.exchange.acls.store(Arc::new(acls(&conf, &snapshot)));
+        self.exchange.directory.replace(snapshot);
+        self.exchange.globals.adopt(&loaded.globals);
+        self.exchange.gate.set(conf.switch.max_sessions, conf.switch.sessions_per_second);
+        self.exchange.media.set_ports(PortRange::new(conf.switch.rtp_start_port, conf.switch.rtp_end_port));
+        self.plans.store(Arc::new(dialplan));
+        self.exchange.events.fire(EventName::ReloadXml, Vec::new);
+        Ok(said)
+    }
+
+    /// Takes no new calls from now on, and waits until the last has ended or `grace` is over; what is left then is
+    /// hung up with SYSTEM_SHUTDOWN.
+    pub async fn drain(&self, grace: Duration) {
+        self.exchange.gate.drain();
+        let legs = &self.exchange.legs;
+        let deadline = Leg::now() + grace;
+        if !legs.is_empty() {
+            info!("waiting up to {} s for {} legs", grace.as_secs(), legs.len());
+        }
+        wait_until(deadline, || legs.is_empty()).await;
+        if !legs.is_empty() {
+            warn!("{} legs are still up and are ended now", legs.len());
+            for mailbox in legs.mailboxes() {
+                mailbox.post(Letter::Order(Order::Hangup(Cause::SYSTEM_SHUTDOWN)));
+            }
+            wait_until(Leg::now() + Duration::from_secs(2), || legs.is_empty()).await;
+        }
+    }
+
+    /// Closes every socket and thread.
+    pub async fn stop(self) {
+        self.exchange.gate.drain();
+        for mailbox in self.exchange.legs.mailboxes() {
+            mailbox.post(Letter::Order(Order::Hangup(Cause::SYSTEM_SHUTDOWN)));
+        }
+        wait_until(Leg::now() + Duration::from_secs(1), || self.exchange.legs.is_empty()).await;
+        self.exchange.events.fire(EventName::Shutdown, Vec::new);
+        self.expiry.abort();
+        for profile in &self.profiles {
+            profile.stop().await;
+        }
+        self.exchange.media.stop();
+    }
+}
+
+async fn wait_until(deadline: Instant, done: impl Fn() -> bool) {
+    while !done() && Leg::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Opens the profiles. One that cannot be opened is left out with an error; none at all ends the start.
+fn open(conf: &Conf, shared: &Shared, trace: bool) -> Result<Vec<Arc<Profile>>, StartError> {
+    let mut profiles = Vec::new();
+    let mut failed = None;
+    let mut agents = Agents::new();
+    for profile in &conf.sofia.profiles {
+        match Profile::start(profile.clone(), &opening(profile), shared.clone()) {
+            Ok(profile) => {
+                profile.agent.trace.fetch_or(trace, std::sync::atomic::Ordering::Relaxed);
+                name(&mut agents, &profile, &shared.exchange.directory.snapshot());
+                profiles.push(profile);
+            }
+            Err(error) => {
+                error!("{error}");
+                failed.get_or_insert(error);
+            }
+        }
+    }
+    shared.exchange.agents.store(Arc::new(agents));
+    match (profiles.is_empty(), failed) {
+        (true, Some(error)) => Err(StartError::NoProfile(error)),
+        (true, None) => Err(StartError::NoneConfigured),
+        _ => Ok(profiles),
+    }
+}
+
+/// Enters a profile by its name, aliases, and the domains it stands for.
+fn name(agents: &mut Agents, profile: &Arc<Profile>, directory: &Snapshot) {
+    let conf = &profile.agent.conf;
+    let domains = conf.domains.iter().filter(|d| d.alias).flat_map(|domain| {
+        if domain.name.eq_ignore_ascii_case("all") {
+            directory.domains().map(|d| d.name.to_string()).collect()
+        } else {
+            vec![domain.name.clone()]
+        }
+    });
+    for name in [conf.name.clone()].into_iter().chain(conf.aliases.iter().cloned()).chain(domains) {
+        agents.entry(name.to_ascii_lowercase()).or_insert_with(|| profile.agent.clone());
+    }
+}
+
+/// The addresses a profile's settings come to.
+fn opening(profile: &ProfileConf) -> Opening {
+    let local = match &profile.sip_ip {
+        config::sofia::Address::Ip(ip) if ip.is_ipv6() => local_ip_v6(),
+        _ => local_ip_v4(),
+    };
+    let ask = |external: &Option<External>| external.as_ref().and_then(|e| external_address(e, local));
+    Opening {
+        local: Some(local),
+        external_sip: ask(&profile.ext_sip_ip),
+        external_rtp: ask(&profile.ext_rtp_ip),
+    }
+}
+
+/// What `ext-sip-ip` or `ext-rtp-ip` comes to; names and STUN servers are asked, 2 s at most.
+fn external_address(external: &External, local: IpAddr) -> Option<IpAddr> {
+    let ask = match external {
+        External::Ip(ip) => return Some(*ip),
+        External::Auto | External::AutoNat => return Some(local),
+        External::Stun { host, port } => Ask::Stun { host: host.clone(), port: *port },
+        External::Host(name) => Ask::Host { name: name.clone() },
+    };
+    match look_up(&ask, Duration::from_secs(2)) {
+        Ok(ip) => Some(ip),
+        Err(error) => {
+            warn!("{ask:?}: {error}; the local address is taken");
+            None
+        }
+    }
+}
+
+/// Answers what the configuration asks of the network, from a thread of its own.
+pub fn look_up(ask: &Ask, limit: Duration) -> Result<IpAddr, String> {
+    let ask = ask.clone();
+    let work = move || {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+        runtime.block_on(async {
+            let asked = async {
+                match ask {
+                    Ask::Stun { host, port } => stun::mapped_address(&format!("{host}:{port}"))
+                        .await
+                        .map(|a| a.ip())
+                        .map_err(|e| e.to_string()),
+                    Ask::Host { name } => tokio::net::lookup_host((name.as_str(), 0))
+                        .await
+                        .map_err(|e| e.to_string())?
+                        .next()
+                        .map(|a| a.ip())
+                        .ok_or_else(|| "the name has no address".to_owned()),
+                }
+            };
+            tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
+        })
+    };
+    match std::thread::Builder::new().name("look-up".to_owned()).spawn(work) {
+        Ok(thread) => thread.join().unwrap_or_else(|_| Err("the look-up failed".to_owned())),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The access lists of a tree, with the networks of the directory's users in them.
+fn acls(conf: &Conf, directory: &Snapshot) -> Acls {
+    let v4 = match local_ip_v4() {
+        IpAddr::V4(ip) => Ipv4Net::new(ip, 24).ok(),
+        IpAddr::V6(_) => None,
+    };
+    Acls::compile(&conf.acl, LocalNet { v4, v6: None }, |domain| directory.networks(domain))
+}
+
+/// Drops registrations whose time is over.
+async fn serve_expiry(profiles: Vec<Arc<Profile>>, exchange: Arc<Exchange>) {
+    let by_name: HashMap<String, Arc<Profile>> =
+        profiles.into_iter().map(|p| (p.agent.name.clone(), p)).collect();
+    loop {
+        let soon = Leg::now() + Duration::from_secs(1);
+        let next = exchange.registrar.next_timeout().map_or(soon, |at| at.min(soon));
+        tokio::time::sleep_until(next.into()).await;
+        for binding in exchange.registrar.expire(Leg::now()) {
+            if let Some(profile) = by_name.get(&*binding.profile) {
+                profile.registration_gone(&binding, Gone::Expired);
+            }
+        }
+    }
+}
