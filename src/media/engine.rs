@@ -1,6 +1,6 @@
 //! The engine: its threads, and the owner's handle of one stream.
 //!
-//! A handle never talks to its thread directly. It writes what it wants into the stream's [`Wanted`] and puts the
+//! A handle never talks to its thread directly. It writes what it wants into the stream's `Wanted` and puts the
 //! stream's number into the thread's inbox, once, until the thread has looked. So nothing can pile up: the latest wish
 //! counts, and an inbox holds at most a note per stream.
 

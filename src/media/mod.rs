@@ -13,7 +13,7 @@
 //! * [`engine`]: threads, and the owner's handle of a stream. `worker`: a thread. `line`: a stream on its thread.
 //! * Pure parts, each a value driven by packets and `now`: [`rtp`], [`rtcp`], [`latch`] (whose packets count: the table
 //!   is there), [`outgoing`] (continuous numbers), [`reception`] (loss, jitter), [`dtmf`], [`payload`].
-//! * [`ports`]: port pairs. [`stats`]: what was counted. [`verdict`]: what it means, in plain words.
+//! * [`ports`]: port pairs. [`stats`]: what was counted. [`mod@verdict`]: what it means, in plain words.
 //! * `sys`: the system calls std does not have.
 //!
 //! A packet costs two system calls (and its share of a wait, and of the look that finds the socket empty), no lock and
