@@ -5,11 +5,19 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use tandem::config::Position;
+use tandem::config::acl::AclConf;
+use tandem::config::directory::{DirectoryConf, DomainConf, Setting, Settings, UserConf};
+use tandem::config::sofia::ProfileConf;
+use tandem::directory::Snapshot;
+use tandem::directory::auth::{Authenticator, Outcome, Rules};
+use tandem::net::acl::{Acls, LocalNet};
 use tandem::registrar::{Bounds, Policy, Registrar, Request};
-use tandem::sip::{Flow, Limits, Message};
+use tandem::sip::digest::{Algorithm, Challenge, Credentials, ha1};
+use tandem::sip::{Flow, Limits, Message, Text};
 
 struct Counting;
 
@@ -34,7 +42,7 @@ static ALLOCATOR: Counting = Counting;
 
 const USERS: u32 = 100_000;
 
-fn datagram(user: u32, cseq: u32) -> Bytes {
+fn datagram(user: u32, cseq: u32, login: &str) -> Bytes {
     format!(
         "REGISTER sip:example.com SIP/2.0\r\n\
          Via: SIP/2.0/UDP 10.0.0.9:5090;branch=z9hG4bK-{user}-{cseq};rport\r\n\
@@ -45,11 +53,45 @@ fn datagram(user: u32, cseq: u32) -> Bytes {
          Call-ID: {user}-aBcDeFgH@10.0.0.9\r\n\
          CSeq: {cseq} REGISTER\r\n\
          Expires: 3600\r\n\
+         {login}\
          Allow: INVITE, ACK, CANCEL, BYE, NOTIFY, REFER, MESSAGE, OPTIONS, INFO, SUBSCRIBE\r\n\
          User-Agent: Zoiper v2.10\r\n\
          Content-Length: 0\r\n\r\n"
     )
     .into()
+}
+
+fn directory() -> Snapshot {
+    let at = Position::new("directory.xml", 1, 1);
+    let users = (0..USERS).map(|n| UserConf {
+        id: n.to_string(),
+        number_alias: None,
+        networks: Vec::new(),
+        settings: Settings {
+            params: vec![Setting { name: "password".into(), value: "long-enough".into(), at: at.clone() }],
+            variables: Vec::new(),
+        },
+        at: at.clone(),
+    });
+    let users = users.collect();
+    let domain = DomainConf {
+        name: "example.com".into(),
+        settings: Settings::default(),
+        groups: Vec::new(),
+        users,
+        at: at.clone(),
+    };
+    Snapshot::build(&DirectoryConf { domains: vec![domain] })
+}
+
+/// The Authorization header of user `n`, for a nonce of its own.
+fn login(auth: &Authenticator, now: SystemTime, rules: &Rules, n: u32) -> String {
+    let value = auth.challenges(now, "example.com", false, rules).remove(0);
+    let challenge = Challenge::parse(&Text::from(value.as_str())).unwrap();
+    let ha1 = ha1(Algorithm::Md5, &n.to_string(), "example.com", "long-enough");
+    let uri = "sip:example.com";
+    let answer = Credentials::answer(&challenge, &n.to_string(), &ha1, "REGISTER", uri, "cnonce", 1).unwrap();
+    format!("Authorization: {answer}\r\n")
 }
 
 fn main() {
@@ -75,8 +117,8 @@ fn main() {
         );
     };
 
-    let first: Vec<Bytes> = (0..USERS).map(|n| datagram(n, 1)).collect();
-    let second: Vec<Bytes> = (0..USERS).map(|n| datagram(n, 2)).collect();
+    let first: Vec<Bytes> = (0..USERS).map(|n| datagram(n, 1, "")).collect();
+    let second: Vec<Bytes> = (0..USERS).map(|n| datagram(n, 2, "")).collect();
     let parsed: Vec<Message> = first.iter().map(|d| Message::parse(d.clone(), &limits).unwrap()).collect();
     let read: Vec<Request> = parsed.iter().map(|m| Request::read(m).unwrap()).collect();
 
@@ -94,6 +136,31 @@ fn main() {
         USERS,
         Box::new(|n| {
             black_box(Request::read(&parsed[n as usize]).unwrap());
+        }),
+    );
+    let now = SystemTime::now();
+    let auth = Authenticator::new(&[7; 32], Authenticator::DEFAULT_USES);
+    let rules = Rules::of(&ProfileConf::new("internal", Position::new("internal.xml", 1, 1)));
+    let directory = directory();
+    let acls = Acls::compile(&AclConf::default(), LocalNet { v4: None, v6: None }, |_| None);
+    let third: Vec<Bytes> = (0..USERS).map(|n| datagram(n, 3, &login(&auth, now, &rules, n))).collect();
+    round(
+        "refresh, parse and digest included",
+        USERS,
+        Box::new(|n| {
+            let message = Message::parse(third[n as usize].clone(), &limits).unwrap();
+            let outcome = auth.check(now, &message, flow.remote.ip(), &directory, &acls, &rules);
+            assert!(matches!(outcome, Outcome::Accepted { .. }));
+            register(n, &Request::read(&message).unwrap(), began + Duration::from_secs(120));
+        }),
+    );
+    round(
+        "challenge without credentials",
+        USERS,
+        Box::new(|n| {
+            let outcome = auth.check(now, &parsed[n as usize], flow.remote.ip(), &directory, &acls, &rules);
+            let Outcome::Challenge { realm, stale } = outcome else { panic!() };
+            black_box(auth.challenges(now, &realm, stale, &rules));
         }),
     );
     round(

@@ -99,3 +99,42 @@ fn the_rest() {
     let long = format!("User-Agent: x{}\r\n", "é".repeat(100));
     assert_eq!(read(&long).unwrap().user_agent.len(), 127);
 }
+
+proptest::proptest! {
+    /// Whatever a phone writes into Contact and Path is refused or kept on one line, and can be given back.
+    #[test]
+    fn nothing_in_a_header_breaks_out(
+        contact in "[ -~é\t]{0,60}",
+        uri in "[!-~]{0,20}",
+        path in "[ -~]{0,30}",
+    ) {
+        for contact in [contact.clone(), format!("<sip:{uri}>;expires=60"), format!("{contact} <sip:a@{uri}>")] {
+            let Ok(request) = std::panic::catch_unwind(|| read_loose(&format!("Contact: {contact}\r\nPath: {path}\r\n")))
+            else { panic!("{contact:?} {path:?}") };
+            let Some(Ok(request)) = request else { continue };
+            let now = std::time::Instant::now();
+            let table = crate::registrar::Registrar::new(now, Default::default());
+            let flow = crate::sip::Flow::udp(([192, 0, 2, 1], 5060).into(), ([192, 0, 2, 9], 5060).into());
+            let mut policy = crate::registrar::Policy::new("internal");
+            policy.nat = true;
+            let done = table.register(now, &request, flow, ("1000", "d"), &policy).unwrap();
+            for text in done.contacts.iter().chain(&done.path) {
+                proptest::prop_assert!(!text.contains(['\r', '\n', '\0']), "{:?}", text);
+            }
+            for binding in table.lookup(now, "1000", "d") {
+                let text = binding.dial_string();
+                let rest = text.strip_prefix("sofia/internal/sip:").expect("the form");
+                proptest::prop_assert!(!rest.contains([',', '|', '{', '}', '$', ' ', '<', '>']), "{}", text);
+                binding.destination();
+            }
+        }
+    }
+}
+
+fn read_loose(headers: &str) -> Option<Result<Request, Refusal>> {
+    let text = format!(
+        "REGISTER sip:d SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.9;branch=z9hG4bK1;rport\r\nFrom: <sip:1000@d>;tag=1\r\n\
+         To: <sip:1000@d>\r\nCall-ID: c1\r\nCSeq: 7 REGISTER\r\n{headers}Content-Length: 0\r\n\r\n"
+    );
+    Message::parse(Bytes::from(text), &Limits::default()).ok().map(|m| Request::read(&m))
+}

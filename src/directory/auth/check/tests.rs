@@ -311,3 +311,35 @@ fn sha_256_when_offered() {
     // A stored MD5 cannot answer for SHA-256.
     assert_eq!(s.outcome(&Login { username: "hashed", to: "hashed", ..sha }), "forbidden WrongPassword");
 }
+
+proptest::proptest! {
+    /// Nobody gets in by writing odd things.
+    #[test]
+    fn odd_credentials_are_never_accepted(
+        odd in "[ -~]{0,40}",
+        name in "(username|realm|nonce|uri|response|qop|nc|cnonce|algorithm)",
+        value in "\"?[ -~]{0,12}\"?",
+    ) {
+        let s = Scene::new();
+        let nonce = s.nonce("d");
+        for text in [
+            odd,
+            format!("Digest username=\"1000\", realm=\"d\", nonce=\"{nonce}\", uri=\"sip:d\", response=\"{value}\""),
+            format!("Digest {name}={value}, username=\"1000\", realm=\"d\", nonce=\"{nonce}\", uri=\"sip:d\", \
+                     response=\"0123456789abcdef0123456789abcdef\", qop=auth, nc=00000001, cnonce=\"x\""),
+        ] {
+            let header = format!("Authorization: {text}\r\n");
+            let register = GOOD;
+            let raw = format!(
+                "REGISTER sip:d SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.9;branch=z9hG4bK1\r\nFrom: <sip:{0}@d>;tag=1\r\n\
+                 To: <sip:{0}@d>\r\nCall-ID: c1\r\nCSeq: 7 REGISTER\r\n{header}Content-Length: 0\r\n\r\n",
+                register.to
+            );
+            if let Ok(message) = Message::parse(Bytes::from(raw), &Limits::default()) {
+                let outcome = s.check(&message);
+                proptest::prop_assert!(!matches!(outcome, Outcome::Accepted { .. }), "{}", text);
+            }
+        }
+        proptest::prop_assert_eq!(s.auth.remembered(), 0);
+    }
+}
