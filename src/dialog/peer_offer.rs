@@ -171,6 +171,11 @@ impl Session {
         if let Some(unacked) = self.unacked.take() {
             // Its sender has our 2xx; only the ACK was lost or overtaken.
             self.told_acked(&unacked, None);
+            if let Some(headers) = self.bye_wanted.take() {
+                self.reply(now, &ask, 487, &[]);
+                self.send_bye(now, &headers);
+                return self.end(now);
+            }
         }
         let Some(peer) = self.peers.get_mut(index) else { return };
         peer.allow = allow_of(message).or(peer.allow.take());

@@ -180,3 +180,10 @@ proptest! {
         blind_alley(seed);
     }
 }
+
+#[test]
+fn one_seed() {
+    if let Some(seed) = std::env::var("SEED").ok().and_then(|s| s.parse().ok()) {
+        blind_alley(seed);
+    }
+}

@@ -55,6 +55,30 @@ fn s15_bye_waits_for_the_ack_of_our_2xx() {
 }
 
 #[test]
+fn s15_a_waiting_bye_goes_out_when_the_ack_was_lost() {
+    let mut s = Stage::called(config(), "", OFFER);
+    s.session.answer(s.now, sdp(ANSWER), &[]).unwrap();
+    s.session.bye(s.now, &[]).unwrap();
+    s.drain();
+    s.expect(200);
+    s.ask("INVITE", "", OFFER);
+    s.expect(487);
+    s.request("BYE");
+    assert!(matches!(s.event(), Event::Acknowledged { .. }));
+    assert!(matches!(s.event(), Event::Ended));
+    s.is_over_in_time();
+}
+
+#[test]
+fn what_is_sent_comes_before_what_is_told() {
+    use tandem::dialog::Output;
+    let mut s = Stage::up(config());
+    s.session.bye(s.now, &[]).unwrap();
+    assert!(matches!(s.session.poll(), Some(Output::Send { .. })), "an owner may stop at Ended");
+    assert!(matches!(s.session.poll(), Some(Output::Event(Event::Ended))));
+}
+
+#[test]
 fn s15_1_2_bye_before_the_answer_refuses_the_invite() {
     let mut s = Stage::called(config(), "", OFFER);
     s.session.provisional(s.now, 180, None, &[]).unwrap();
