@@ -65,6 +65,8 @@ struct Weather {
     loss: f64,
     doubled: f64,
     late: f64,
+    /// Over TCP.
+    stream: bool,
 }
 
 struct World {
@@ -84,8 +86,9 @@ fn address(who: usize) -> SocketAddr {
     format!("192.0.2.{}:5060", who + 1).parse().unwrap()
 }
 
-fn flow(who: usize) -> Flow {
-    Flow { transport: Transport::Udp, local: address(who), remote: address(1 - who), connection: 0 }
+fn flow(who: usize, stream: bool) -> Flow {
+    let (transport, connection) = if stream { (Transport::Tcp, 7) } else { (Transport::Udp, 0) };
+    Flow { transport, local: address(who), remote: address(1 - who), connection }
 }
 
 impl World {
@@ -188,8 +191,8 @@ impl World {
             headers: Vec::new(),
             max_forwards: 70,
             sdp,
-            to_destination: Destination::Flow(flow(ALICE)),
-            reliable: false,
+            to_destination: Destination::Flow(flow(ALICE, self.weather.stream)),
+            reliable: self.weather.stream,
         };
         let rng = SmallRng::seed_from_u64(self.rng.random());
         self.ends[ALICE].session = Some(Session::outgoing(self.now, self.config[ALICE].clone(), invite, rng));
@@ -236,14 +239,14 @@ impl World {
 
     fn arrives(&mut self, who: usize, bytes: Bytes) {
         let message = Message::parse(bytes, &Limits::default()).expect("our own messages parse");
+        let flow = flow(who, self.weather.stream);
         match &mut self.ends[who].session {
-            Some(session) => session.receive(self.now, message, flow(who)),
+            Some(session) => session.receive(self.now, message, flow),
             None => {
                 if matches!(message.method(), Method::Invite) && message.is_request() {
                     let rng = SmallRng::seed_from_u64(self.rng.random());
                     let config = self.config[who].clone();
-                    self.ends[who].session =
-                        Some(Session::incoming(self.now, config, message, flow(who), rng));
+                    self.ends[who].session = Some(Session::incoming(self.now, config, message, flow, rng));
                 }
             }
         }
@@ -332,7 +335,7 @@ impl World {
                     let line = line.lines().next().unwrap_or("").to_owned();
                     let goes_to = match to {
                         Destination::Flow(flow) => flow.remote == address(1 - who),
-                        Destination::Host { .. } => true,
+                        Destination::Host { .. } => !self.weather.stream,
                     };
                     assert!(goes_to, "sent elsewhere: {line}");
                     self.note(who, format!("-> {line} {cseq}"));
@@ -344,13 +347,13 @@ impl World {
     }
 
     fn post(&mut self, to: usize, bytes: Bytes) {
-        let Weather { loss, doubled, late } = self.weather;
+        let Weather { loss, doubled, late, stream } = self.weather;
         let copies = if self.rng.random_bool(doubled) { 2 } else { 1 };
         for _ in 0..copies {
             if self.rng.random_bool(loss) {
                 continue;
             }
-            let mut delay = self.rng.random_range(5..50);
+            let mut delay = if stream { 20 } else { self.rng.random_range(5..50) };
             if self.rng.random_bool(late) {
                 delay += self.rng.random_range(0..900);
             }
@@ -447,25 +450,30 @@ fn many(calls: u64, weather: Weather) {
 
 #[test]
 fn on_a_perfect_wire() {
-    many(1000, Weather { loss: 0.0, doubled: 0.0, late: 0.0 });
+    many(1000, Weather { loss: 0.0, doubled: 0.0, late: 0.0, stream: false });
 }
 
 #[test]
 fn doubled_and_reordered() {
-    many(1500, Weather { loss: 0.0, doubled: 0.2, late: 0.2 });
+    many(1500, Weather { loss: 0.0, doubled: 0.2, late: 0.2, stream: false });
 }
 
 #[test]
 fn one_percent_lost() {
-    many(1500, Weather { loss: 0.01, doubled: 0.01, late: 0.02 });
+    many(1500, Weather { loss: 0.01, doubled: 0.01, late: 0.02, stream: false });
 }
 
 #[test]
 fn five_percent_lost() {
-    many(1500, Weather { loss: 0.05, doubled: 0.02, late: 0.05 });
+    many(1500, Weather { loss: 0.05, doubled: 0.02, late: 0.05, stream: false });
 }
 
 #[test]
 fn ten_percent_lost() {
-    many(1500, Weather { loss: 0.10, doubled: 0.05, late: 0.10 });
+    many(1500, Weather { loss: 0.10, doubled: 0.05, late: 0.10, stream: false });
+}
+
+#[test]
+fn over_a_stream() {
+    many(1000, Weather { loss: 0.0, doubled: 0.0, late: 0.0, stream: true });
 }
