@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::clock::{TimeTest, is_true};
+use super::clock::{TimeTest, is_number, is_true};
 use super::expand::{expand, has_work, leading_number};
 use super::pattern::Pattern;
 use super::plan::{
@@ -275,6 +275,9 @@ impl Compiler<'_> {
         }
         let hint = match nearest(name, FIELDS.iter().copied()) {
             Some(near) => format!("did you mean {near}?"),
+            None if matches!(name, "true" | "false" | "") || is_number(name) => {
+                "a $${name} is replaced when the file is read; write field=\"${name}\"".to_owned()
+            }
             None => format!("for a channel variable write field=\"${{{name}}}\""),
         };
         self.problems.push(

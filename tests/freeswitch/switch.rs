@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use tandem::api::{self, ContactQuery, World};
 use tandem::config::acl::AclConf;
 use tandem::config::directory::DirectoryConf;
-use tandem::config::{self, Element, Globals, Loaded, Options};
+use tandem::config::{self, Element, Globals, Loaded, Options, Problem};
 use tandem::dialplan::{Applications, Caller, Dialplan, Scope, Template, Value, expand, words};
 use tandem::directory::Snapshot;
 use tandem::net::acl::{Acls, LocalNet};
@@ -26,6 +26,7 @@ pub struct Switch {
     pub directory: Arc<Snapshot>,
     pub acls: Acls,
     pub plan: Dialplan,
+    pub problems: Vec<Problem>,
     pub now: Cell<Timestamp>,
     pub hash: RefCell<BTreeMap<String, String>>,
 }
@@ -57,12 +58,13 @@ impl Switch {
         let acls = Acls::compile(&conf, LocalNet { v4: None, v6: None }, |domain| directory.networks(domain));
         let provided: Vec<&str> = words::freeswitch_applications().collect();
         let section = config::section(root, "dialplan").unwrap_or(&empty);
-        let (plan, _) = Dialplan::compile(section, Applications { provided: &provided });
+        let (plan, problems) = Dialplan::compile(section, Applications { provided: &provided });
         Switch {
             globals: loaded.globals,
             directory: Arc::new(directory),
             acls,
             plan,
+            problems,
             now: Cell::new("2026-08-21T20:30:00Z".parse().unwrap()),
             hash: RefCell::default(),
         }
