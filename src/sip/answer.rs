@@ -18,9 +18,9 @@ use super::uri::Scheme;
 const LOOK: usize = 16 * 1024;
 
 impl ParseError {
-    /// The response to the broken request `raw` that came over `flow`: status and reason of this error, and Via, From, To, Call-ID and CSeq
-    /// as they came. None when one of these is missing, when `raw` is a response or an ACK, or when its topmost Via
-    /// cannot be read: then nothing can be said.
+    /// The response to the broken request `raw` that came over `flow`: status and reason of this error, and Via, From,
+    /// To, Call-ID and CSeq as they came, as far as they came (RFC 4475 §3.3.1). None when `raw` is a response or an ACK, or when its
+    /// topmost Via cannot be read or there is no CSeq: then nobody could tell what is answered.
     pub fn answer(&self, raw: &[u8], flow: &Flow) -> Option<Bytes> {
         answer(raw, flow, self.status(), &self.to_string())
     }
@@ -89,7 +89,7 @@ fn answer(raw: &[u8], flow: &Flow, status: u16, why: &str) -> Option<Bytes> {
         }
         out.extend_from_slice(b"\r\n");
     }
-    if top || seen.iter().any(|(_, done)| !done) {
+    if top || seen.iter().any(|(name, done)| *name == Name::CSeq && !done) {
         return None;
     }
     out.extend_from_slice(b"Warning: 399 tandem \"");

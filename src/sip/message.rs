@@ -85,7 +85,16 @@ impl Message {
 
         let text = |line: &Line| head.slice(line.range());
         let via_text = text(&via);
-        let (via, _) = Via::element(&via_text, 0).map_err(|e| e.within("Via", via.value as usize))?;
+        let via_at = via.value as usize;
+        let (via, end) = Via::element(&via_text, 0).map_err(|e| e.within("Via", via_at))?;
+        if end < via_text.len() {
+            // The others of this line go back in every response, so they must be Vias too.
+            let others = via_text.slice(end + 1..via_text.len());
+            Via::parse_list(&others, &mut Vec::new()).map_err(|e| e.within("Via", via_at + end + 1))?;
+            if others.is_empty() {
+                return Err(ParseError::malformed("Via", via_at + end, "a Via after the comma"));
+            }
+        }
         let from = NameAddr::parse(text(&from)).map_err(|e| e.within("From", from.value as usize))?;
         let to = NameAddr::parse(text(&to)).map_err(|e| e.within("To", to.value as usize))?;
         if call_id.range().is_empty()

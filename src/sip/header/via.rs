@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use nom::Parser;
+use nom::combinator::value;
 
 use crate::sip::error::ParseError;
 use crate::sip::flow::{Flow, Transport};
@@ -228,17 +229,12 @@ impl Via {
     }
 }
 
-/// `SIP / 2.0 /` with white space anywhere.
+/// `SIP / 2.0 /` with white space anywhere. Other protocols and versions are for the start line to refuse
+/// (RFC 3261 §25.1 `sent-protocol`).
 fn protocol(input: &[u8]) -> grammar::Parsed<'_, ()> {
     const WANT: &str = "SIP/2.0/";
-    let (rest, name) = grammar::token(input)?;
-    let (rest, _) = grammar::spaced(b'/', WANT)(rest)?;
-    let (rest, version) = grammar::token(rest)?;
-    let (rest, _) = grammar::spaced(b'/', WANT)(rest)?;
-    match name.eq_ignore_ascii_case(b"SIP") && version == b"2.0" {
-        true => Ok((rest, ())),
-        false => grammar::wrong(input, WANT),
-    }
+    let slash = || grammar::spaced(b'/', WANT);
+    value((), (grammar::token, slash(), grammar::token, slash())).parse(input)
 }
 
 impl FromStr for Via {
@@ -289,6 +285,7 @@ mod tests {
             ("sip/2.0/SCTP [2001:db8::9:1];received=[2001:db8::9:255]", "SCTP", "2001:db8::9:1", None, None),
             ("SIP/2.0/UDP h", "UDP", "h", None, None),
             ("SIP/2.0/UDP h:;branch=", "UDP", "h", None, None),
+            ("SIP/7.0/UDP h", "UDP", "h", None, None),
         ] {
             let via: Via = text.parse().unwrap_or_else(|e| panic!("{text}: {e}"));
             assert_eq!(
@@ -310,8 +307,8 @@ mod tests {
             "SIP/2.0/UDP",
             "SIP/2.0/UDP ",
             "SIP/2.0/UDPh",
-            "SIP/1.0/UDP h",
-            "HTTP/2.0/UDP h",
+            "SIP UDP h",
+            "SIP/2.0 h",
             "SIP/2.0/UDP h:99999",
             "SIP/2.0/UDP 2001:db8::1",
             "SIP/2.0/UDP h x",
