@@ -8,11 +8,13 @@ use super::call::Call;
 use crate::channel::variables::is_true;
 use crate::channel::{Cause, Ended, Happening, News};
 use crate::dial::{Failure, Winner, note_failure, originate};
+use crate::dialplan::Expanded;
 use std::sync::Arc;
 use tracing::info;
 
 /// A dial string.
-pub async fn run(call: &mut Call, data: &str) {
+pub async fn run(call: &mut Call, data: &Expanded) {
+    let data = data.text.as_str();
     match originate(&mut call.leg, data).await {
         Ok(winner) => joined(call, winner).await,
         Err(failure) => failed(call, &failure),
@@ -22,9 +24,6 @@ pub async fn run(call: &mut Call, data: &str) {
 /// Joins the legs and waits until one ends.
 async fn joined(call: &mut Call, winner: Winner) {
     let leg = &mut call.leg;
-    if leg.caller.callee_id_number.is_empty() {
-        leg.caller.callee_id_number = winner.number.clone();
-    }
     let mut answered = winner.answered;
     let described = match answered {
         true => leg.answer(Some(&winner.view)),

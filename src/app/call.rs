@@ -92,7 +92,8 @@ impl Call {
             match plan.hunt(&context, &destination, &mut hunter) {
                 Hunt::Route(route) => {
                     if let Some(name) = &route.invalid_application {
-                        warn!("{}: application {name} is not known", self.leg.uuid);
+                        warn!("{}: invalid application {name}", self.leg.uuid);
+                        self.leg.hangup(Cause::DESTINATION_OUT_OF_ORDER);
                     }
                     return Some(route.actions);
                 }
@@ -121,8 +122,8 @@ impl Call {
             vec![("Application".into(), name.to_owned()), ("Application-Data".into(), data.to_owned())]
         });
         match application.run {
-            Run::Plain(run) => run(&mut self.leg, data),
-            Run::Waits(run) => run(self, data).await,
+            Run::Plain(run) => run(&mut self.leg, &expanded),
+            Run::Waits(run) => run(self, &expanded).await,
         }
         self.leg.fire(EventName::ChannelExecuteComplete, || {
             vec![("Application".into(), name.to_owned()), ("Application-Data".into(), data.to_owned())]
@@ -169,7 +170,7 @@ fn run_inline(leg: &mut Leg, name: &str, data: &crate::dialplan::Template) {
     let expanded = data.expand(leg);
     debug!("{} EXECUTE (inline) {} {name}({})", leg.uuid, leg.name(), expanded.text);
     match table::find(name).map(|a| a.run) {
-        Some(Run::Plain(run)) => run(leg, &expanded.text),
+        Some(Run::Plain(run)) => run(leg, &expanded),
         _ => warn!("{}: application {name} cannot run inline", leg.uuid),
     }
 }

@@ -3,6 +3,7 @@
 use super::call::Call;
 use super::redirect;
 use crate::channel::{Happening, Leg};
+use crate::dialplan::Expanded;
 use std::time::Duration;
 use tracing::warn;
 
@@ -10,12 +11,12 @@ use tracing::warn;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// `sip:uri`.
-pub async fn run(call: &mut Call, data: &str) {
+pub async fn run(call: &mut Call, data: &Expanded) {
     if !call.leg.is_answered() {
         redirect::run(&mut call.leg, data);
         return;
     }
-    let target = data.trim().trim_matches(['<', '>']);
+    let target = data.text.trim().trim_matches(['<', '>']);
     let uri = if target.contains(':') { target.to_owned() } else { format!("sip:{target}") };
     if let Err(error) = call.leg.refer(&uri) {
         warn!("{} {}: deflect to {uri}: {error}", call.leg.uuid, call.leg.name());

@@ -2,9 +2,10 @@
 
 use super::call::Call;
 use crate::channel::Happening;
+use crate::dialplan::Expanded;
 
 /// No data.
-pub async fn run(call: &mut Call, _data: &str) {
+pub async fn run(call: &mut Call, _data: &Expanded) {
     call.leg.echo(true);
     while !matches!(call.leg.next().await, Happening::Over) {}
     call.leg.echo(false);

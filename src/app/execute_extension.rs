@@ -1,10 +1,12 @@
 //! `execute_extension`: runs another extension in place, then goes on.
 
 use super::call::{Call, NESTING};
+use crate::dialplan::Expanded;
 use tracing::warn;
 
 /// `exten [dialplan] [context]`.
-pub async fn run(call: &mut Call, data: &str) {
+pub async fn run(call: &mut Call, data: &Expanded) {
+    let data = data.text.as_str();
     let mut words = data.split_whitespace();
     let Some(destination) = words.next() else {
         warn!("{} {}: execute_extension without an extension", call.leg.uuid, call.leg.name());

@@ -2,14 +2,16 @@
 
 use super::set;
 use crate::channel::Leg;
+use crate::dialplan::Expanded;
 use tracing::warn;
 
 /// `[nolocal:]name=value`; with `nolocal:` only the called legs get it.
-pub fn run(leg: &mut Leg, data: &str) {
-    let (nolocal, rest) = match data.strip_prefix("nolocal:").or_else(|| data.strip_prefix("_nolocal_")) {
-        Some(rest) => (true, rest),
-        None => (false, data),
-    };
+pub fn run(leg: &mut Leg, data: &Expanded) {
+    let (nolocal, rest) =
+        match data.text.strip_prefix("nolocal:").or_else(|| data.text.strip_prefix("_nolocal_")) {
+            Some(rest) => (true, rest),
+            None => (false, data.text.as_str()),
+        };
     let (name, value) = match rest.split_once('=') {
         Some((name, value)) => (name.trim(), Some(value.trim())),
         None => (rest.trim(), None),
@@ -20,7 +22,7 @@ pub fn run(leg: &mut Leg, data: &str) {
     }
     if let Some(value) = value {
         let local = if nolocal { format!("_nolocal_{name}") } else { name.to_owned() };
-        set::put(leg, &local, value);
+        set::put(leg, &local, value, data.wire);
     }
     let listed = leg.variables.get("export_vars").unwrap_or("").to_owned();
     if !listed.split(',').any(|known| known.eq_ignore_ascii_case(name)) {

@@ -1,11 +1,12 @@
 //! `info`: everything known of the leg in the log.
 
 use crate::channel::Leg;
+use crate::dialplan::Expanded;
 use std::fmt::Write;
 use tracing::info;
 
 /// `[level]`; the lines go out at INFO whatever it says.
-pub fn run(leg: &mut Leg, _data: &str) {
+pub fn run(leg: &mut Leg, _data: &Expanded) {
     let mut text = format!("{} CHANNEL_DATA:\n", leg.uuid);
     let caller = &leg.caller;
     for (name, value) in [

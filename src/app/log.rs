@@ -1,10 +1,12 @@
 //! `log`: a line of the dialplan's own in the log.
 
 use crate::channel::Leg;
+use crate::dialplan::Expanded;
 use tracing::{debug, error, info, warn};
 
 /// `LEVEL text`; without a level it is DEBUG.
-pub fn run(leg: &mut Leg, data: &str) {
+pub fn run(leg: &mut Leg, data: &Expanded) {
+    let data = data.text.as_str();
     let (level, text) = data.split_once(' ').unwrap_or((data, ""));
     let uuid = &leg.uuid;
     match level.to_ascii_uppercase().as_str() {

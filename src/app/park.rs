@@ -2,11 +2,12 @@
 
 use super::call::Call;
 use crate::channel::{Cause, Happening, Leg};
+use crate::dialplan::Expanded;
 use crate::event::EventName;
 use std::time::Duration;
 
 /// No data; the variable `park_timeout` (`seconds[:cause]`) bounds the wait.
-pub async fn run(call: &mut Call, _data: &str) {
+pub async fn run(call: &mut Call, _data: &Expanded) {
     let limit = call.leg.variables.get("park_timeout").and_then(|text| {
         let (seconds, cause) = text.split_once(':').unwrap_or((text, ""));
         Some((Duration::from_secs(seconds.trim().parse().ok()?), Cause::parse_or_clearing(cause)))

@@ -1,11 +1,13 @@
 //! `redirect`: sends the caller elsewhere by 302, or 300 when there are several places.
 
 use crate::channel::{Cause, Leg};
+use crate::dialplan::Expanded;
 use crate::sip::Uri;
 use tracing::warn;
 
 /// `uri[,uri…]`; an unanswered call only.
-pub fn run(leg: &mut Leg, data: &str) {
+pub fn run(leg: &mut Leg, data: &Expanded) {
+    let data = data.text.as_str();
     if leg.is_answered() {
         warn!("{} {}: redirect after answer; use deflect", leg.uuid, leg.name());
         return;

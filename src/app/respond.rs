@@ -1,10 +1,12 @@
 //! `respond`: a final answer of the dialplan's choice to an unanswered call.
 
 use crate::channel::{Cause, Leg};
+use crate::dialplan::Expanded;
 use tracing::warn;
 
 /// `code [reason]`; with a 3xx the reason is the URI to go to.
-pub fn run(leg: &mut Leg, data: &str) {
+pub fn run(leg: &mut Leg, data: &Expanded) {
+    let data = data.text.as_str();
     if leg.is_answered() {
         warn!("{} {}: respond after answer", leg.uuid, leg.name());
         return;

@@ -1,25 +1,26 @@
 //! `set`: a variable of the leg. The value is expanded once more, as FreeSWITCH does.
 
 use crate::channel::Leg;
-use crate::dialplan::expand_marked;
+use crate::dialplan::{Expanded, expand_marked};
 use tracing::warn;
 
 /// `name=value` (or `name,value`); an empty value takes the variable away.
-pub fn run(leg: &mut Leg, data: &str) {
-    let Some((name, value)) = data.split_once(['=', ',']) else {
-        if data.trim().is_empty() {
+pub fn run(leg: &mut Leg, data: &Expanded) {
+    let Some((name, value)) = data.text.split_once(['=', ',']) else {
+        if data.text.trim().is_empty() {
             warn!("{} {}: set without name=value", leg.uuid, leg.name());
         } else {
-            leg.variables.unset(data.trim());
+            leg.variables.unset(data.text.trim());
         }
         return;
     };
-    put(leg, name.trim(), value.trim());
+    put(leg, name.trim(), value.trim(), data.wire);
 }
 
-/// Sets a variable to a value that is expanded first; `_undef_` and nothing take it away.
-pub(super) fn put(leg: &mut Leg, name: &str, value: &str) {
-    let value = expand_marked(value, leg);
+/// Sets a variable to a value that is expanded first, unless there is text from the wire in it; `_undef_` and nothing
+/// take it away.
+pub(super) fn put(leg: &mut Leg, name: &str, value: &str, wire: bool) {
+    let value = if wire { Expanded { text: value.to_owned(), wire } } else { expand_marked(value, leg) };
     let text = value.text.trim();
     if text.is_empty() || text == "_undef_" {
         leg.variables.unset(name);

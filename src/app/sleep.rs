@@ -2,11 +2,13 @@
 
 use super::call::Call;
 use crate::channel::{Happening, Leg};
+use crate::dialplan::Expanded;
 use std::time::Duration;
 use tracing::warn;
 
 /// Milliseconds.
-pub async fn run(call: &mut Call, data: &str) {
+pub async fn run(call: &mut Call, data: &Expanded) {
+    let data = data.text.as_str();
     let Ok(ms) = data.trim().parse::<u64>() else {
         warn!("{} {}: sleep {data}: expected milliseconds", call.leg.uuid, call.leg.name());
         return;

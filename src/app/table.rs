@@ -6,6 +6,7 @@ use super::{
     redirect, respond, ring_ready, set, sleep, transfer, unset,
 };
 use crate::channel::Leg;
+use crate::dialplan::Expanded;
 use std::pin::Pin;
 
 /// An application that waits.
@@ -15,9 +16,9 @@ pub type Waiting<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 #[derive(Clone, Copy)]
 pub enum Run {
     /// It changes the leg and is done.
-    Plain(fn(&mut Leg, &str)),
+    Plain(fn(&mut Leg, &Expanded)),
     /// It waits, or changes what the call does next.
-    Waits(for<'a> fn(&'a mut Call, &'a str) -> Waiting<'a>),
+    Waits(for<'a> fn(&'a mut Call, &'a Expanded) -> Waiting<'a>),
 }
 
 /// One application.
@@ -31,11 +32,14 @@ pub struct Application {
     pub needs_media: bool,
 }
 
-const fn plain(name: &'static str, run: fn(&mut Leg, &str)) -> Application {
+const fn plain(name: &'static str, run: fn(&mut Leg, &Expanded)) -> Application {
     Application { name, run: Run::Plain(run), needs_media: false }
 }
 
-const fn waits(name: &'static str, run: for<'a> fn(&'a mut Call, &'a str) -> Waiting<'a>) -> Application {
+const fn waits(
+    name: &'static str,
+    run: for<'a> fn(&'a mut Call, &'a Expanded) -> Waiting<'a>,
+) -> Application {
     Application { name, run: Run::Waits(run), needs_media: false }
 }
 

@@ -1,11 +1,13 @@
 //! `transfer`: the call goes to another extension; the rest of this one is dropped.
 
 use super::call::Call;
+use crate::dialplan::Expanded;
 use tracing::warn;
 
 /// `exten [dialplan] [context]`. Transfer of the other leg (`-bleg`, `-both`) is refused here: while this
 /// application runs there is none.
-pub async fn run(call: &mut Call, data: &str) {
+pub async fn run(call: &mut Call, data: &Expanded) {
+    let data = data.text.as_str();
     let mut words = data.split_whitespace();
     let first = words.next().unwrap_or("service");
     if matches!(first, "-bleg" | "-both") {

@@ -199,6 +199,9 @@ impl Originate<'_> {
             Ok((mailbox, uuid)) => {
                 info!("{} {}: calling {} as {uuid}", self.leg.uuid, self.leg.name(), target.uri);
                 self.leg.dials(mailbox.clone());
+                if self.leg.caller.callee_id_number.is_empty() {
+                    self.leg.caller.callee_id_number.clone_from(&target.number);
+                }
                 self.ringing.push(Ringing {
                     mailbox,
                     uuid,

@@ -3,15 +3,12 @@
 use super::credentials::Admission;
 use super::start::Profile;
 use crate::channel::Leg;
-use crate::channel::variables::is_true;
-use crate::config::sofia::MultipleRegistrations;
 use crate::directory::User;
 use crate::event::EventName;
-use crate::registrar::{Binding, Change, Gone, Multiple, Policy, Request};
+use crate::registrar::{Binding, Change, Gone, Policy, Request};
 use crate::sip::{Flow, Message, Transport};
 use rand::Rng;
 use std::net::IpAddr;
-use std::time::Duration;
 use tracing::info;
 
 impl Profile {
@@ -75,28 +72,9 @@ impl Profile {
 
     /// The rules for one REGISTER: the profile's, bent by the user's own.
     fn policy(&self, request: &Message, flow: &Flow, user: Option<&User>) -> Policy {
-        let conf = &self.agent.conf;
         let said = |name: &str| user.and_then(|u| u.variable(name).or_else(|| u.param(name)));
-        let seconds = |name: &str| said(name).and_then(|text| text.trim().parse::<u32>().ok());
-        let mut policy = Policy::new(conf.name.as_str());
-        policy.multiple = match (said("sip-allow-multiple-registrations"), conf.multiple_registrations) {
-            (Some("call-id" | "call_id"), _) => Multiple::CallId,
-            (Some(text), _) if is_true(text) || text == "contact" => Multiple::Contact,
-            (Some(_), _) => Multiple::No,
-            (None, MultipleRegistrations::No) => Multiple::No,
-            (None, MultipleRegistrations::CallId) => Multiple::CallId,
-            (None, MultipleRegistrations::Contact) => Multiple::Contact,
-        };
-        policy.force_expires = seconds("sip-force-expires").or(conf.sip_force_expires);
-        policy.force_expires_min = seconds("sip-force-expires-min").or(conf.sip_force_expires_min);
-        policy.force_expires_max = seconds("sip-force-expires-max").or(conf.sip_force_expires_max);
-        policy.late_margin = Duration::from_secs(conf.sip_expires_late_margin.into());
-        let most = seconds("max-registrations-per-extension").or(conf.max_registrations_per_extension);
-        policy.max_per_extension = most.filter(|m| *m > 0).map(|m| m as usize);
-        if let Some(most) = conf.sip_expires_max_deviation.filter(|d| *d > 0) {
-            let most = i32::try_from(most).unwrap_or(i32::MAX);
-            policy.deviation = rand::rng().random_range(-most..=most);
-        }
+        let mut policy = Policy::of(&self.agent.conf).for_user(said);
+        policy.draw(rand::rng().random());
         policy.nat = self.is_behind_nat(request, flow);
         policy
     }
