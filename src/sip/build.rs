@@ -113,10 +113,13 @@ impl Builder {
     #[must_use]
     pub fn to_tag(mut self, tag: &str) -> Builder {
         if let Some(end) = self.to_end.take() {
-            let after = self.out.split_off(end.min(self.out.len()));
+            let before = self.out.len();
             self.out.extend_from_slice(b";tag=");
             self.out.extend(tag.bytes().filter(|&c| grammar::is_token_byte(c)));
-            self.out.unsplit(after);
+            let added = self.out.len() - before;
+            if let Some(after) = self.out.get_mut(end..) {
+                after.rotate_right(added);
+            }
         }
         self
     }
