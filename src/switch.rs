@@ -46,7 +46,9 @@ impl Tree {
         let conf = Conf::read(&mut loaded);
         let names = app::names();
         let (dialplan, problems) = match section(&loaded.root, "dialplan") {
-            Some(section) => Dialplan::compile(section, Applications { provided: &names }),
+            Some(section) => {
+                Dialplan::compile(section, Applications { provided: &names, left_out: app::LEFT_OUT })
+            }
             None => (Dialplan::default(), Vec::new()),
         };
         loaded.problems.extend(problems);

@@ -10,7 +10,7 @@ use crate::dialplan::words;
 use tracing::warn;
 
 /// Applications without which the rest of an extension still makes sense.
-const BESIDE: &[&str] = &[
+pub const LEFT_OUT: &[&str] = &[
     "acknowledge_call",
     "bgsystem",
     "bind_digit_action",
@@ -103,7 +103,7 @@ const BESIDE: &[&str] = &[
 /// What happens instead.
 pub fn run(leg: &mut Leg, name: &str, data: &str, at: &Position) {
     let is = |known: &&str| known.eq_ignore_ascii_case(name);
-    if BESIDE.iter().any(is) {
+    if LEFT_OUT.iter().any(is) {
         warn!("{} {}: {at}: {name}({data}) is not provided yet and left out", leg.uuid, leg.name());
     } else if words::freeswitch_applications().any(|known| is(&known)) {
         warn!("{} {}: {at}: {name}({data}) is not provided yet; the caller gets 501", leg.uuid, leg.name());

@@ -28,4 +28,5 @@ mod transfer;
 mod unset;
 
 pub use call::{Call, Plans};
+pub use missing::LEFT_OUT;
 pub use table::{Application, Run, names};

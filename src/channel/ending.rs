@@ -214,7 +214,15 @@ impl Leg {
             self.caller.destination_number,
             ending.cause.name(),
             ending.cause.number(),
-            verdict.unwrap_or("no media was negotiated"),
+            match (self.media.main_line(), verdict) {
+                (Some((_, stats)), Some(verdict)) => {
+                    format!("{} packets in, {} out; {verdict}", stats.received.packets, stats.sent.packets)
+                }
+                (Some((_, stats)), None) => {
+                    format!("{} packets in, {} out", stats.received.packets, stats.sent.packets)
+                }
+                (None, _) => "no media was negotiated".to_owned(),
+            },
         )
     }
 }

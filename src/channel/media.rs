@@ -144,6 +144,11 @@ impl LegMedia {
         Ok(())
     }
 
+    /// How long silence is borne from the next description on.
+    pub fn set_timeouts(&mut self, timeouts: Timeouts) {
+        self.policy.timeouts = timeouts;
+    }
+
     /// Makes our offer, ports and all.
     pub fn offer(&mut self, source: sdp::Source<'_>, rules: &Rules) -> Result<Bytes, MediaError> {
         let draft = match &self.local {

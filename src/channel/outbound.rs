@@ -102,6 +102,7 @@ impl Leg {
             }
         };
         let mut media = leg_media(&exchange, &agent, &entry, peer, rng.random());
+        media.set_timeouts(agent.media_timeouts_for(&variables));
         let call_id = match agent.conf.outbound_use_uuid_as_callid {
             true => uuid.to_string(),
             false => {

@@ -91,6 +91,7 @@ impl Leg {
         }
         let rules = self.rules();
         let prefs = self.agent.inbound_prefs();
+        self.media.set_timeouts(self.agent.media_timeouts_for(&self.variables));
         let made = match (self.media.remote().is_some(), other) {
             (true, Some(view)) => self.media.answer(sdp::Settled::Leg(&view.remote), &rules),
             (true, None) => {

@@ -216,6 +216,20 @@ impl UserAgent {
         Timeouts { media: seconds(self.conf.rtp_timeout_sec), hold: seconds(self.conf.rtp_hold_timeout_sec) }
     }
 
+    /// The same, bent by a leg's `media_timeout` and `media_hold_timeout` (or their older `rtp_…_sec` names), in seconds.
+    pub fn media_timeouts_for(&self, variables: &Variables) -> Timeouts {
+        let said = |names: [&str; 2]| {
+            let text = names.iter().find_map(|name| variables.get(name))?;
+            let seconds = text.trim().parse::<u64>().ok()?;
+            Some(Some(Duration::from_secs(seconds)).filter(|s| !s.is_zero()))
+        };
+        let usual = self.media_timeouts();
+        Timeouts {
+            media: said(["media_timeout", "rtp_timeout_sec"]).unwrap_or(usual.media),
+            hold: said(["media_hold_timeout", "rtp_hold_timeout_sec"]).unwrap_or(usual.hold),
+        }
+    }
+
     //------------ The way out ----------------------------------------------------------------------------------
 
     /// Sends a message. When it cannot be delivered, `tell` hears of it with `by`.

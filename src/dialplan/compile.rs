@@ -63,6 +63,8 @@ const FIELDS: &[&str] = &[
 pub struct Applications<'a> {
     /// The names tandem has.
     pub provided: &'a [&'a str],
+    /// Those it has not, and without which a call goes on.
+    pub left_out: &'a [&'a str],
 }
 
 impl Dialplan {
@@ -114,8 +116,13 @@ impl Compiler<'_> {
                 format!("used here and {} times more", uses - 1)
             };
             self.problems.push(
-                Problem::warning(&at, format!("application {name} is not provided yet ({uses})"))
-                    .hint("a call that reaches it is ended with DESTINATION_OUT_OF_ORDER"),
+                Problem::warning(&at, format!("application {name} is not provided yet ({uses})")).hint(
+                    if self.applications.left_out.iter().any(|a| a.eq_ignore_ascii_case(&name)) {
+                        "a call that reaches it goes on without it"
+                    } else {
+                        "a call that reaches it is ended, the caller gets 501"
+                    },
+                ),
             );
         }
         self.problems

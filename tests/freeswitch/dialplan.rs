@@ -405,7 +405,8 @@ fn what_is_wrong_is_told_with_its_place() {
         );
         let loaded = config::parse("d.xml", &text, &Options::new("/nowhere"));
         let section = config::section(&loaded.root, "dialplan").unwrap();
-        let (_, problems) = Dialplan::compile(section, Applications { provided: &provided });
+        let (_, problems) =
+            Dialplan::compile(section, Applications { provided: &provided, ..Applications::default() });
         problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
     let field = "field=\"destination_number\"";

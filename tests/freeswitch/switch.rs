@@ -58,7 +58,8 @@ impl Switch {
         let acls = Acls::compile(&conf, LocalNet { v4: None, v6: None }, |domain| directory.networks(domain));
         let provided: Vec<&str> = words::freeswitch_applications().collect();
         let section = config::section(root, "dialplan").unwrap_or(&empty);
-        let (plan, problems) = Dialplan::compile(section, Applications { provided: &provided });
+        let (plan, problems) =
+            Dialplan::compile(section, Applications { provided: &provided, ..Applications::default() });
         Switch {
             globals: loaded.globals,
             directory: Arc::new(directory),
