@@ -51,8 +51,8 @@ pub struct UserAgent {
     turn: AtomicUsize,
 }
 
-/// The methods we serve. SUBSCRIBE and PUBLISH are announced with presence, which is not there yet.
-const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, MESSAGE, INFO, UPDATE, REGISTER, REFER, NOTIFY";
+/// The methods we know. SUBSCRIBE and PUBLISH are answered 489 until there is an event package.
+const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, MESSAGE, INFO, UPDATE, REGISTER, REFER, NOTIFY, PUBLISH, SUBSCRIBE";
 
 impl UserAgent {
     /// A profile that is not open yet.
