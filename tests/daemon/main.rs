@@ -18,9 +18,11 @@ mod tone;
 mod wav;
 
 mod test_calls;
+mod test_limits;
 mod test_linphone;
 mod test_media;
 mod test_register;
 mod test_rig;
 mod test_seeds;
 mod test_sipp;
+mod test_start;

@@ -113,6 +113,13 @@ impl Process {
         }
     }
 
+    /// A signal by name, as `kill` takes it.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let status = Command::new("kill").args([&format!("-{name}"), &id]).status();
+        assert!(status.is_ok_and(|s| s.success()), "kill -{name} {}", self.name);
+    }
+
     /// kill -9, as a phone that loses its power.
     pub fn kill(&mut self) {
         self.killed = true;

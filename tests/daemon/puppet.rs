@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use md5::{Digest, Md5};
 
 use crate::process::PATIENCE;
+use crate::switch::PASSWORD;
 
 /// A message as it came.
 #[derive(Clone, Debug)]
@@ -256,6 +257,50 @@ impl Puppet {
         let answer = credentials(&challenge, user, password, "REGISTER", &uri, how);
         self.send(&head(2, &format!("Authorization: {answer}")), "");
         self.final_status("REGISTER")
+    }
+
+    /// Calls a number as `user`, answers the challenge, acknowledges, and hands back the final response.
+    /// `call` tells calls of one puppet apart; `body` may be empty for a delayed offer, then a 2xx is left for
+    /// the test to acknowledge.
+    pub fn call(&mut self, user: &str, number: &str, call: &str, body: &str) -> Message {
+        let (local, host) = (self.local, self.switch.ip());
+        let uri = format!("sip:{number}@{host}");
+        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\n" };
+        let head = |method: &str, n: u32, to: &str, extra: &str| {
+            format!(
+                "{method} {uri} SIP/2.0\nVia: SIP/2.0/UDP {local};branch=z9hG4bK-{call}-{n};rport\n\
+                 Max-Forwards: 70\nContact: <sip:{user}@{local}>\nTo: <{uri}>{to}\n\
+                 From: <sip:{user}@{host}>;tag={call}\nCall-ID: {call}-{local}\nCSeq: {n} {method}\n{extra}"
+            )
+        };
+        self.send(&head("INVITE", 1, "", kind), body);
+        let challenge = self.status("INVITE", 407);
+        self.send(&head("ACK", 1, &format!(";tag={}", challenge.tag("To")), ""), "");
+        let answer = credentials(&challenge, user, PASSWORD, "INVITE", &uri, Answer::Qop);
+        self.send(&head("INVITE", 2, "", &format!("{kind}Proxy-Authorization: {answer}\n")), body);
+        let end = self.final_status("INVITE");
+        let to = format!(";tag={}", end.tag("To"));
+        if end.status() >= Some(300) {
+            self.send(&head("ACK", 2, &to, ""), "");
+        } else if !body.is_empty() {
+            self.in_dialog(&end, "ACK", 2, "", "");
+        }
+        end
+    }
+
+    /// A request within the dialog of a 2xx this puppet got to its call.
+    pub fn in_dialog(&mut self, ok: &Message, method: &str, n: u32, extra: &str, body: &str) {
+        let head = format!(
+            "{method} {} SIP/2.0\nVia: SIP/2.0/UDP {};branch=z9hG4bK-{}-{method}{n};rport\nMax-Forwards: 70\n\
+             To: {}\nFrom: {}\nCall-ID: {}\nCSeq: {n} {method}\n{extra}",
+            ok.address("Contact"),
+            self.local,
+            ok.tag("From"),
+            ok.header("To"),
+            ok.header("From"),
+            ok.header("Call-ID")
+        );
+        self.send(&head, body);
     }
 }
 

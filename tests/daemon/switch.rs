@@ -27,10 +27,8 @@ pub struct Switch {
 pub struct Setup {
     /// `--set name=value`.
     pub set: Vec<(&'static str, String)>,
-    /// Files added to or replaced in the copied tree: path below `conf/`, text.
-    pub files: Vec<(&'static str, String)>,
-    /// Texts replaced in a file of the copied tree: path, from, to.
-    pub edits: Vec<(&'static str, &'static str, &'static str)>,
+    /// An extension put first in the context `default` of the copied tree.
+    pub extension: &'static str,
 }
 
 impl Switch {
@@ -46,13 +44,12 @@ impl Switch {
         }
         let conf = dir.path().join("conf");
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("conf"), &conf);
-        for (path, text) in &setup.files {
-            std::fs::write(conf.join(path), text).expect("to write into conf");
-        }
-        for (path, from, to) in &setup.edits {
-            let text = std::fs::read_to_string(conf.join(path)).expect("a file of conf");
-            assert!(text.contains(from), "{path} has no {from}");
-            std::fs::write(conf.join(path), text.replace(from, to)).expect("to write into conf");
+        if !setup.extension.is_empty() {
+            let (path, head) = (conf.join("dialplan/default.xml"), "<context name=\"default\">");
+            let text = std::fs::read_to_string(&path).expect("the dialplan");
+            assert!(text.contains(head), "the dialplan has a context default");
+            std::fs::write(&path, text.replacen(head, &format!("{head}\n{}", setup.extension), 1))
+                .expect("to write the dialplan");
         }
         let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
         command.arg("run").arg("--conf").arg(&conf);

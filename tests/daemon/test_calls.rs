@@ -225,3 +225,23 @@ fn a_busy_phone_answers_busy() {
     a.event("CALL_CLOSED");
     both_heard(&a, &b, 1.5);
 }
+
+/// Two phones of one user ring; the one that answers has the call, the other stops ringing.
+#[test]
+fn all_phones_of_a_user_ring() {
+    needs!("baresip");
+    let switch = Switch::start();
+    let mut a = Phone::new("1000", switch.sip(), A).start();
+    let mut desk = Phone::new("1001", switch.sip(), B).start();
+    let mut mobile = Phone::new("1001", switch.sip(), B).tcp().start();
+    a.dial("1001");
+    desk.event("CALL_INCOMING");
+    mobile.event("CALL_INCOMING");
+    mobile.command("accept", "");
+    a.event("CALL_ESTABLISHED");
+    desk.event("CALL_CLOSED");
+    talk(3);
+    mobile.command("hangup", "");
+    a.event("CALL_CLOSED");
+    both_heard(&a, &mobile, 2.0);
+}

@@ -79,19 +79,18 @@ fn a_cancel_reaches_the_callee() {
     b.finish();
 }
 
+const SHORT: &str = r#"
+    <extension name="short">
+      <condition field="destination_number" expression="^7(10[01][0-9])$">
+        <action application="set" data="call_timeout=2"/>
+        <action application="bridge" data="user/$1@${domain_name}"/>
+      </condition>
+    </extension>"#;
+
 #[test]
 fn nobody_answers() {
     needs!("sipp");
-    let setup = Setup {
-        files: vec![(
-            "dialplan/default/00_test.xml",
-            "<include>\n  <extension name=\"short\">\n    <condition field=\"destination_number\" expression=\"^71001$\">\n\
-             \x20     <action application=\"set\" data=\"call_timeout=2\"/>\n\
-             \x20     <action application=\"bridge\" data=\"user/1001@$${domain}\"/>\n    </condition>\n  </extension>\n</include>\n"
-                .to_owned(),
-        )],
-        ..Setup::default()
-    };
+    let setup = Setup { extension: SHORT, ..Setup::default() };
     let switch = Switch::start_with(setup);
     let mut b = callee(&switch, "uas_ring", &[("RING", "100")], false);
     Scenario::new("uac_fail", switch.sip(), "1000").calling("71001").fill(&[("STATUS", "480")]).run();
