@@ -29,6 +29,8 @@ pub struct Setup {
     pub set: Vec<(&'static str, String)>,
     /// An extension put first in the context `default` of the copied tree.
     pub extension: &'static str,
+    /// Parameters of the profile `internal`, in place of the shipped ones.
+    pub params: &'static [(&'static str, &'static str)],
 }
 
 impl Switch {
@@ -50,6 +52,19 @@ impl Switch {
             assert!(text.contains(head), "the dialplan has a context default");
             std::fs::write(&path, text.replacen(head, &format!("{head}\n{}", setup.extension), 1))
                 .expect("to write the dialplan");
+        }
+        if !setup.params.is_empty() {
+            let path = conf.join("sip_profiles/internal.xml");
+            let text = std::fs::read_to_string(&path).expect("the profile");
+            let named = |l: &&str| !setup.params.iter().any(|p| l.contains(&format!("name=\"{}\"", p.0)));
+            let kept: Vec<&str> = text.lines().filter(named).collect();
+            let new: String = setup
+                .params
+                .iter()
+                .map(|p| format!("<param name=\"{}\" value=\"{}\"/>\n", p.0, p.1))
+                .collect();
+            let text = kept.join("\n").replace("</settings>", &format!("{new}</settings>"));
+            std::fs::write(&path, text).expect("to write the profile");
         }
         let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
         command.arg("run").arg("--conf").arg(&conf);

@@ -61,10 +61,19 @@ fn no_port_left_is_503() {
     assert_eq!(third.status(), Some(200), "{}", third.text);
 }
 
+/// As FreeSWITCH does unless enable-3pcc says otherwise.
+#[test]
+fn a_delayed_offer_is_refused_by_default() {
+    let switch = Switch::start();
+    let mut a = Puppet::new("a", LOCALHOST, switch.sip());
+    let answer = a.call("1000", "9196", "delayed", "");
+    assert_eq!(answer.status(), Some(480), "{}", answer.text);
+}
+
 /// RFC 3261 §13.2.1: no offer in the INVITE, so the 200 has it and the ACK the answer.
 #[test]
 fn a_delayed_offer_is_answered_in_the_ack() {
-    let switch = Switch::start();
+    let switch = Switch::start_with(Setup { params: &[("enable-3pcc", "true")], ..Setup::default() });
     let mut a = Puppet::new("a", LOCALHOST, switch.sip());
     let mut rtp = RtpPort::new(LOCALHOST);
     let ok = a.call("1000", "9196", "delayed", "");

@@ -6,23 +6,13 @@ use crate::baresip::Phone;
 use crate::needs;
 use crate::switch::{Setup, Switch};
 
-const TIMED: &str = r#"
-    <extension name="timed">
-      <condition field="destination_number" expression="^7(10[01][0-9])$">
-        <action application="set" data="rtp_timeout_sec=3"/>
-        <action application="export" data="rtp_timeout_sec=3"/>
-        <action application="export" data="media_timeout=3000"/>
-        <action application="bridge" data="user/$1@${domain_name}"/>
-      </condition>
-    </extension>"#;
-
 /// kill -9 of a phone mid-call: the media timeout ends the other leg, and the log says why.
-fn killed(callee_dies: bool) {
+fn killed(callee_dies: bool, number: &str, setup: Setup) {
     needs!("baresip");
-    let mut switch = Switch::start_with(Setup { extension: TIMED, ..Setup::default() });
+    let mut switch = Switch::start_with(setup);
     let mut a = Phone::new("1000", switch.sip(), 440.0).start();
     let mut b = Phone::new("1001", switch.sip(), 660.0).auto().start();
-    a.dial("71001");
+    a.dial(number);
     a.event("CALL_ESTABLISHED");
     b.event("CALL_ESTABLISHED");
     std::thread::sleep(Duration::from_secs(1));
@@ -35,12 +25,29 @@ fn killed(callee_dies: bool) {
     switch.expect_log(&["MEDIA_TIMEOUT"]);
 }
 
+fn by_profile() -> Setup {
+    Setup { params: &[("rtp-timeout-sec", "3")], ..Setup::default() }
+}
+
 #[test]
 fn a_killed_callee_ends_the_call() {
-    killed(true);
+    killed(true, "1001", by_profile());
 }
 
 #[test]
 fn a_killed_caller_ends_the_call() {
-    killed(false);
+    killed(false, "1001", by_profile());
+}
+
+/// The variable of one call, in milliseconds, goes before the profile's parameter.
+#[test]
+fn the_time_limit_of_one_call_is_a_variable() {
+    let extension = r#"
+    <extension name="timed">
+      <condition field="destination_number" expression="^7(10[01][0-9])$">
+        <action application="export" data="media_timeout=3000"/>
+        <action application="bridge" data="user/$1@${domain_name}"/>
+      </condition>
+    </extension>"#;
+    killed(true, "71001", Setup { extension, ..Setup::default() });
 }

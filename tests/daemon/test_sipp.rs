@@ -10,14 +10,14 @@ use crate::switch::{Setup, Switch};
 use crate::tone::assert_heard;
 
 /// Registers 1001 at a port of SIPp's and starts a callee there.
-fn callee(switch: &Switch, name: &str, fill: &[(&str, &str)], tcp: bool) -> Sipp {
+fn callee(switch: &Switch, name: &str, fill: &[(&str, &str)]) -> Sipp {
+    callee_as(switch, "1001", name, fill)
+}
+
+fn callee_as(switch: &Switch, user: &str, name: &str, fill: &[(&str, &str)]) -> Sipp {
     let port = free_port();
-    let scenario = |name| {
-        let s = Scenario::new(name, switch.sip(), "1001").on_port(port);
-        if tcp { s.tcp() } else { s }
-    };
-    scenario("register").run();
-    let sipp = scenario(name).fill(fill).start();
+    Scenario::new("register", switch.sip(), user).on_port(port).run();
+    let sipp = Scenario::new(name, switch.sip(), user).on_port(port).fill(fill).start();
     std::thread::sleep(Duration::from_millis(500));
     sipp
 }
@@ -30,7 +30,7 @@ fn caller<'a>(switch: &Switch, name: &'a str, fill: &'a [(&'a str, &'a str)]) ->
 fn a_call_hung_up_by_the_caller() {
     needs!("sipp");
     let switch = Switch::start();
-    let mut b = callee(&switch, "uas", &[("RING", "500")], false);
+    let mut b = callee(&switch, "uas", &[("RING", "500")]);
     caller(&switch, "uac", &[("TALK", "1000")]).run();
     b.finish();
 }
@@ -39,7 +39,7 @@ fn a_call_hung_up_by_the_caller() {
 fn a_call_over_tcp_to_udp() {
     needs!("sipp");
     let switch = Switch::start();
-    let mut b = callee(&switch, "uas", &[("RING", "500")], false);
+    let mut b = callee(&switch, "uas", &[("RING", "500")]);
     caller(&switch, "uac", &[("TALK", "1000")]).tcp().run();
     b.finish();
 }
@@ -48,7 +48,7 @@ fn a_call_over_tcp_to_udp() {
 fn a_call_hung_up_by_the_callee() {
     needs!("sipp");
     let switch = Switch::start();
-    let mut b = callee(&switch, "uas_bye", &[("TALK", "1000")], false);
+    let mut b = callee(&switch, "uas_bye", &[("TALK", "1000")]);
     caller(&switch, "uac_bye", &[]).run();
     b.finish();
 }
@@ -57,15 +57,17 @@ fn a_call_hung_up_by_the_callee() {
 fn what_the_callee_says_reaches_the_caller() {
     needs!("sipp");
     let switch = Switch::start();
-    for (line, status) in [
-        ("486 Busy Here", "486"),
-        ("480 Temporarily Unavailable", "480"),
-        ("603 Decline", "603"),
-        ("404 Not Found", "404"),
-        ("503 Service Unavailable", "503"),
+    // each at a phone of its own, for a phone that is gone stays registered and would ring on
+    for (user, line) in [
+        ("1001", "486 Busy Here"),
+        ("1002", "480 Temporarily Unavailable"),
+        ("1003", "603 Decline"),
+        ("1004", "404 Not Found"),
+        ("1005", "503 Service Unavailable"),
     ] {
-        let mut b = callee(&switch, "uas_reject", &[("STATUS", line)], false);
-        caller(&switch, "uac_fail", &[("STATUS", status)]).run();
+        let mut b = callee_as(&switch, user, "uas_reject", &[("STATUS", line)]);
+        let status = &[("STATUS", &line[..3])];
+        Scenario::new("uac_fail", switch.sip(), "1000").calling(user).fill(status).run();
         b.finish();
     }
 }
@@ -74,7 +76,7 @@ fn what_the_callee_says_reaches_the_caller() {
 fn a_cancel_reaches_the_callee() {
     needs!("sipp");
     let switch = Switch::start();
-    let mut b = callee(&switch, "uas_ring", &[("RING", "100")], false);
+    let mut b = callee(&switch, "uas_ring", &[("RING", "100")]);
     caller(&switch, "uac_cancel", &[]).run();
     b.finish();
 }
@@ -92,7 +94,7 @@ fn nobody_answers() {
     needs!("sipp");
     let setup = Setup { extension: SHORT, ..Setup::default() };
     let switch = Switch::start_with(setup);
-    let mut b = callee(&switch, "uas_ring", &[("RING", "100")], false);
+    let mut b = callee(&switch, "uas_ring", &[("RING", "100")]);
     Scenario::new("uac_fail", switch.sip(), "1000").calling("71001").fill(&[("STATUS", "480")]).run();
     b.finish();
 }
@@ -123,7 +125,7 @@ fn digits_by_info_arrive_as_telephone_events() {
 fn options_and_an_unknown_method_within_a_call() {
     needs!("sipp");
     let switch = Switch::start();
-    let mut b = callee(&switch, "uas", &[("RING", "100")], false);
+    let mut b = callee(&switch, "uas", &[("RING", "100")]);
     caller(&switch, "uac_options", &[]).run();
     b.finish();
 }
@@ -142,7 +144,7 @@ fn an_unknown_number_is_404_and_an_unregistered_callee_480() {
 fn baresip_hears_itself_echoed_by_sipp() {
     needs!("sipp", "baresip");
     let switch = Switch::start();
-    let mut b = callee(&switch, "uas", &[("RING", "100")], false);
+    let mut b = callee(&switch, "uas", &[("RING", "100")]);
     let mut a = Phone::new("1000", switch.sip(), 440.0).start();
     a.dial("1001");
     a.event("CALL_ESTABLISHED");
