@@ -37,6 +37,8 @@ async fn joined(call: &mut Call, winner: Winner) {
     leg.variables.set("bridge_channel", winner.number.clone());
     let ended = loop {
         match call.leg.next().await {
+            // the losers of the race tell their end too
+            Happening::News(from, _) if from != winner.mailbox.token => {}
             Happening::News(_, News::Answered(view)) => {
                 answered = true;
                 if call.leg.answer(Some(&view)).is_err() {

@@ -71,6 +71,10 @@ impl Switch {
         for part in ["log", "db"] {
             command.arg(format!("--{part}")).arg(dir.path().join(part));
         }
+        // for a closer look at one test: TANDEM_LOG=debug cargo nextest run --test daemon NAME
+        if let Ok(level) = std::env::var("TANDEM_LOG") {
+            command.arg("--log-level").arg(level);
+        }
         let ip = lease.ip.to_string();
         let mut set = vec![
             ("local_ip_v4", ip.clone()),

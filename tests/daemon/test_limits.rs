@@ -83,7 +83,9 @@ fn a_delayed_offer_is_answered_in_the_ack() {
         "{}",
         ok.body()
     );
-    let answer = sdp(rtp.local.port(), "0");
+    // every m-line of the offer is answered, the video refused
+    let refused = "m=video 0 RTP/AVP 34\n".repeat(ok.body().matches("m=video").count());
+    let answer = format!("{}{refused}", sdp(rtp.local.port(), "0"));
     a.in_dialog(&ok, "ACK", 2, "Content-Type: application/sdp\n", &answer);
     rtp.talk((switch.ip(), ok.media_port(0)).into(), 0, 160, "hello");
     rtp.expect_words("hello", 25);
