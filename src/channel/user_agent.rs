@@ -52,7 +52,8 @@ pub struct UserAgent {
 }
 
 /// The methods we know. SUBSCRIBE and PUBLISH are answered 489 until there is an event package.
-const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, MESSAGE, INFO, UPDATE, REGISTER, REFER, NOTIFY, PUBLISH, SUBSCRIBE";
+const ALLOW: &str =
+    "INVITE, ACK, BYE, CANCEL, OPTIONS, MESSAGE, INFO, UPDATE, REGISTER, REFER, NOTIFY, PUBLISH, SUBSCRIBE";
 
 impl UserAgent {
     /// A profile that is not open yet.
@@ -218,15 +219,18 @@ impl UserAgent {
 
     /// The same, bent by a leg's `media_timeout` and `media_hold_timeout` (or their older `rtp_…_sec` names), in seconds.
     pub fn media_timeouts_for(&self, variables: &Variables) -> Timeouts {
-        let said = |names: [&str; 2]| {
-            let text = names.iter().find_map(|name| variables.get(name))?;
-            let seconds = text.trim().parse::<u64>().ok()?;
-            Some(Some(Duration::from_secs(seconds)).filter(|s| !s.is_zero()))
+        // the old names count seconds, the new ones milliseconds (FreeSWITCH's check_media_timeout_params)
+        let said = |name: &str, unit: fn(u64) -> Duration| {
+            let time = unit(variables.get(name)?.trim().parse().ok()?);
+            Some(Some(time).filter(|t| !t.is_zero()))
+        };
+        let either = |new: &str, old: &str| {
+            said(new, Duration::from_millis).or_else(|| said(old, Duration::from_secs))
         };
         let usual = self.media_timeouts();
         Timeouts {
-            media: said(["media_timeout", "rtp_timeout_sec"]).unwrap_or(usual.media),
-            hold: said(["media_hold_timeout", "rtp_hold_timeout_sec"]).unwrap_or(usual.hold),
+            media: either("media_timeout", "rtp_timeout_sec").unwrap_or(usual.media),
+            hold: either("media_hold_timeout", "rtp_hold_timeout_sec").unwrap_or(usual.hold),
         }
     }
 

@@ -420,10 +420,16 @@ impl Stream {
     /// Says which payload types the peer may send and what they are.
     pub fn format(&self, format: Format) {
         let format = Arc::new(format);
+        let mut echoes = false;
         if let Some(entry) = self.engine.streams().get_mut(&self.shared.id) {
             entry.format = format.clone();
+            echoes = entry.echo.is_some();
         }
         self.want(|w| w.format = Some(format));
+        if echoes {
+            // its map is made of the format
+            self.echo(true);
+        }
     }
 
     /// Relays between this stream and another, both ways, until [`unbridge`](Stream::unbridge), another bridge of

@@ -61,10 +61,10 @@ fn no_port_left_is_503() {
     assert_eq!(third.status(), Some(200), "{}", third.text);
 }
 
-/// As FreeSWITCH does unless enable-3pcc says otherwise.
+/// FreeSWITCH's way without enable-3pcc.
 #[test]
-fn a_delayed_offer_is_refused_by_default() {
-    let switch = Switch::start();
+fn a_delayed_offer_is_refused_where_the_profile_says_so() {
+    let switch = Switch::start_with(Setup { params: &[("enable-3pcc", "false")], ..Setup::default() });
     let mut a = Puppet::new("a", LOCALHOST, switch.sip());
     let answer = a.call("1000", "9196", "delayed", "");
     assert_eq!(answer.status(), Some(480), "{}", answer.text);
