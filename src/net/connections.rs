@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
@@ -76,6 +76,13 @@ pub(super) fn opened_by_us(connection: u64) -> bool {
     connection % 2 == 1
 }
 
+/// The next even number. One row for the whole process: a binding names its connection by it, whichever profile the
+/// connection belongs to.
+fn serial() -> u64 {
+    static SERIAL: AtomicU64 = AtomicU64::new(0);
+    SERIAL.fetch_add(2, Ordering::Relaxed) + 2
+}
+
 #[derive(Default)]
 pub(super) struct Connections(Mutex<Table>);
 
@@ -84,7 +91,6 @@ struct Table {
     by_id: HashMap<u64, Connection>,
     by_peer: HashMap<(Transport, SocketAddr), u64>,
     accepted: HashMap<IpAddr, usize>,
-    serial: u64,
 }
 
 impl Connections {
@@ -99,8 +105,7 @@ impl Connections {
             return Err(Refusal::Source);
         }
         *of_source += 1;
-        table.serial += 2;
-        flow.connection = table.serial;
+        flow.connection = serial();
         Ok(table.insert(flow))
     }
 
@@ -114,8 +119,7 @@ impl Connections {
         if table.by_id.len() >= limits.connections {
             return None;
         }
-        table.serial += 2;
-        let connection = table.serial + 1;
+        let connection = serial() + 1;
         let (connection, outbox) = table.insert(Flow { connection, ..flow });
         Some((connection, Some(outbox)))
     }
@@ -174,5 +178,24 @@ impl Table {
         self.by_id.insert(flow.connection, connection.clone());
         self.by_peer.insert((flow.transport, flow.remote), flow.connection);
         (connection, Outbox { queue: receiver, waiting })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_profiles_never_number_a_connection_alike() {
+        let flow = Flow {
+            transport: Transport::Tcp,
+            local: "127.0.0.1:5060".parse().expect("an address"),
+            remote: "127.0.0.1:40000".parse().expect("an address"),
+            connection: 0,
+        };
+        let limits = StreamLimits::default();
+        let number = |c: &Connections| c.accepted(flow, &limits).map(|(c, _)| c.flow.connection).ok();
+        let (one, other) = (Connections::default(), Connections::default());
+        assert_ne!(number(&one), number(&other));
     }
 }
