@@ -77,6 +77,12 @@ impl Leg {
         });
     }
 
+    /// Who hears this leg's news: the leg it is bridged with (early media bridge before the answer), else the one that
+    /// dialled it.
+    pub(super) fn other(&self) -> Option<&Mailbox> {
+        self.partner.as_ref().map(|p| &p.mailbox).or(self.owner.as_ref())
+    }
+
     /// News of another leg.
     pub(super) fn on_news(&mut self, from: Token, news: News) {
         if self.partner.as_ref().is_none_or(|p| p.mailbox.token != from) {

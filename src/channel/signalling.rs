@@ -74,8 +74,8 @@ impl Leg {
                 self.progress = self.progress.max(Progress::EarlyMedia);
                 self.fire(EventName::ChannelProgressMedia, Vec::new);
                 self.tell(Happening::EarlyMedia);
-                if let (Some(owner), Some(view)) = (&self.owner, self.media.view()) {
-                    owner.post(Letter::News { from, news: News::EarlyMedia(Arc::new(view)) });
+                if let (Some(other), Some(view)) = (self.other(), self.media.view()) {
+                    other.post(Letter::News { from, news: News::EarlyMedia(Arc::new(view)) });
                 }
             }
             outcome => {
@@ -90,8 +90,8 @@ impl Leg {
                     self.fire(EventName::ChannelProgress, Vec::new);
                 }
                 self.tell(Happening::Ringing(status));
-                if let Some(owner) = &self.owner {
-                    owner.post(Letter::News { from, news: News::Ringing { status } });
+                if let Some(other) = self.other() {
+                    other.post(Letter::News { from, news: News::Ringing { status } });
                 }
             }
         }
@@ -120,8 +120,8 @@ impl Leg {
         self.watch.answered(now);
         self.tell(Happening::Answered);
         let from = self.token();
-        if let (Some(owner), Some(view)) = (&self.owner, self.media.view()) {
-            owner.post(Letter::News { from, news: News::Answered(Arc::new(view)) });
+        if let (Some(other), Some(view)) = (self.other(), self.media.view()) {
+            other.post(Letter::News { from, news: News::Answered(Arc::new(view)) });
         }
     }
 
