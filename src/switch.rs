@@ -140,6 +140,11 @@ impl Switch {
         self.profiles.iter().flat_map(lines).collect()
     }
 
+    /// How many requests outside dialogs are in transactions, all profiles together.
+    pub fn transactions(&self) -> usize {
+        self.profiles.iter().map(|profile| profile.transactions()).sum()
+    }
+
     /// Takes a new tree: dialplan, directory, access lists, limits. Calls in progress do not notice. Profiles stay as
     /// they were opened. A tree with errors is refused whole.
     pub fn reload(&self, tree: Tree) -> Result<String, Vec<String>> {

@@ -1,0 +1,23 @@
+//! The whole switch on a virtual network, under a paused clock: simulated phones register and call each other while
+//! datagrams are lost, doubled and overtaken. Every world follows from one seed; a failing one prints it, and
+//! `TANDEM_SEED=n cargo test --test sim NAME -- --nocapture` repeats that world alone and shows its messages.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `net.rs` | the network |
+//! | `office.rs` | a switch, its configuration, its phones, and the census at the end |
+//! | `phone.rs` | one phone: sessions, digest, what it does when |
+//! | `sdp.rs` | its session descriptions |
+//! | `script.rs` | what both sides of a call are going to do |
+//! | `record.rs` | what became of a call, and whether both sides say the same |
+//! | `test_….rs` | the tests |
+
+mod net;
+mod office;
+mod phone;
+mod record;
+mod script;
+mod sdp;
+
+mod test_calls;
+mod test_weather;
