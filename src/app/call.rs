@@ -97,7 +97,7 @@ impl Call {
                     }
                     return Some(route.actions);
                 }
-                Hunt::NoRoute { .. } => {}
+                Hunt::NoRoute => {}
                 Hunt::NoContext => warn!("{}: context {context} not found", self.leg.uuid),
             }
         }

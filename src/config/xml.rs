@@ -149,7 +149,7 @@ impl Reading<'_> {
         Document { root, problems: self.problems, comments: self.comments }
     }
 
-    /// One root. Sections without a <document> around them get one.
+    /// One root. Sections without a `<document>` around them get one.
     fn root(&mut self) -> Element {
         let mut roots = std::mem::take(&mut self.roots).into_iter();
         let Some(mut root) = roots.next() else {
