@@ -83,23 +83,18 @@ impl Message {
         let (from, to) = (need(from, Name::From)?, need(to, Name::To)?);
         let (call_id, cseq) = (need(call_id, Name::CallId)?, need(cseq, Name::CSeq)?);
 
-        let text = |line: &Line| head.slice(line.range());
-        let via_text = text(&via);
-        let via_at = via.value as usize;
-        let (via, end) = Via::element(&via_text, 0).map_err(|e| e.within("Via", via_at))?;
-        if end < via_text.len() {
+        let (via, end) = Via::element(&head, via.range()).map(|(v, end)| (v, end..via.range().end))?;
+        if !end.is_empty() {
             // The others of this line go back in every response, so they must be Vias too.
-            let others = via_text.slice(end + 1..via_text.len());
-            Via::parse_list(&others, &mut Vec::new()).map_err(|e| e.within("Via", via_at + end + 1))?;
+            let others = head.slice(end.start + 1..end.end);
+            Via::parse_list(&others, &mut Vec::new()).map_err(|e| e.within("Via", end.start + 1))?;
             if others.is_empty() {
-                return Err(ParseError::malformed("Via", via_at + end, "a Via after the comma"));
+                return Err(ParseError::malformed("Via", end.start, "a Via after the comma"));
             }
         }
-        let from = NameAddr::parse(text(&from)).map_err(|e| e.within("From", from.value as usize))?;
-        let to = NameAddr::parse(text(&to)).map_err(|e| e.within("To", to.value as usize))?;
-        if call_id.range().is_empty()
-            || call_id.value(&head).contains(|c: char| c.is_whitespace() || c.is_control())
-        {
+        let from = NameAddr::parse_at(&head, from.range()).map_err(|e| e.within("From", 0))?;
+        let to = NameAddr::parse_at(&head, to.range()).map_err(|e| e.within("To", 0))?;
+        if call_id.range().is_empty() || call_id.value(&head).bytes().any(|c| c <= b' ' || c == 0x7f) {
             return Err(ParseError::malformed("Call-ID", call_id.value as usize, "one word"));
         }
         let cseq_at = cseq.value as usize;
@@ -289,33 +284,37 @@ fn start_line(
     at: usize,
     limits: &Limits,
 ) -> Result<(Start, Option<Method>), ParseError> {
-    let blank = |c: char| c == ' ' || c == '\t';
-    if line.get(..4).is_some_and(|p| p.eq_ignore_ascii_case("SIP/")) {
-        let (version, rest) = line.split_once(blank).unwrap_or((line, ""));
-        if !version.eq_ignore_ascii_case("SIP/2.0") {
+    let text = line.trim_ascii_end();
+    let bytes = text.as_bytes();
+    let blank = memchr::memchr2(b' ', b'\t', bytes).unwrap_or(bytes.len());
+    let (word, rest) = text.split_at_checked(blank).unwrap_or((text, ""));
+    if word.get(..4).is_some_and(|p| p.eq_ignore_ascii_case("SIP/")) {
+        if !word.eq_ignore_ascii_case("SIP/2.0") {
             return Err(ParseError::new(ErrorKind::Version, STATUS, at, "SIP/2.0"));
         }
-        let rest = rest.trim_matches(blank);
-        let code = rest.get(..3).filter(|c| c.bytes().all(|d| d.is_ascii_digit()));
-        let (Some(code), true) = (code, matches!(rest.as_bytes().get(3), None | Some(b' ' | b'\t'))) else {
+        let rest = rest.trim_ascii();
+        let (code, reason) = rest.split_at_checked(3).unwrap_or((rest, ""));
+        let status = small_number(code).and_then(|s| u16::try_from(s).ok());
+        let Some(status) = status.filter(|_| matches!(reason.as_bytes().first(), None | Some(b' ' | b'\t')))
+        else {
             return Err(ParseError::malformed(STATUS, at, "a status of three digits"));
         };
-        let status =
-            small_number(code).filter(|s| (100..700).contains(s)).and_then(|s| u16::try_from(s).ok());
-        let status = status.ok_or(ParseError::malformed(STATUS, at, "a status from 100 to 699"))?;
-        let reason = rest.get(3..).unwrap_or("").trim_matches(blank);
+        if !(100..700).contains(&status) {
+            return Err(ParseError::malformed(STATUS, at, "a status from 100 to 699"));
+        }
+        let reason = reason.trim_ascii();
         let reason_at = at + (reason.as_ptr() as usize - line.as_ptr() as usize);
         return Ok((Start::Response { status, reason: reason_at..reason_at + reason.len() }, None));
     }
     let wrong = |expected| Err(ParseError::malformed(REQUEST, at, expected));
-    let line = line.trim_end_matches(blank);
-    let (Some((method, rest)), Some((_, version))) = (line.split_once(blank), line.rsplit_once(blank)) else {
+    let Some(last) = memchr::memrchr2(b' ', b'\t', rest.as_bytes()) else {
         return wrong("a method, a URI and SIP/2.0");
     };
-    if !grammar::is_token(method.as_bytes()) {
+    if !grammar::is_token(word.as_bytes()) {
         return wrong("a method");
     }
-    let uri = rest.get(..rest.len().saturating_sub(version.len())).unwrap_or("").trim_matches(blank);
+    let (uri, version) = rest.split_at_checked(last).unwrap_or((rest, ""));
+    let (uri, version) = (uri.trim_ascii(), version.trim_ascii());
     if !version.get(..4).is_some_and(|v| v.eq_ignore_ascii_case("SIP/")) {
         return wrong("SIP/2.0 at the end of the line");
     }
@@ -327,12 +326,12 @@ fn start_line(
     }
     let uri_at = at + (uri.as_ptr() as usize - line.as_ptr() as usize);
     let uri = Uri::parse(head.slice(uri_at..uri_at + uri.len())).map_err(|e| e.within(REQUEST, uri_at))?;
-    Ok((Start::Request { uri }, Some(Method::from_name(method))))
+    Ok((Start::Request { uri }, Some(Method::from_name(word))))
 }
 
 /// Digits only, below 2³².
 pub(crate) fn small_number(text: &str) -> Option<u32> {
-    match text.bytes().all(|c| c.is_ascii_digit()) {
+    match !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit()) {
         true => text.parse().ok(),
         false => None,
     }

@@ -37,27 +37,26 @@ pub enum Method {
     Other(Box<str>),
 }
 
-const KNOWN: [Method; 14] = [
-    Method::Invite,
-    Method::Ack,
-    Method::Bye,
-    Method::Cancel,
-    Method::Register,
-    Method::Options,
-    Method::Info,
-    Method::Update,
-    Method::Prack,
-    Method::Message,
-    Method::Refer,
-    Method::Notify,
-    Method::Subscribe,
-    Method::Publish,
-];
-
 impl Method {
     /// The method of this name.
     pub fn from_name(name: &str) -> Method {
-        KNOWN.iter().find(|m| m.as_str() == name).cloned().unwrap_or_else(|| Method::Other(name.into()))
+        match name {
+            "INVITE" => Method::Invite,
+            "ACK" => Method::Ack,
+            "BYE" => Method::Bye,
+            "CANCEL" => Method::Cancel,
+            "REGISTER" => Method::Register,
+            "OPTIONS" => Method::Options,
+            "INFO" => Method::Info,
+            "UPDATE" => Method::Update,
+            "PRACK" => Method::Prack,
+            "MESSAGE" => Method::Message,
+            "REFER" => Method::Refer,
+            "NOTIFY" => Method::Notify,
+            "SUBSCRIBE" => Method::Subscribe,
+            "PUBLISH" => Method::Publish,
+            other => Method::Other(other.into()),
+        }
     }
 
     /// As written on the wire.
@@ -97,6 +96,23 @@ impl fmt::Display for Method {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const KNOWN: [Method; 14] = [
+        Method::Invite,
+        Method::Ack,
+        Method::Bye,
+        Method::Cancel,
+        Method::Register,
+        Method::Options,
+        Method::Info,
+        Method::Update,
+        Method::Prack,
+        Method::Message,
+        Method::Refer,
+        Method::Notify,
+        Method::Subscribe,
+        Method::Publish,
+    ];
 
     #[test]
     fn names_both_ways() {

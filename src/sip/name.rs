@@ -162,7 +162,12 @@ impl Name {
             return Name::Other;
         };
         let same = BY_LENGTH.0.get(usize::from(start)..usize::from(end)).unwrap_or(&[]);
-        same.iter().copied().find(|n| n.as_str().as_bytes().eq_ignore_ascii_case(name)).unwrap_or(Name::Other)
+        let first = name.first().map(u8::to_ascii_uppercase);
+        let alike = |n: &Name| {
+            let known = n.as_str().as_bytes();
+            known.first().copied() == first && (known == name || known.eq_ignore_ascii_case(name))
+        };
+        same.iter().copied().find(alike).unwrap_or(Name::Other)
     }
 
     /// Looks a name up, full or compact, in any case.

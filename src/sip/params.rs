@@ -93,16 +93,21 @@ fn same_name(found: &str, wanted: &str) -> bool {
 
 /// Cuts at the first `at` that is not inside quotes.
 pub(crate) fn split_unquoted(text: &str, at: u8) -> (&str, &str) {
+    let bytes = text.as_bytes();
+    let cut = |i: usize| (text.get(..i).unwrap_or(""), text.get(i + 1..).unwrap_or(""));
+    match memchr::memchr2(at, b'"', bytes) {
+        None => return (text, ""),
+        Some(i) if bytes.get(i) == Some(&at) => return cut(i),
+        Some(_) => {}
+    }
     let mut inside = false;
     let mut escaped = false;
-    for (i, c) in text.bytes().enumerate() {
+    for (i, c) in bytes.iter().copied().enumerate() {
         match c {
             _ if escaped => escaped = false,
             b'\\' if inside => escaped = true,
             b'"' => inside = !inside,
-            c if c == at && !inside => {
-                return (text.get(..i).unwrap_or(""), text.get(i + 1..).unwrap_or(""));
-            }
+            c if c == at && !inside => return cut(i),
             _ => {}
         }
     }

@@ -97,18 +97,46 @@ struct Split {
     folded: bool,
 }
 
-/// One line from `from` on: its end without the line break, and where the next begins. None when no line break is left.
-fn line(raw: &[u8], from: usize) -> Option<(usize, usize)> {
-    let newline = from + memchr::memchr(b'\n', raw.get(from..)?)?;
-    let end = if newline > from && raw.get(newline - 1) == Some(&b'\r') { newline - 1 } else { newline };
-    Some((end, newline + 1))
+/// Where a line ends.
+enum Break {
+    /// Its end without the line break, and where the next line begins.
+    At(usize, usize),
+    /// A carriage return that no line feed follows: nobody's honest text.
+    LoneReturn(usize),
+    /// No line break is left.
+    None,
 }
+
+/// The end of the line that begins at `from`.
+fn line(raw: &[u8], from: usize) -> Break {
+    let Some(found) = raw.get(from..).and_then(|rest| memchr::memchr2(b'\r', b'\n', rest)) else {
+        return Break::None;
+    };
+    let end = from + found;
+    match (raw.get(end), raw.get(end + 1)) {
+        (Some(b'\n'), _) => Break::At(end, end + 1),
+        (_, Some(b'\n')) => Break::At(end, end + 2),
+        (_, None) => Break::None,
+        _ => Break::LoneReturn(end),
+    }
+}
+
+/// The same, or what is wrong there.
+fn whole_line(raw: &[u8], from: usize, missing: &'static str) -> Result<(usize, usize), ParseError> {
+    match line(raw, from) {
+        Break::At(end, next) => Ok((end, next)),
+        Break::LoneReturn(at) => {
+            Err(ParseError::malformed("message", at, "no carriage return inside a line"))
+        }
+        Break::None => Err(ParseError::malformed("message", raw.len(), missing)),
+    }
+}
+
+const REST: &str = "an empty line after the headers";
 
 fn split(raw: &[u8], limits: &Limits) -> Result<Split, ParseError> {
     let start = raw.iter().position(|c| !matches!(c, b'\r' | b'\n')).unwrap_or(raw.len());
-    let Some((first_end, mut at)) = line(raw, start) else {
-        return Err(ParseError::malformed("message", start, "a start line with its line break"));
-    };
+    let (first_end, mut at) = whole_line(raw, start, "a start line with its line break")?;
     let mut lines: SmallVec<[Line; 24]> = SmallVec::new();
     let mut folded = false;
     let mut vias = 0usize;
@@ -117,17 +145,12 @@ fn split(raw: &[u8], limits: &Limits) -> Result<Split, ParseError> {
             // No empty line, but the last line is whole: some senders stop here.
             return Ok(Split { first: start..first_end, lines, body_at: at, folded });
         }
-        let Some((mut end, mut next)) = line(raw, at) else {
-            return Err(ParseError::malformed("message", raw.len(), "an empty line after the headers"));
-        };
+        let (mut end, mut next) = whole_line(raw, at, REST)?;
         if end == at {
             return Ok(Split { first: start..first_end, lines, body_at: next, folded });
         }
         while matches!(raw.get(next), Some(b' ' | b'\t')) {
-            let Some((more, after)) = line(raw, next) else {
-                return Err(ParseError::malformed("message", raw.len(), "an empty line after the headers"));
-            };
-            (end, next) = (more, after);
+            (end, next) = whole_line(raw, next, REST)?;
             folded = true;
         }
         if end - at > limits.max_header_line {
@@ -155,19 +178,14 @@ fn header(raw: &[u8], at: usize, end: usize) -> Result<Line, ParseError> {
     };
     let (before, after) = text.split_at(colon);
     let name = before.trim_ascii_end();
-    if !grammar::is_token(name) {
+    let id = Name::from_bytes(name);
+    if id == Name::Other && !grammar::is_token(name) {
         return Err(ParseError::malformed("message", at, "a header name"));
     }
     let value = after.get(1..).unwrap_or(&[]);
     let leading = value.len() - value.trim_ascii_start().len();
     let value_len = value.trim_ascii().len();
     let value_at = (at + colon + 1 + leading).min(end);
-    let id = Name::from_bytes(name);
-    // A carriage return inside a line is nobody's honest text.
-    if let Some(cr) = lone_cr(value.trim_ascii()) {
-        let header = if id == Name::Other { "message" } else { id.as_str() };
-        return Err(ParseError::malformed(header, value_at + cr, "no carriage return inside a line"));
-    }
     Ok(Line {
         name: id,
         name_len: u16::try_from(name.len()).unwrap_or(u16::MAX),
@@ -175,9 +193,4 @@ fn header(raw: &[u8], at: usize, end: usize) -> Result<Line, ParseError> {
         value: value_at as u32,
         end: (value_at + value_len) as u32,
     })
-}
-
-/// A carriage return that no line feed follows.
-fn lone_cr(value: &[u8]) -> Option<usize> {
-    memchr::memchr_iter(b'\r', value).find(|&at| value.get(at + 1) != Some(&b'\n'))
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 
 use nom::Parser;
@@ -26,34 +27,39 @@ pub struct NameAddr {
 impl NameAddr {
     /// Reads a whole header value, sharing its buffer.
     pub fn parse(text: Text) -> Result<NameAddr, ParseError> {
-        let (addr, end) = NameAddr::element(&text, 0)?;
-        if end < text.len() {
-            return Err(ParseError::malformed("address", end, "only one address"));
+        NameAddr::parse_at(&text, 0..text.len())
+    }
+
+    /// Reads a part of a longer text as a whole header value.
+    pub(crate) fn parse_at(text: &Text, part: Range<usize>) -> Result<NameAddr, ParseError> {
+        let (addr, end) = NameAddr::element(text, part.clone())?;
+        match end < part.end {
+            true => Err(ParseError::malformed("address", end, "only one address")),
+            false => Ok(addr),
         }
-        Ok(addr)
     }
 
     /// Reads a comma list, sharing its buffer.
     pub fn parse_list(text: &Text, into: &mut Vec<NameAddr>) -> Result<(), ParseError> {
         let mut at = 0;
         while at < text.len() {
-            let (addr, end) = NameAddr::element(text, at)?;
+            let (addr, end) = NameAddr::element(text, at..text.len())?;
             into.push(addr);
             at = end + 1;
         }
         Ok(())
     }
 
-    /// One element from `from` on, and where it ends: at a comma or at the end of the text.
-    fn element(text: &Text, from: usize) -> Result<(NameAddr, usize), ParseError> {
-        let bytes = text.as_str().as_bytes();
+    /// One element of a part of the text, and where it ends: at a comma or at the end of the part.
+    fn element(text: &Text, part: Range<usize>) -> Result<(NameAddr, usize), ParseError> {
+        let bytes = text.as_str().as_bytes().get(..part.end).unwrap_or(&[]);
         let total = bytes.len();
         let at = |rest: &[u8]| total - rest.len();
         let fail = |w: Wrong| ParseError::malformed("address", total - w.left, w.expected);
-        if total > usize::from(u16::MAX) {
-            return Err(ParseError::malformed("address", 0, "less than 64 KiB"));
+        if part.len() > usize::from(u16::MAX) {
+            return Err(ParseError::malformed("address", part.start, "less than 64 KiB"));
         }
-        let (rest, _) = finish(grammar::space(bytes.get(from..).unwrap_or(&[]))).map_err(fail)?;
+        let (rest, _) = finish(grammar::space(bytes.get(part.start..).unwrap_or(&[]))).map_err(fail)?;
         let start = at(rest);
         let mut display = Span::default();
         let uri;

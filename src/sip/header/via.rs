@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::str::FromStr;
 
 use nom::Parser;
@@ -33,7 +34,7 @@ pub struct Via {
 impl Via {
     /// Reads a whole header value, sharing its buffer.
     pub fn parse(text: Text) -> Result<Via, ParseError> {
-        let (via, end) = Via::element(&text, 0)?;
+        let (via, end) = Via::element(&text, 0..text.len())?;
         match end < text.len() {
             true => Err(ParseError::malformed("Via", end, "only one Via")),
             false => Ok(via),
@@ -44,23 +45,23 @@ impl Via {
     pub fn parse_list(text: &Text, into: &mut Vec<Via>) -> Result<(), ParseError> {
         let mut at = 0;
         while at < text.len() {
-            let (via, end) = Via::element(text, at)?;
+            let (via, end) = Via::element(text, at..text.len())?;
             into.push(via);
             at = end + 1;
         }
         Ok(())
     }
 
-    /// One element from `from` on, and where it ends: at a comma or at the end of the text.
-    pub(crate) fn element(text: &Text, from: usize) -> Result<(Via, usize), ParseError> {
-        let bytes = text.as_str().as_bytes();
+    /// One element of a part of the text, and where it ends: at a comma or at the end of the part.
+    pub(crate) fn element(text: &Text, part: Range<usize>) -> Result<(Via, usize), ParseError> {
+        let bytes = text.as_str().as_bytes().get(..part.end).unwrap_or(&[]);
         let total = bytes.len();
         let at = |rest: &[u8]| total - rest.len();
         let fail = |w: Wrong| ParseError::malformed("Via", total - w.left, w.expected);
-        if total > usize::from(u16::MAX) {
-            return Err(ParseError::malformed("Via", 0, "less than 64 KiB"));
+        if part.len() > usize::from(u16::MAX) {
+            return Err(ParseError::malformed("Via", part.start, "less than 64 KiB"));
         }
-        let (rest, _) = finish(grammar::space(bytes.get(from..).unwrap_or(&[]))).map_err(fail)?;
+        let (rest, _) = finish(grammar::space(bytes.get(part.start..).unwrap_or(&[]))).map_err(fail)?;
         let start = at(rest);
         let rest = match rest.strip_prefix(b"SIP/2.0/") {
             Some(rest) => rest,
@@ -210,13 +211,13 @@ impl Via {
             if name.eq_ignore_ascii_case("received") {
                 continue;
             }
+            out.write_char(';')?;
+            out.write_str(name)?;
             if name.eq_ignore_ascii_case("rport") {
-                write!(out, ";{name}={}", source.port())?;
-                continue;
-            }
-            write!(out, ";{name}")?;
-            if let Some(value) = value {
-                write!(out, "={value}")?;
+                write!(out, "={}", source.port())?;
+            } else if let Some(value) = value {
+                out.write_char('=')?;
+                out.write_str(value)?;
             }
         }
         if rport && !asked {
