@@ -24,7 +24,7 @@ pub struct Message(Arc<Parts>);
 struct Parts {
     raw: Bytes,
     head: Text,
-    lines: SmallVec<[Line; 24]>,
+    lines: SmallVec<[Line; 20]>,
     start: Start,
     via: Via,
     from: NameAddr,

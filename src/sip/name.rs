@@ -115,9 +115,9 @@ names! {
 
 const LONGEST: usize = 24;
 
-/// Known names sorted by length, and where each length begins.
-const BY_LENGTH: ([Name; Name::ALL.len()], [u8; LONGEST + 2]) = {
-    let mut sorted = [Name::Other; Name::ALL.len()];
+/// Known names with their text, sorted by length, and where each length begins.
+static BY_LENGTH: ([(&[u8], Name); Name::ALL.len()], [u8; LONGEST + 2]) = {
+    let mut sorted: [(&[u8], Name); Name::ALL.len()] = [(b"", Name::Other); Name::ALL.len()];
     let mut starts = [0u8; LONGEST + 2];
     let (mut filled, mut length) = (0, 0);
     while length <= LONGEST {
@@ -125,7 +125,7 @@ const BY_LENGTH: ([Name; Name::ALL.len()], [u8; LONGEST + 2]) = {
         let mut i = 0;
         while i < Name::ALL.len() {
             if Name::ALL[i].as_str().len() == length {
-                sorted[filled] = Name::ALL[i];
+                sorted[filled] = (Name::ALL[i].as_str().as_bytes(), Name::ALL[i]);
                 filled += 1;
             }
             i += 1;
@@ -163,11 +163,8 @@ impl Name {
         };
         let same = BY_LENGTH.0.get(usize::from(start)..usize::from(end)).unwrap_or(&[]);
         let first = name.first().map(u8::to_ascii_uppercase);
-        let alike = |n: &Name| {
-            let known = n.as_str().as_bytes();
-            known.first().copied() == first && (known == name || known.eq_ignore_ascii_case(name))
-        };
-        same.iter().copied().find(alike).unwrap_or(Name::Other)
+        let alike = |known: &[u8]| known.first().copied() == first && known.eq_ignore_ascii_case(name);
+        same.iter().find(|(known, _)| alike(known)).map_or(Name::Other, |(_, n)| *n)
     }
 
     /// Looks a name up, full or compact, in any case.

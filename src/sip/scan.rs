@@ -13,7 +13,7 @@ use super::text::Text;
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Line {
     pub name: Name,
-    pub name_len: u16,
+    pub name_len: u8,
     pub start: u32,
     pub value: u32,
     pub end: u32,
@@ -41,7 +41,7 @@ pub(crate) struct Scan {
     /// Where the start line ends; it begins at `start`.
     pub first: std::ops::Range<usize>,
     /// The headers in order.
-    pub lines: SmallVec<[Line; 24]>,
+    pub lines: SmallVec<[Line; 20]>,
     /// Where the body begins in the raw message.
     pub body_at: usize,
 }
@@ -92,7 +92,7 @@ fn latin1_where_needed(bytes: &[u8]) -> String {
 
 struct Split {
     first: std::ops::Range<usize>,
-    lines: SmallVec<[Line; 24]>,
+    lines: SmallVec<[Line; 20]>,
     body_at: usize,
     folded: bool,
 }
@@ -137,7 +137,7 @@ const REST: &str = "an empty line after the headers";
 fn split(raw: &[u8], limits: &Limits) -> Result<Split, ParseError> {
     let start = raw.iter().position(|c| !matches!(c, b'\r' | b'\n')).unwrap_or(raw.len());
     let (first_end, mut at) = whole_line(raw, start, "a start line with its line break")?;
-    let mut lines: SmallVec<[Line; 24]> = SmallVec::new();
+    let mut lines: SmallVec<[Line; 20]> = SmallVec::new();
     let mut folded = false;
     let mut vias = 0usize;
     loop {
@@ -182,13 +182,16 @@ fn header(raw: &[u8], at: usize, end: usize) -> Result<Line, ParseError> {
     if id == Name::Other && !grammar::is_token(name) {
         return Err(ParseError::malformed("message", at, "a header name"));
     }
+    let Ok(name_len) = u8::try_from(name.len()) else {
+        return Err(ParseError::new(ErrorKind::TooLarge, "message", at, "a header name below 256 bytes"));
+    };
     let value = after.get(1..).unwrap_or(&[]);
     let leading = value.len() - value.trim_ascii_start().len();
     let value_len = value.trim_ascii().len();
     let value_at = (at + colon + 1 + leading).min(end);
     Ok(Line {
         name: id,
-        name_len: u16::try_from(name.len()).unwrap_or(u16::MAX),
+        name_len,
         start: at as u32,
         value: value_at as u32,
         end: (value_at + value_len) as u32,

@@ -1,5 +1,7 @@
 //! `Digest name=value, name="value", …` taken apart.
 
+use std::borrow::Cow;
+
 use super::DigestError;
 use crate::sip::error::ParseError;
 use crate::sip::grammar::{self, Wrong};
@@ -17,9 +19,9 @@ pub(super) fn each_pair(
     let bytes = text.as_str().as_bytes();
     let total = bytes.len();
     let fail = |w: Wrong| DigestError::Malformed(ParseError::malformed(header, total - w.left, w.expected));
-    let part = |p: &[u8]| {
-        let at = p.as_ptr() as usize - bytes.as_ptr() as usize;
-        text.slice(at..at + p.len())
+    let place = |part: &[u8]| {
+        let at = part.as_ptr() as usize - bytes.as_ptr() as usize;
+        at..at + part.len()
     };
     let (rest, _) = finish(grammar::space(bytes)).map_err(fail)?;
     let (rest, scheme) = finish(grammar::token(rest)).map_err(fail)?;
@@ -40,21 +42,21 @@ pub(super) fn each_pair(
         let (after, _) = finish(grammar::spaced(b'=', "an equals sign")(after)).map_err(fail)?;
         let (after, value) = if after.first() == Some(&b'"') {
             let (after, quoted) = finish(grammar::quoted(after)).map_err(fail)?;
-            let quoted = part(quoted);
-            let value = match unquote(&quoted) {
-                std::borrow::Cow::Borrowed(plain) => quoted.slice_of(plain),
-                std::borrow::Cow::Owned(plain) => Text::from(plain),
+            let range = place(quoted);
+            let value = match unquote(text.get(range.clone()).unwrap_or("")) {
+                Cow::Borrowed(_) => text.slice(range.start + 1..range.end - 1),
+                Cow::Owned(plain) => Text::from(plain),
             };
             (after, value)
         } else {
             let (after, plain) = bare(after);
-            (after, part(plain))
+            (after, text.slice(place(plain)))
         };
         let (after, _) = finish(grammar::space(after)).map_err(fail)?;
         if !matches!(after.first(), None | Some(b',')) {
             return Err(fail(Wrong { left: after.len(), expected: "a comma or the end" }));
         }
-        each(part(name).as_str(), value);
+        each(text.get(place(name)).unwrap_or(""), value);
         rest = after;
     }
 }
