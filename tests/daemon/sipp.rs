@@ -47,6 +47,11 @@ impl<'a> Scenario<'a> {
         Scenario { fill, ..self }
     }
 
+    /// So many calls, ten a second.
+    pub fn calls(self, calls: u32) -> Scenario<'a> {
+        Scenario { calls, ..self }
+    }
+
     pub fn on_port(self, port: u16) -> Scenario<'a> {
         Scenario { port, ..self }
     }
@@ -71,7 +76,7 @@ impl<'a> Scenario<'a> {
         command.current_dir(dir.path()).arg(self.switch.to_string());
         command.args(["-sf", "scenario.xml", "-i", "127.0.0.1", "-p", &port.to_string()]);
         command.args(["-mi", "127.0.0.1", "-mp", &free_pair().to_string(), "-rtp_echo"]);
-        command.args(["-m", &self.calls.to_string(), "-s", self.number, "-nostdin"]);
+        command.args(["-m", &self.calls.to_string(), "-r", "10", "-s", self.number, "-nostdin"]);
         command.args(["-t", if self.tcp { "t1" } else { "u1" }]);
         command.args(["-trace_err", "-error_file", "errors", "-trace_msg", "-message_file", "messages"]);
         command.args(["-timeout", "60s", "-timeout_error"]);

@@ -19,7 +19,7 @@ pub struct Switch {
     pub process: Option<Process>,
     at: SocketAddr,
     _lease: Lease,
-    _dir: Dir,
+    dir: Dir,
 }
 
 /// What differs from the shipped configuration.
@@ -29,6 +29,8 @@ pub struct Setup {
     pub set: Vec<(&'static str, String)>,
     /// An extension put first in the context `default` of the copied tree.
     pub extension: &'static str,
+    /// Give no passwords, as on a first run.
+    pub first_run: bool,
     /// Parameters of the profile `internal`, in place of the shipped ones.
     pub params: &'static [(&'static str, &'static str)],
 }
@@ -42,7 +44,7 @@ impl Switch {
         let (lease, dir) = (Lease::new(), Dir::new("switch"));
         if let Ok(subject) = std::env::var("TANDEM_SUBJECT") {
             let at = subject.parse().expect("TANDEM_SUBJECT=address:port");
-            return Switch { process: None, at, _lease: lease, _dir: dir };
+            return Switch { process: None, at, _lease: lease, dir };
         }
         let conf = dir.path().join("conf");
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("conf"), &conf);
@@ -87,13 +89,14 @@ impl Switch {
             ("rtp_start_port", "20000".to_owned()),
             ("rtp_end_port", "20999".to_owned()),
         ];
+        set.retain(|(name, _)| !(setup.first_run && name.ends_with("password")));
         set.extend(setup.set);
         for (name, value) in set {
             command.arg("--set").arg(format!("{name}={value}"));
         }
         let process = Some(Process::spawn("tandem", &mut command));
         let at = SocketAddr::new(lease.ip, 5060);
-        let mut switch = Switch { process, at, _lease: lease, _dir: dir };
+        let mut switch = Switch { process, at, _lease: lease, dir };
         switch.wait_ready();
         switch
     }
@@ -105,6 +108,11 @@ impl Switch {
     /// Where phones register: the internal profile.
     pub fn sip(&self) -> SocketAddr {
         self.at
+    }
+
+    /// The copy of `conf/` it runs with.
+    pub fn conf(&self) -> std::path::PathBuf {
+        self.dir.path().join("conf")
     }
 
     /// What it has logged so far.

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use crate::puppet::Puppet;
+use crate::puppet::{Answer, Puppet};
 use crate::rtp::RtpPort;
-use crate::switch::{Setup, Switch};
+use crate::switch::{PASSWORD, Setup, Switch};
 
 const LOCALHOST: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
@@ -89,6 +89,61 @@ fn a_delayed_offer_is_answered_in_the_ack() {
     a.in_dialog(&ok, "ACK", 2, "Content-Type: application/sdp\n", &answer);
     rtp.talk((switch.ip(), ok.media_port(0)).into(), 0, 160, "hello");
     rtp.expect_words("hello", 25);
+    a.in_dialog(&ok, "BYE", 3, "", "");
+    a.status("BYE", 200);
+}
+
+/// The offer of a called phone reaches a caller that made none, and its answer the phone.
+#[test]
+fn a_delayed_offer_goes_across_a_bridge() {
+    let switch = Switch::start();
+    let host = switch.ip();
+    let (mut a, mut b) =
+        (Puppet::new("a", LOCALHOST, switch.sip()), Puppet::new("b", LOCALHOST, switch.sip()));
+    let (mut rtp_a, mut rtp_b) = (RtpPort::new(LOCALHOST), RtpPort::new(LOCALHOST));
+    let contact = format!("sip:1001@{}", b.local);
+    let registered = b.register("1001", PASSWORD, &host.to_string(), &format!("<{contact}>"), Answer::Qop);
+    assert_eq!(registered.status(), Some(200), "{}", registered.text);
+    let to_b = sdp(rtp_b.local.port(), "0");
+    let callee = std::thread::spawn(move || {
+        let invite = b.request("INVITE");
+        let extra = format!("Contact: <{contact}>\nContent-Type: application/sdp\n");
+        b.reply(&invite, "200 OK", "b", &extra, &to_b);
+        b.request("ACK");
+        (b, invite)
+    });
+    let ok = a.call("1000", "1001", "across", "");
+    assert_eq!(ok.status(), Some(200), "{}", ok.text);
+    let refused = "m=video 0 RTP/AVP 34\n".repeat(ok.body().matches("m=video").count());
+    let answer = format!("{}{refused}", sdp(rtp_a.local.port(), "0"));
+    a.in_dialog(&ok, "ACK", 2, "Content-Type: application/sdp\n", &answer);
+    let (mut b, invite) = callee.join().expect("the callee");
+    rtp_a.talk((host, ok.media_port(0)).into(), 0, 160, "from-a");
+    rtp_b.talk((host, invite.media_port(0)).into(), 0, 160, "from-b");
+    rtp_a.expect_words("from-b", 25);
+    rtp_b.expect_words("from-a", 25);
+    a.in_dialog(&ok, "BYE", 3, "", "");
+    a.status("BYE", 200);
+    let bye = b.request("BYE");
+    b.reply(&bye, "200 OK", "", "", "");
+}
+
+/// Two parties talk; a third that learned the port sends into it and is not heard (RTP bleed).
+#[test]
+fn a_strangers_packets_are_not_heard() {
+    let switch = Switch::start();
+    let mut a = Puppet::new("a", LOCALHOST, switch.sip());
+    let (mut rtp, mut stranger) = (RtpPort::new(LOCALHOST), RtpPort::new(LOCALHOST));
+    let ok = a.call("1000", "9196", "bleed", &sdp(rtp.local.port(), "0"));
+    assert_eq!(ok.status(), Some(200), "{}", ok.text);
+    let port = (switch.ip(), ok.media_port(0)).into();
+    rtp.talk(port, 0, 160, "mine");
+    rtp.expect_words("mine", 25);
+    stranger.talk(port, 0, 160, "stranger");
+    let before = rtp.packets().len();
+    rtp.expect_words("mine", before + 50);
+    assert!(rtp.packets().iter().all(|p| p.payload.starts_with(b"mine")), "the stranger is heard");
+    assert!(stranger.packets().is_empty(), "the stranger hears");
     a.in_dialog(&ok, "BYE", 3, "", "");
     a.status("BYE", 200);
 }

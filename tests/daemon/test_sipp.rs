@@ -35,6 +35,20 @@ fn a_call_hung_up_by_the_caller() {
     b.finish();
 }
 
+/// Fifty calls, ten a second, many of them up at once; every one goes as it should.
+#[test]
+fn fifty_calls() {
+    needs!("sipp");
+    let switch = Switch::start();
+    let port = free_port();
+    Scenario::new("register", switch.sip(), "1001").on_port(port).run();
+    let taking = &[("RING", "300")];
+    let mut b = Scenario::new("uas", switch.sip(), "1001").on_port(port).calls(50).fill(taking).start();
+    std::thread::sleep(Duration::from_millis(500));
+    caller(&switch, "uac", &[("TALK", "2000")]).calls(50).run();
+    b.finish();
+}
+
 #[test]
 fn a_call_over_tcp_to_udp() {
     needs!("sipp");

@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::baresip::Phone;
 use crate::needs;
 use crate::place::Dir;
-use crate::switch::Switch;
+use crate::puppet::{Answer, Puppet};
+use crate::switch::{Setup, Switch};
 
 fn tandem(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_tandem")).args(arguments).output().expect("to run tandem")
@@ -77,4 +78,27 @@ fn a_sigterm_waits_for_the_call_and_takes_no_new_one() {
     b.event("CALL_CLOSED");
     let status = process.wait_end(Duration::from_secs(15)).expect("it ends with the last call");
     assert!(status.success(), "{status}");
+}
+
+/// The first run makes passwords, shows the phones' one, and keeps them where nobody else can read.
+#[test]
+fn the_first_run_makes_a_password_and_shows_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let switch = Switch::start_with(Setup { first_run: true, ..Setup::default() });
+    if switch.process.is_none() {
+        return;
+    }
+    let secrets = switch.conf().join("secrets.xml");
+    let mode = std::fs::metadata(&secrets).expect("conf/secrets.xml").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let text = std::fs::read_to_string(&secrets).expect("to read it");
+    let password =
+        text.split_once("default_password=").and_then(|(_, r)| r.split('"').next()).expect("a password");
+    assert!(password.len() >= 8, "{password}");
+    let shown = switch.log().join("\n");
+    assert!(shown.contains(password) && shown.contains("9196"), "password and what to dial: {shown}");
+    let mut phone = Puppet::new("first", [127, 0, 0, 1].into(), switch.sip());
+    let contact = format!("<sip:1000@{}>", phone.local);
+    let answer = phone.register("1000", password, &switch.ip().to_string(), &contact, Answer::Qop);
+    assert_eq!(answer.status(), Some(200), "{}", answer.text);
 }
