@@ -35,7 +35,7 @@ impl Call {
     }
 
     /// The whole life of an a-leg: hunt, execute, hang up, serve the last timers.
-    pub async fn run(mut self) {
+    pub async fn run(&mut self) {
         self.route();
         while !self.leg.is_over() {
             match self.queue.pop_front() {

@@ -1,12 +1,15 @@
 //! The end of a leg: who ended it and why, told to the far end, to the legs that belong to it, and in one plain
 //! line to the operator.
 
+use super::caller::CallerProfile;
 use super::cause::Cause;
 use super::leg::{Direction, Happening, Leg, Progress};
 use super::letter::{Ended, Letter, News, Order};
+use super::variables::Variables;
 use crate::dialog::CommandError;
 use crate::event::EventName;
 use crate::sip::{Message, Method, Name, Transport};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{info, warn};
@@ -174,6 +177,12 @@ impl Leg {
         self.fire(EventName::ChannelDestroy, Vec::new);
         self.media.close();
         self.entry.leave_call();
+        // The leg may live on for half a minute to answer retransmissions: it keeps no more than that takes.
+        self.variables = Variables::default();
+        self.caller = CallerProfile::default();
+        self.last_partner = None;
+        self.happenings = VecDeque::new();
+        self.dialled = Vec::new();
     }
 
     /// "call 1000 → 1001 ended: the caller hung up after 12.3 s (NORMAL_CLEARING); audio …".

@@ -358,18 +358,19 @@ impl Leg {
         });
     }
 
-    /// Ends the leg's task: hangs up if nobody has, frees media and uuid, then serves the dialog until the last
-    /// transaction's timer has run.
-    pub async fn finish(mut self) {
+    /// Ends the leg's task: hangs up if nobody has, frees media, uuid and what is known of the call, then serves the
+    /// dialog until the last transaction's timer has run.
+    pub async fn finish(&mut self) {
         self.hangup(Cause::NORMAL_CLEARING);
         self.drive();
         self.close();
+        self.partner = None;
+        self.owner = None;
         while !self.session.is_over() {
-            let wake = self.session.next_timeout();
-            self.partner = None;
-            self.owner = None;
-            self.wait(wake).await;
+            let Some(wake) = self.session.next_timeout() else { return };
+            self.wait(Some(wake)).await;
             self.drive();
+            self.happenings.clear();
         }
     }
 }

@@ -297,9 +297,11 @@ impl LegMedia {
         self.engine.stats(other.stream(media.line)?)
     }
 
-    /// Gives every port back.
+    /// Gives every port back and forgets what was said.
     pub fn close(&mut self) {
-        self.lines.clear();
+        self.lines = Vec::new();
+        self.agreed = Vec::new();
+        (self.local, self.before, self.remote) = (None, None, None);
     }
 }
 

@@ -64,9 +64,10 @@ impl Leg {
         attempt: Attempt,
         owner: Mailbox,
     ) -> Result<(Mailbox, Arc<str>), Cause> {
-        let leg = Leg::outbound(exchange, attempt, owner)?;
+        // On the heap before the task begins: a future holds every value it ever moved.
+        let mut leg = Box::new(Leg::outbound(exchange, attempt, owner)?);
         let told = (leg.mailbox().clone(), leg.uuid.clone());
-        tokio::spawn(leg.serve());
+        tokio::spawn(async move { leg.serve().await });
         Ok(told)
     }
 
@@ -187,7 +188,7 @@ impl Leg {
     }
 
     /// The whole life of a b-leg: it serves its own far end and does what the leg it belongs to says.
-    async fn serve(mut self) {
+    async fn serve(&mut self) {
         loop {
             match self.next().await {
                 Happening::Over => break,

@@ -58,9 +58,10 @@ impl Profile {
         let has_offer = !invite.body().is_empty();
         let caller = Caller { invite, flow, profile, variables };
         let (leg, offer) = Leg::inbound(exchange.clone(), self.agent.clone(), entry, mailbox, caller);
-        let (plans, agent) = (self.shared.plans.clone(), self.agent.clone());
+        // On the heap before the task begins: a future holds every value it ever moved.
+        let mut call = Box::new(Call::new(leg, self.shared.plans.clone()));
+        let agent = self.agent.clone();
         tokio::spawn(async move {
-            let mut call = Call::new(leg, plans);
             let leg = &mut call.leg;
             match offer {
                 Err(error) => {
