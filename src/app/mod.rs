@@ -2,7 +2,7 @@
 //!
 //! [`Call`] is a leg with its queue of actions: it hunts, expands and runs them one after the other. An
 //! application that only changes the leg is a plain function and may run at hunt time (`inline="true"`); one that
-//! waits is a future over the call. [`table`] is the flat list of both.
+//! waits is a future over the call. `table` is the flat list of both.
 
 mod answer;
 mod bridge;

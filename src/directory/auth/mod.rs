@@ -2,8 +2,8 @@
 //!
 //! [`Authenticator::check`] looks at a request and says [`Outcome::Accepted`], [`Outcome::Challenge`] or
 //! [`Outcome::Forbidden`]; the caller answers 401/407 with [`Authenticator::challenges`] or 403. Challenging keeps no
-//! memory: a nonce is the time under a keyed hash ([`nonce`]). Only good credentials leave a trace, so that a copy of them
-//! is worth nothing ([`uses`]). From outside nobody can tell whether a user exists: unknown, without password and wrong
+//! memory: a nonce is the time under a keyed hash (`nonce`). Only good credentials leave a trace, so that a copy of them
+//! is worth nothing (`uses`). From outside nobody can tell whether a user exists: unknown, without password and wrong
 //! password take the same steps and get the same answer.
 
 mod check;
