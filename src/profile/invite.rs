@@ -29,11 +29,13 @@ impl Profile {
         if !scheme {
             return self.reply(&invite, &flow, 416, &[]);
         }
+        let merges = || self.merges.lock().unwrap_or_else(PoisonError::into_inner);
+        // Before its credentials are looked at: they are those of the first copy, and good for once.
+        if merges().is_known_by_another_way(now, &invite, flow.remote) {
+            return self.reply(&invite, &flow, 482, &[]);
+        }
         let Admission::Admitted(admitted) = self.admit_call(&invite, &flow) else { return };
-        let merged = {
-            let mut merges = self.merges.lock().unwrap_or_else(PoisonError::into_inner);
-            merges.is_merged(now, &invite, flow.remote)
-        };
+        let merged = merges().is_merged(now, &invite, flow.remote);
         if merged {
             return self.reply(&invite, &flow, 482, &[]);
         }

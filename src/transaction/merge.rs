@@ -66,6 +66,15 @@ impl MergeGuard {
         false
     }
 
+    /// Whether `request` is a copy, by another way, of one remembered. Remembers nothing: for requests of
+    /// strangers, who have yet to log in.
+    pub fn is_known_by_another_way(&mut self, now: Instant, request: &Message, source: SocketAddr) -> bool {
+        self.forget_old(now);
+        let Some(merge) = MergeKey::of(request) else { return false };
+        let first = self.seen.get(&self.hash.hash_one(&merge));
+        first.is_some_and(|first| *first != self.hash.hash_one(Key::of_request(request, source)))
+    }
+
     fn forget_old(&mut self, now: Instant) {
         while let Some((until, name)) = self.order.front()
             && *until <= now
