@@ -114,6 +114,7 @@ impl Profile {
         let source = flow.remote.ip();
         match self.shared.auth.check(now, request, source, &directory, &acls, &self.rules) {
             Outcome::Accepted { user, username, realm } => {
+                self.guard.good_auth(source);
                 let authorized = true;
                 Admission::Admitted(Admitted {
                     user: Some(user),
@@ -140,7 +141,12 @@ impl Profile {
                     self.agent.name,
                     request.method()
                 );
-                self.guard.failed_auth(crate::channel::Leg::now(), source);
+                if self.guard.failed_auth(crate::channel::Leg::now(), source) {
+                    warn!(
+                        "{}: too many failed logins from {source}: not listened to for a while",
+                        self.agent.name
+                    );
+                }
                 self.reply(request, flow, 403, &[]);
                 Admission::Answered
             }
