@@ -298,7 +298,10 @@ fn check_payload(media: &Media, attribute: &Attribute, number: usize) -> Result<
     if attribute.name.eq_ignore_ascii_case("rtpmap") {
         let (pt, rest) = value.split_once([' ', '\t']).ok_or(wrong("a=rtpmap:<pt> <name>/<clock>"))?;
         payload_number(pt).ok_or(wrong("a payload number from 0 to 127"))?;
-        encoding(rest).ok_or(wrong("<name>/<clock>[/<channels>] with numbers in range"))?;
+        // Without any number it says nothing more than the payload number does (RFC 4475 has `31 LPC`).
+        if rest.contains('/') {
+            encoding(rest).ok_or(wrong("<name>/<clock>[/<channels>] with numbers in range"))?;
+        }
     } else if attribute.name.eq_ignore_ascii_case("fmtp") {
         let pt = value.split([' ', '\t']).next().unwrap_or("");
         payload_number(pt).ok_or(wrong("a payload number from 0 to 127"))?;
@@ -342,6 +345,7 @@ mod tests {
             ("m=audio 4000 RTP/AVP 0\r\na=rtpmap:0 PCMU/0", "line 7"),
             ("m=audio 4000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000/999", "line 7"),
             ("m=audio 4000 RTP/AVP 0\r\na=rtpmap:300 PCMU/8000", "line 7"),
+            ("m=video 4000 RTP/AVP 31\r\na=rtpmap:31 LPC", "ok"),
             ("m=audio 4000 RTP/AVP 0\r\na=rtpmap:0", "line 7"),
             ("m=audio 4000 RTP/AVP 0\r\na=fmtp:x y", "line 7"),
             ("m=audio 70000 RTP/AVP 0", "line 6"),
