@@ -34,6 +34,8 @@ pub struct Ending {
     pub by: By,
     /// `send_bye`, `recv_bye`, `send_cancel`, `recv_cancel`, `send_refuse`, `recv_refuse`.
     pub disposition: &'static str,
+    /// The status we refused an unanswered caller with.
+    pub refused_with: Option<u16>,
     /// The far end's final answer, when it refused.
     pub sip: Option<(u16, String)>,
     /// Where a 3xx pointed.
@@ -113,13 +115,21 @@ impl Leg {
         if let Err(error) = sent {
             tracing::debug!("{} {}: nothing to send at hang-up: {error}", self.uuid, self.name());
         }
-        self.over(Ending { cause, by, disposition, sip: None, redirects: Vec::new() });
+        let refused_with = (disposition == "send_refuse").then_some(status);
+        self.over(Ending { cause, by, disposition, refused_with, sip: None, redirects: Vec::new() });
     }
 
     /// The far end ended the leg by `message`.
     pub(super) fn ended_by_peer(&mut self, message: &Message, fallback: Cause, disposition: &'static str) {
         let cause = message.headers(Name::Reason).find_map(Cause::from_reason).unwrap_or(fallback);
-        self.over(Ending { cause, by: By::FarEnd, disposition, sip: None, redirects: Vec::new() });
+        self.over(Ending {
+            cause,
+            by: By::FarEnd,
+            disposition,
+            refused_with: None,
+            sip: None,
+            redirects: Vec::new(),
+        });
     }
 
     /// Notes the end once, and tells everyone who must know.
@@ -206,7 +216,7 @@ impl Leg {
             (By::FarEnd, _) => format!("{far} hung up"),
             (By::Timer, _) => "a timer ran out".to_owned(),
             (By::Switch, "send_refuse") => {
-                format!("refused by the switch with {}", self.refusal_status(ending.cause))
+                format!("refused by the switch with {}", ending.refused_with.unwrap_or_default())
             }
             (By::Switch, "send_cancel") => "cancelled by the switch".to_owned(),
             (By::Switch, _) => "hung up by the switch".to_owned(),

@@ -58,6 +58,7 @@ impl Leg {
             cause: Cause::RECOVERY_ON_TIMER_EXPIRE,
             by: By::Timer,
             disposition: "send_bye",
+            refused_with: None,
             sip: None,
             redirects: Vec::new(),
         });
@@ -143,6 +144,7 @@ impl Leg {
             cause,
             by: By::FarEnd,
             disposition: "recv_refuse",
+            refused_with: None,
             sip: message.is_some().then_some((status, phrase)),
             redirects,
         });
