@@ -91,8 +91,11 @@ impl Profile {
         let name = conf.name.clone();
         let mut agent = UserAgent::new(conf, local, rtp, shared.exchange.acls.clone());
         let port = agent.conf.ext_sip_port.unwrap_or(local.port());
-        agent.external = opening.external_sip.filter(|e| *e != ip).map(|e| SocketAddr::new(e, port));
-        agent.external_rtp = opening.external_rtp.filter(|e| !agent.rtp.contains(e));
+        // An address of the other family is no use to a peer that reaches us by this one.
+        let external = |e: &IpAddr| *e != ip && e.is_ipv4() == ip.is_ipv4();
+        agent.external = opening.external_sip.filter(external).map(|e| SocketAddr::new(e, port));
+        let family = |e: &IpAddr| agent.rtp.iter().any(|r| r.is_ipv4() == e.is_ipv4());
+        agent.external_rtp = opening.external_rtp.filter(|e| !agent.rtp.contains(e) && family(e));
         let guard =
             Arc::new(FloodGuard::new(GuardConf { requests_total: per_second, ..GuardConf::default() }));
         let timers = agent.timers();
