@@ -33,6 +33,8 @@ pub struct Setup {
     pub first_run: bool,
     /// Parameters of the profile `internal`, in place of the shipped ones.
     pub params: &'static [(&'static str, &'static str)],
+    /// Texts replaced in a file of the copied tree: path, from, to.
+    pub edits: &'static [(&'static str, &'static str, &'static str)],
 }
 
 impl Switch {
@@ -67,6 +69,11 @@ impl Switch {
                 .collect();
             let text = kept.join("\n").replace("</settings>", &format!("{new}</settings>"));
             std::fs::write(&path, text).expect("to write the profile");
+        }
+        for (path, from, to) in setup.edits {
+            let text = std::fs::read_to_string(conf.join(path)).expect("a file of conf");
+            assert!(text.contains(from), "{path} has {from}");
+            std::fs::write(conf.join(path), text.replace(from, to)).expect("to write into conf");
         }
         let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
         command.arg("run").arg("--conf").arg(&conf);
