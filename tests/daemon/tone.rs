@@ -62,11 +62,35 @@ pub fn listen(wav: &Wav, hertz: f64) -> Option<Heard> {
 /// The tone is there for at least so many seconds, nearly without a gap.
 #[track_caller]
 pub fn assert_heard(who: &str, wav: &Wav, hertz: f64, seconds: f64) {
+    assert_within(who, wav, hertz, seconds, 0.97, 100);
+}
+
+/// The same of a recording that runs by the clock, as linphonec's does (baresip's has just what arrived): on
+/// a machine with more to do than it can, such a phone stutters by itself, so there more is forgiven.
+#[track_caller]
+pub fn assert_heard_live(who: &str, wav: &Wav, hertz: f64, seconds: f64) {
+    if overloaded() {
+        eprintln!("{who}: the machine is overloaded, gaps of up to a second are forgiven");
+        assert_within(who, wav, hertz, seconds, 0.6, 1000);
+    } else {
+        assert_heard(who, wav, hertz, seconds);
+    }
+}
+
+#[track_caller]
+fn assert_within(who: &str, wav: &Wav, hertz: f64, seconds: f64, share: f64, gap: usize) {
     let Some(heard) = listen(wav, hertz) else {
         panic!("{who} hears no {hertz} Hz in {:.1} s of recording", wav.seconds());
     };
     assert!(heard.span >= seconds, "{who} hears {hertz} Hz for {:.1} s only: {heard:?}", heard.span);
-    assert!(heard.share > 0.97 && heard.longest_gap <= 100, "{who} hears {hertz} Hz with gaps: {heard:?}");
+    assert!(heard.share > share && heard.longest_gap <= gap, "{who} hears {hertz} Hz with gaps: {heard:?}");
+}
+
+/// More than one task per processor waited to run during the last minute.
+fn overloaded() -> bool {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: f64 = load.split(' ').next().and_then(|l| l.parse().ok()).unwrap_or(0.0);
+    load > std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64)
 }
 
 mod tests {
