@@ -103,6 +103,7 @@ impl Leg {
                     if let Some(stats) = &ended.stats {
                         self.last_partner = Some((stats.clone(), partner.view.clone()));
                     }
+                    self.on_settled(Err(488)); // nobody is there to ask any more
                 }
                 self.tell(Happening::News(from, News::Ended(ended)));
             }

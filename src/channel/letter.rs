@@ -68,8 +68,8 @@ pub enum News {
     Renegotiated(Arc<View>),
     /// The far end asks for codecs the call does not use now: can the other side do them?
     Proposed(Arc<Proposal>),
-    /// What came of a proposal; `None` when the other side did not agree.
-    Settled(Option<Arc<View>>),
+    /// What came of a proposal: the other side's media, or the status to refuse with.
+    Settled(Result<Arc<View>, u16>),
 }
 
 /// A change of codecs asked for by one side of a bridge.

@@ -70,6 +70,7 @@ impl Leg {
             return Ok(());
         }
         let body = self.describe(other)?;
+        self.pending.unanswered = self.media.remote().is_none();
         let headers = self.callee_headers("sip_rh_");
         let now = Self::now();
         if let Err(error) = self.session.answer(now, body, &headers) {

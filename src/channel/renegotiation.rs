@@ -22,6 +22,8 @@ pub(super) struct Pending {
     pub(super) proposed: Option<(OfferId, sdp::Session)>,
     /// Our offer, made for the other side of the bridge, waits for the far end.
     pub(super) offered: bool,
+    /// Our description stands in a 200 as an offer; the ACK brings the answer.
+    pub(super) unanswered: bool,
 }
 
 impl Leg {
@@ -32,7 +34,10 @@ impl Leg {
         }
         let Some(body) = body else {
             return match self.media.local() {
-                Some(local) => self.accept_offer(id, local),
+                Some(local) => {
+                    self.pending.unanswered = true;
+                    self.accept_offer(id, local);
+                }
                 None => self.refuse_offer(id, 488),
             };
         };
@@ -121,6 +126,7 @@ impl Leg {
 
     /// The ACK of a 200 that carried our offer brings the answer.
     pub(super) fn on_acknowledged(&mut self, body: Option<Bytes>) {
+        self.pending.unanswered = false;
         let Some(body) = body else { return };
         match self.media.take_answer(&body) {
             Ok(()) => self.renegotiated(),
@@ -135,19 +141,19 @@ impl Leg {
 
     /// The other side's far end wants codecs the call does not use: offer them to ours.
     pub(super) fn on_proposed(&mut self, proposal: &Proposal) {
-        let busy = self.pending.proposed.is_some() || self.pending.offered || !self.is_answered();
+        let Pending { proposed, offered, unanswered } = &self.pending;
+        if proposed.is_some() || *offered || *unanswered || !self.is_answered() {
+            return self.tell_settled(Err(491));
+        }
         let prefs = self.agent.outbound_prefs(&self.variables);
         let source = sdp::Source::Offer { offer: &proposal.view.remote, prefs: Some(&prefs) };
         let rules = self.rules();
-        let sent = !busy
-            && match self.media.offer(source, &rules) {
-                Ok(offer) => self.session.offer(Self::now(), Some(offer), &[]).is_ok(),
-                Err(_) => false,
-            };
-        if sent {
+        let Ok(offer) = self.media.offer(source, &rules) else { return self.tell_settled(Err(488)) };
+        if self.session.offer(Self::now(), Some(offer), &[]).is_ok() {
             self.pending.offered = true;
         } else {
-            self.tell_settled(None);
+            self.media.restore();
+            self.tell_settled(Err(491));
         }
     }
 
@@ -161,12 +167,12 @@ impl Leg {
         match taken {
             Some(Ok(())) if asked => {
                 let view = self.media.view().map(Arc::new);
-                self.tell_settled(view);
+                self.tell_settled(view.ok_or(488));
             }
             Some(Ok(())) => self.renegotiated(),
             Some(Err(error)) => {
                 warn!("{} {}: the answer to our re-INVITE cannot be used: {error}", self.uuid, self.name());
-                self.tell_settled(None);
+                self.tell_settled(Err(488));
             }
             None => {}
         }
@@ -177,20 +183,23 @@ impl Leg {
         info!("{} {}: our re-INVITE was refused with {status}", self.uuid, self.name());
         if std::mem::take(&mut self.pending.offered) {
             self.media.restore();
-            self.tell_settled(None);
+            self.tell_settled(Err(488));
         }
     }
 
-    fn tell_settled(&self, view: Option<Arc<View>>) {
+    fn tell_settled(&self, view: Result<Arc<View>, u16>) {
         if let Some(partner) = &self.partner {
             partner.mailbox.post(Letter::News { from: self.token(), news: News::Settled(view) });
         }
     }
 
     /// What came of our proposal: answer our far end.
-    pub(super) fn on_settled(&mut self, view: Option<Arc<View>>) {
+    pub(super) fn on_settled(&mut self, view: Result<Arc<View>, u16>) {
         let Some((id, offer)) = self.pending.proposed.take() else { return };
-        let Some(view) = view else { return self.refuse_offer(id, 488) };
+        let view = match view {
+            Ok(view) => view,
+            Err(status) => return self.refuse_offer(id, status),
+        };
         let rules = sdp::Rules { mirror: false, ..self.rules() };
         match self.media.answer_to(&offer, sdp::Settled::Leg(&view.remote), &rules) {
             Ok(answer) => {

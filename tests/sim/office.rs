@@ -149,12 +149,11 @@ impl Office {
     /// Opens a switch, and registers every phone in this weather.
     pub async fn open(seed: u64, weather: Weather, extensions: &str) -> Office {
         let seeded = Seeded(seed);
-        let weather_bits = weather.loss.to_bits();
+        let rng = SmallRng::seed_from_u64(seed ^ weather.loss.to_bits());
         let net = SimNet::new(seed, weather);
         let sockets: Arc<dyn Sockets> = Arc::new(net.clone());
         let loud = std::env::var("TANDEM_SEED").is_ok();
         let switch = Switch::start(tree(extensions), sockets, loud).expect("a switch");
-        let rng = SmallRng::seed_from_u64(seed ^ weather_bits);
         let mut office = Office { net, switch, phones: Vec::new(), book: Book::default(), rng, seeded };
         office.install();
         office.register(EXPIRES).await;

@@ -124,6 +124,34 @@ impl Script {
         script
     }
 
+    /// A talk of exactly so long in which both do just this after the answer; the caller hangs up.
+    pub fn exactly(
+        caller: usize,
+        number: &str,
+        at: Duration,
+        talk: Duration,
+        ours: Acts,
+        theirs: Acts,
+    ) -> Script {
+        let mut caller_acts = ours;
+        caller_acts.push((When::Up(talk), Act::HangUp));
+        let mut callee_acts = theirs;
+        if !callee_acts.iter().any(|(_, act)| matches!(act, Act::Answer)) {
+            callee_acts.push((When::Begun(ms(500)), Act::Answer));
+        }
+        Script {
+            kind: Kind::Talk,
+            caller,
+            number: number.to_owned(),
+            at,
+            delayed_offer: false,
+            talk,
+            caller_ends: true,
+            caller_acts,
+            callee_acts: vec![callee_acts],
+        }
+    }
+
     fn write(&mut self, rng: &mut SmallRng) {
         let pick_up = ms(rng.random_range(0..4_000));
         let hang_up = (When::Up(self.talk), Act::HangUp);
