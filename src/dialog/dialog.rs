@@ -1,6 +1,6 @@
 //! Dialog state (RFC 3261 §12): who talks to whom, by which route, in which order.
 
-use crate::sip::{Destination, Flow, Message, NameAddr, Scheme, Transport, Uri};
+use crate::sip::{Destination, Flow, Message, NameAddr, Uri};
 
 /// One dialog, early or confirmed. Changes only by the messages its session gives it.
 #[derive(Clone, Debug)]
@@ -131,7 +131,7 @@ impl Dialog {
             Some(flow) if sticky || only_by_flow(next) || flow.transport.is_reliable() => {
                 Destination::Flow(flow)
             }
-            _ => host_of(next),
+            _ => Destination::of(next),
         }
     }
 
@@ -176,20 +176,4 @@ fn only_by_flow(uri: &Uri) -> bool {
         uri.param("transport").is_some_and(|t| t.eq_ignore_ascii_case("ws") || t.eq_ignore_ascii_case("wss"));
     let invalid = uri.host().to_ascii_lowercase().ends_with(".invalid");
     ws || invalid || uri.param("ob").is_some()
-}
-
-/// The next hop a URI names (RFC 3261 §19.1.1): `maddr` before the host, `transport`, and TLS for sips.
-pub(super) fn host_of(uri: &Uri) -> Destination {
-    let transport = match uri.param("transport").map(str::to_ascii_lowercase).as_deref() {
-        Some("udp") => Some(Transport::Udp),
-        Some("tcp") if uri.scheme() == Scheme::Sips => Some(Transport::Tls),
-        Some("tcp") => Some(Transport::Tcp),
-        Some("tls") => Some(Transport::Tls),
-        Some("ws") => Some(Transport::Ws),
-        Some("wss") => Some(Transport::Wss),
-        _ if uri.scheme() == Scheme::Sips => Some(Transport::Tls),
-        _ => None,
-    };
-    let host = uri.param("maddr").filter(|m| !m.is_empty()).unwrap_or(uri.host());
-    Destination::Host { transport, host: host.to_owned(), port: uri.port() }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::sip::{Destination, Flow, Scheme, Transport, Uri};
+use crate::sip::{Destination, Flow, Uri};
 
 /// An address-of-record: `user@domain`, compared without case as the directory does.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -143,11 +143,7 @@ impl Binding {
             return Destination::Flow(self.flow);
         }
         match path.unwrap_or(self.uri()).parse::<Uri>() {
-            Ok(uri) if !uri.host().is_empty() => Destination::Host {
-                transport: uri.transport().or((uri.scheme() == Scheme::Sips).then_some(Transport::Tls)),
-                host: uri.host().to_owned(),
-                port: uri.port(),
-            },
+            Ok(uri) if !uri.host().is_empty() => Destination::of(&uri),
             _ => Destination::Flow(self.flow),
         }
     }

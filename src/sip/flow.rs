@@ -133,14 +133,16 @@ pub enum Destination {
 }
 
 impl Destination {
-    /// Where a URI points: its host and port, by the transport it names (RFC 3263 §4.1; `sips` means TLS).
+    /// The next hop a URI names (RFC 3261 §19.1.1, RFC 3263 §4.1): `maddr` before the host, the transport it asks for, and
+    /// TLS for `sips`.
     pub fn of(uri: &Uri) -> Destination {
-        let secure = (uri.scheme() == Scheme::Sips).then_some(Transport::Tls);
-        Destination::Host {
-            transport: uri.transport().or(secure),
-            host: uri.host().to_owned(),
-            port: uri.port(),
-        }
+        let secure = uri.scheme() == Scheme::Sips;
+        let transport = match uri.transport() {
+            Some(Transport::Tcp) | None if secure => Some(Transport::Tls),
+            asked => asked,
+        };
+        let host = uri.param("maddr").filter(|m| !m.is_empty()).unwrap_or(uri.host());
+        Destination::Host { transport, host: host.to_owned(), port: uri.port() }
     }
 }
 
