@@ -2,7 +2,7 @@
 
 use super::missing;
 use super::table::{self, Run};
-use crate::channel::{Cause, Leg};
+use crate::channel::{Cause, Leg, caught};
 use crate::dialplan::{Action, Dialplan, Hunt, Hunter, inline};
 use crate::event::EventName;
 use arc_swap::ArcSwap;
@@ -36,6 +36,13 @@ impl Call {
 
     /// The whole life of an a-leg: hunt, execute, hang up, serve the last timers.
     pub async fn run(&mut self) {
+        if caught(self.live()).await.is_err() {
+            self.leg.panicked();
+        }
+        self.leg.finish().await;
+    }
+
+    async fn live(&mut self) {
         self.route();
         while !self.leg.is_over() {
             match self.queue.pop_front() {
@@ -50,7 +57,6 @@ impl Call {
                 }
             }
         }
-        self.leg.finish().await;
     }
 
     /// Asks the dialplan where the call goes; what it says replaces the queue.

@@ -10,6 +10,7 @@ use crate::dialog::CommandError;
 use crate::event::EventName;
 use crate::sip::{Message, Method, Name, Transport};
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{info, warn};
@@ -132,6 +133,12 @@ impl Leg {
         });
     }
 
+    /// The leg's work has panicked: it ends, and alone. [`finish`](Self::finish) serves what its dialog still needs.
+    pub fn panicked(&mut self) {
+        warn!("{} {}: the leg's task panicked; ending this call alone", self.uuid, self.name());
+        self.refuse(By::Switch, Cause::NORMAL_TEMPORARY_FAILURE, 500, None, &[]);
+    }
+
     /// Notes the end once, and tells everyone who must know.
     pub(super) fn over(&mut self, ending: Ending) {
         if self.ending.is_some() {
@@ -247,15 +254,30 @@ impl Leg {
 }
 
 impl Drop for Leg {
-    /// The last resort: a leg whose task panicked, or was dropped while the runtime stops, still says goodbye.
+    /// The last resort: a leg that was dropped before its task was done (it panicked while it was ending, or the runtime
+    /// stops) still says goodbye. The fault may be met again on the way, and a second panic would end the process, so
+    /// each step is tried by itself.
     fn drop(&mut self) {
-        if self.ending.is_none() {
-            if std::thread::panicking() {
-                warn!("{} {}: the leg's task panicked; ending this call alone", self.uuid, self.name());
-            }
-            self.refuse(By::Switch, Cause::NORMAL_TEMPORARY_FAILURE, 500, None, &[]);
-            self.drive();
-            self.close();
+        if !self.entry.is_in_call() {
+            return; // finish() has done all this
+        }
+        let steps: [fn(&mut Leg); 4] = [
+            |leg| leg.refuse(By::Switch, Cause::NORMAL_TEMPORARY_FAILURE, 500, None, &[]),
+            |leg| {
+                leg.over(Ending {
+                    cause: Cause::NORMAL_TEMPORARY_FAILURE,
+                    by: By::Switch,
+                    disposition: "send_bye",
+                    refused_with: None,
+                    sip: None,
+                    redirects: Vec::new(),
+                });
+            },
+            Leg::drive,
+            Leg::close,
+        ];
+        for step in steps {
+            let _ = catch_unwind(AssertUnwindSafe(|| step(self)));
         }
     }
 }

@@ -208,6 +208,11 @@ impl Entry {
         true
     }
 
+    /// False once [`leave_call`](Self::leave_call) was called.
+    pub(super) fn is_in_call(&self) -> bool {
+        self.uuid.is_some()
+    }
+
     /// The call is over: the uuid is free again, while letters still find the leg until its timers have run.
     pub fn leave_call(&mut self) {
         if let Some(uuid) = self.uuid.take() {

@@ -8,13 +8,14 @@
 //! | `progress` | what we tell a caller: 180, 183, 200 |
 //! | `renegotiation` | hold, resume, other codecs, across the bridge |
 //! | `join` | two legs joined; digits, silence and verdict |
-//! | `ending` | hang-up, the closing line |
+//! | `ending`, `caught` | hang-up, the closing line; a panic that ends one leg alone |
 //! | `media` | descriptions, streams, what was agreed |
 //! | `letter`, `legs` | what reaches a leg, and how it is found |
 //! | `caller`, `variables`, `cause`, `identity` | what is known of a call |
 //! | `user_agent`, `exchange`, `gate` | what legs share: a profile, the switch, the limits |
 
 pub mod caller;
+mod caught;
 pub mod cause;
 mod ending;
 pub mod exchange;
@@ -34,6 +35,7 @@ pub mod user_agent;
 pub mod variables;
 
 pub use caller::CallerProfile;
+pub use caught::{Panicked, caught};
 pub use cause::Cause;
 pub use ending::{By, Ending};
 pub use exchange::{Agents, Exchange, Functions};

@@ -1,6 +1,7 @@
 //! A leg that begins with our INVITE: one attempt to reach one address of a called party.
 
 use super::caller::CallerProfile;
+use super::caught::caught;
 use super::cause::Cause;
 use super::exchange::Exchange;
 use super::identity::{Privacy, calling_headers, header_variables};
@@ -189,14 +190,20 @@ impl Leg {
 
     /// The whole life of a b-leg: it serves its own far end and does what the leg it belongs to says.
     async fn serve(&mut self) {
+        if caught(self.live()).await.is_err() {
+            self.panicked();
+        }
+        self.finish().await;
+    }
+
+    async fn live(&mut self) {
         loop {
             match self.next().await {
-                Happening::Over => break,
+                Happening::Over => return,
                 Happening::News(_, News::Ended(ended)) => self.hangup(ended.cause),
                 _ => {}
             }
         }
-        self.finish().await;
     }
 }
 

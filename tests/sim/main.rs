@@ -9,6 +9,7 @@
 //! | `phone.rs` | one phone: sessions, digest, what it does when |
 //! | `sdp.rs` | its session descriptions |
 //! | `script.rs` | what both sides of a call are going to do |
+//! | `saboteur.rs` | makes a leg panic |
 //! | `record.rs` | what became of a call, and whether both sides say the same |
 //! | `test_….rs` | the tests |
 
@@ -16,8 +17,10 @@ mod net;
 mod office;
 mod phone;
 mod record;
+mod saboteur;
 mod script;
 mod sdp;
 
+mod test_alone;
 mod test_calls;
 mod test_weather;

@@ -505,6 +505,12 @@ impl Phone {
                 talk.session.offer(now, Some(body), &[])
             }
             Act::OfferNothing => talk.session.offer(now, None, &[]),
+            Act::Digit(digit) => {
+                let body = Bytes::from(format!("Signal={digit}\r\nDuration=160\r\n"));
+                talk.session
+                    .request(now, Method::Info, &[], Some(("application/dtmf-relay", body)))
+                    .map(|_| ())
+            }
             Act::Vanish => {
                 self.end(serial, End::Vanished);
                 self.dead.insert(call_id.clone());

@@ -95,7 +95,7 @@ impl Call {
             check(side.is_over(), "a callee's session never ended");
             check(side.sessions <= 1, "a phone was called twice");
         }
-        if self.script.kind == Kind::Service {
+        if matches!(self.script.kind, Kind::Service | Kind::Panics) {
             return wrong;
         }
         // The ACK may be lost and the BYE come first, so what counts here is its 200.
@@ -141,7 +141,7 @@ impl Call {
             Kind::NoAnswer => Some(end == Some(End::Failed(480))),
             Kind::Absent => Some(end == Some(End::Failed(480))),
             Kind::Unknown => Some(end == Some(End::Failed(404))),
-            Kind::CrossingCancel | Kind::Dies => None,
+            Kind::CrossingCancel | Kind::Dies | Kind::Panics => None,
         }
     }
 }

@@ -20,6 +20,8 @@ pub enum Act {
     Offer(Audio),
     /// A re-INVITE without a description.
     OfferNothing,
+    /// INFO with a digit.
+    Digit(char),
     /// The phone is switched off, as far as this call goes.
     Vanish,
 }
@@ -61,6 +63,8 @@ pub enum Kind {
     Dies,
     /// Straight to an application of the switch, which answers.
     Service,
+    /// Its leg is made to panic.
+    Panics,
 }
 
 /// A call that will be made.
@@ -224,7 +228,7 @@ impl Script {
                 }
                 return;
             }
-            Kind::Absent | Kind::Unknown => return,
+            Kind::Absent | Kind::Unknown | Kind::Panics => return,
             Kind::Dies => {
                 let after = ms(rng.random_range(0..10_000));
                 let when = if rng.random_bool(0.3) { When::Begun(after) } else { When::Up(after) };
