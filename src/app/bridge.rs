@@ -14,8 +14,7 @@ use tracing::info;
 
 /// A dial string.
 pub async fn run(call: &mut Call, data: &Expanded) {
-    let data = data.text.as_str();
-    match originate(&mut call.leg, data).await {
+    match originate(&mut call.leg, data.guarded()).await {
         Ok(winner) => joined(call, winner).await,
         Err(failure) => failed(call, &failure),
     }

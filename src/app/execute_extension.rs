@@ -1,13 +1,13 @@
 //! `execute_extension`: runs another extension in place, then goes on.
 
 use super::call::{Call, NESTING};
-use crate::dialplan::Expanded;
+use crate::dialplan::{Expanded, plain};
 use tracing::warn;
 
 /// `exten [dialplan] [context]`.
 pub async fn run(call: &mut Call, data: &Expanded) {
-    let data = data.text.as_str();
-    let mut words = data.split_whitespace();
+    let words: Vec<_> = data.guarded().split_whitespace().map(plain).collect();
+    let mut words = words.iter().map(AsRef::<str>::as_ref);
     let Some(destination) = words.next() else {
         warn!("{} {}: execute_extension without an extension", call.leg.uuid, call.leg.name());
         return;

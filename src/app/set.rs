@@ -20,7 +20,7 @@ pub fn run(leg: &mut Leg, data: &Expanded) {
 /// Sets a variable to a value that is expanded first, unless there is text from the wire in it; `_undef_` and nothing
 /// take it away.
 pub(super) fn put(leg: &mut Leg, name: &str, value: &str, wire: bool) {
-    let value = if wire { Expanded { text: value.to_owned(), wire } } else { expand_marked(value, leg) };
+    let value = if wire { Expanded::new(value, wire) } else { expand_marked(value, leg) };
     let text = value.text.trim();
     if text.is_empty() || text == "_undef_" {
         leg.variables.unset(name);

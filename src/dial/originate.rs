@@ -81,7 +81,7 @@ struct Originate<'a> {
     last: Failure,
 }
 
-/// Calls what `text` says for `leg`. `text` is expanded already.
+/// Calls what `text` says for `leg`. `text` is expanded already, and guarded against separators from the wire.
 pub async fn originate(leg: &mut Leg, text: &str) -> Result<Winner, Failure> {
     let outcome = dial(leg, text).await;
     match &outcome {

@@ -12,6 +12,7 @@
 //! `'…'` and `\` protect separators, blanks round legs go, empty legs are skipped (an expansion that found nothing
 //! leaves one). The text is expanded before it gets here; nothing is expanded again.
 
+use crate::dialplan::plain;
 use std::fmt;
 
 /// Legs one dial string may have: FreeSWITCH's limit.
@@ -194,7 +195,9 @@ impl Parser<'_> {
             return self.bad("there are more than 128 legs");
         }
         let (endpoint, address) = url.split_once('/').unwrap_or((url, ""));
-        Ok((Some(Leg { variables, endpoint: endpoint.to_owned(), address: address.to_owned() }), end))
+        // Separators from the wire were kept out of the way until here.
+        let (endpoint, address) = (plain(endpoint).into_owned(), plain(address).into_owned());
+        Ok((Some(Leg { variables, endpoint, address }), end))
     }
 
     /// The text of a leg up to its separator, quotes and escapes resolved.
@@ -285,7 +288,7 @@ pub fn assignments(inner: &str) -> Variables {
         if let Some((name, value)) = item.split_once('=') {
             let (name, value) = (name.trim_matches(' '), value.trim_start_matches(' '));
             if !name.is_empty() && !value.is_empty() {
-                variables.push((name.to_owned(), value.to_owned()));
+                variables.push((plain(name).into_owned(), plain(value).into_owned()));
             }
         }
     }

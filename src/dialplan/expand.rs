@@ -30,6 +30,21 @@ pub struct Expanded {
     /// Some of it came from the wire in a form that a second expansion would take for `${…}`. An application that
     /// expands its data once more (`set`, `export`) must not do so then, and marks the variable it sets.
     pub wire: bool,
+    /// The text with the separators that came from the wire moved away, when there are any.
+    pub(super) kept: Option<String>,
+}
+
+impl Expanded {
+    /// Text that an application has made of its data.
+    pub fn new(text: impl Into<String>, wire: bool) -> Self {
+        Expanded { text: text.into(), wire, kept: None }
+    }
+
+    /// The text for those who take it apart: no separator in it came from the wire. Each part is then to be made
+    /// [`plain`](super::plain).
+    pub fn guarded(&self) -> &str {
+        self.kept.as_deref().unwrap_or(&self.text)
+    }
 }
 
 /// Expands `text` as the data of an application is before it runs.
@@ -39,11 +54,20 @@ pub fn expand<S: Scope + ?Sized>(text: &str, scope: &S) -> String {
 
 /// As [`expand`], telling whether text from the wire came in.
 pub fn expand_marked<S: Scope + ?Sized>(text: &str, scope: &S) -> Expanded {
+    run(text, scope, false)
+}
+
+/// As [`expand_marked`], with what came from the wire in the form of [`quote::guarded`].
+pub(super) fn expand_guarded<S: Scope + ?Sized>(text: &str, scope: &S) -> Expanded {
+    run(text, scope, true)
+}
+
+fn run<S: Scope + ?Sized>(text: &str, scope: &S, guard: bool) -> Expanded {
     if !has_work(text) {
-        return Expanded { text: text.to_owned(), wire: false };
+        return Expanded::new(text, false);
     }
     let allowance = Allowance::share();
-    let mut run = Run { scope, left: allowance.output, lookups: allowance.lookups, spent: false };
+    let mut run = Run { scope, guard, left: allowance.output, lookups: allowance.lookups, spent: false };
     let mut out = String::new();
     let wire = run.text(text, 0, &mut out);
     if !allowance.outermost {
@@ -52,7 +76,7 @@ pub fn expand_marked<S: Scope + ?Sized>(text: &str, scope: &S) -> Expanded {
     if run.spent {
         tracing::warn!(target: "dialplan", "expansion cut short: it exceeds {OUTPUT} bytes or {LOOKUPS} look-ups");
     }
-    Expanded { text: out, wire }
+    Expanded::new(out, wire)
 }
 
 thread_local! {
@@ -109,12 +133,23 @@ pub fn needs_marking(text: &str) -> bool {
 
 struct Run<'s, S: ?Sized> {
     scope: &'s S,
+    /// Separators from the wire are moved away.
+    guard: bool,
     left: usize,
     lookups: u32,
     spent: bool,
 }
 
 impl<S: Scope + ?Sized> Run<'_, S> {
+    /// Appends text from the wire.
+    fn push_wire(&mut self, out: &mut String, text: &str) {
+        if self.guard {
+            self.push(out, &quote::guarded(text));
+        } else {
+            self.push(out, text);
+        }
+    }
+
     fn push(&mut self, out: &mut String, text: &str) {
         match self.left.checked_sub(text.len()) {
             Some(left) => {
@@ -214,7 +249,11 @@ impl<S: Scope + ?Sized> Run<'_, S> {
         let called = self.scope.call(&quote::plain(&function), &arguments, wire);
         (self.left, self.lookups) = LEFT.get().unwrap_or((self.left, self.lookups));
         let Some(value) = called else { return false };
-        self.push(out, &value.text);
+        if value.wire {
+            self.push_wire(out, &value.text);
+        } else {
+            self.push(out, &value.text);
+        }
         value.wire && needs_marking(&value.text)
     }
 
@@ -238,7 +277,7 @@ impl<S: Scope + ?Sized> Run<'_, S> {
         let mut wire = from_wire && needs_marking(&text);
         if (offset, length) == (0, 0) {
             if from_wire {
-                self.push(out, &text);
+                self.push_wire(out, &text);
             } else {
                 wire |= self.text(&text, depth + 1, out);
             }
@@ -250,7 +289,12 @@ impl<S: Scope + ?Sized> Run<'_, S> {
         } else {
             wire |= self.text(&text, depth + 1, &mut whole);
         }
-        self.push(out, cut(&whole, offset, length));
+        let part = cut(&whole, offset, length);
+        if from_wire {
+            self.push_wire(out, part);
+        } else {
+            self.push(out, part);
+        }
         wire
     }
 }

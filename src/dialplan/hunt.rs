@@ -7,10 +7,10 @@
 use std::borrow::Cow;
 
 use super::clock::{Clock, is_true};
-use super::expand::{expand, has_work};
+use super::expand::{expand, expand_guarded, has_work};
 use super::pattern::{BadPattern, Captures, Pattern, substitute};
 use super::plan::{Break, Condition, Dialplan, Do, Expression, Extension, Field, RuleKind, Test};
-use super::quote::{Template, quoted};
+use super::quote::{Template, guarded, is_quoted, plain, quoted};
 use super::scope::Caller;
 use super::words;
 use crate::config::Position;
@@ -333,12 +333,15 @@ impl<C: Caller + ?Sized> Run<'_, '_, C> {
                 (&text, &made)
             }
         };
-        let subject: String = match field {
+        let (subject, wire): (String, bool) = match field {
             Field::Profile(field) => {
-                self.caller.profile_field(field).map(|v| v.text.into_owned()).unwrap_or_default()
+                self.caller.profile_field(field).map(|v| (v.text.into_owned(), v.wire)).unwrap_or_default()
             }
-            Field::Text(text) if has_work(text) => expand(text, &*self.caller),
-            Field::Text(text) => text.to_string(),
+            Field::Text(text) if has_work(text) => {
+                let text = expand_guarded(text, &*self.caller).text;
+                (plain(&text).into_owned(), is_quoted(&text))
+            }
+            Field::Text(text) => (text.to_string(), false),
         };
         let found = match pattern {
             Ok(pattern) => pattern.captures(&subject).unwrap_or_else(|limit| {
@@ -361,12 +364,15 @@ impl<C: Caller + ?Sized> Run<'_, '_, C> {
             if found.is_some() { "PASS" } else { "FAIL" },
             field.as_str()
         );
+        let quote =
+            |text: String| if wire { guarded(&text).into_owned() } else { quoted(&text).into_owned() };
+        let found = found.map(|groups| groups.into_iter().map(|g| g.map(quote)).collect::<Captures>());
         Seen { pass: found.is_some(), groups: found, replaces: source.contains('(') }
     }
 
     /// Sets an array variable of captured text.
     fn remember(&mut self, name: &str, groups: &Captures) {
-        let list: Vec<&str> = groups.iter().map(|g| g.as_deref().unwrap_or("")).collect();
+        let list: Vec<_> = groups.iter().map(|g| plain(g.as_deref().unwrap_or(""))).collect();
         let value = if list.is_empty() { String::new() } else { format!("ARRAY::{}", list.join("|:")) };
         self.caller.set(name, &value, true);
     }
@@ -376,7 +382,7 @@ impl<C: Caller + ?Sized> Run<'_, '_, C> {
             self.extension = Some(name.to_owned());
         }
         let data = match groups {
-            Some(groups) => Template::from_quoted(substitute(&action.data, groups, quoted)),
+            Some(groups) => Template::from_quoted(substitute(&action.data, groups, Cow::Borrowed)),
             None => Template::new(&*action.data),
         };
         for _ in 0..action.times {

@@ -27,6 +27,6 @@ pub use hunt::{Action, Hunt, Route};
 pub use on_leg::Hunter;
 pub use pattern::{BadPattern, Captures, Pattern, StepLimit, substitute};
 pub use plan::Dialplan;
-pub use quote::Template;
+pub use quote::{Template, plain};
 pub use scope::{Caller, Scope, Value};
 pub use separate::separate;

@@ -3,19 +3,26 @@
 //! `$1` is replaced while the dialplan hunts, the data around it is expanded when the application runs. What the
 //! caller dialled must not become a `${…}` in between, so the characters that mean something to the expansion are
 //! moved to a private block of Unicode in captured text, and moved back in what the expansion puts out.
+//!
+//! Text from the wire must not become more than a word of an application's data either: another leg of a dial
+//! string, the context of a transfer. For those who read such lists the expansion is kept in a second form, in which
+//! separators from the wire are still moved away ([`Expanded::guarded`]); they move them back word by word ([`plain`]).
 
 use std::borrow::Cow;
 
-use super::expand::{Expanded, expand_marked, has_work};
+use super::expand::{Expanded, expand_guarded, has_work};
 use super::scope::Scope;
 
-/// The characters an expansion or a list of arguments would act on.
-const SPECIAL: [char; 7] = ['$', '{', '}', '(', ')', '\\', '\''];
+/// The characters an expansion or a list of arguments would act on, then those that separate the words of a dial string
+/// or of a transfer.
+const SPECIAL: [char; 15] = ['$', '{', '}', '(', ')', '\\', '\'', ',', '|', '[', ']', '<', '>', ':', ' '];
+/// How many of them an expansion would act on.
+const EXPANDING: usize = 7;
 /// Where they are moved to: the end of the Supplementary Private Use Area B, used by nobody.
 const FIRST: u32 = 0x10_FF00;
 
-fn moved(c: char) -> Option<char> {
-    let index = SPECIAL.iter().position(|s| *s == c)?;
+fn moved(c: char, special: &[char]) -> Option<char> {
+    let index = special.iter().position(|s| *s == c)?;
     char::from_u32(FIRST + u32::try_from(index).ok()?)
 }
 
@@ -26,10 +33,19 @@ fn back(c: char) -> Option<char> {
 
 /// Captured text in the form a template may hold. Private characters of its own are dropped.
 pub(super) fn quoted(text: &str) -> Cow<'_, str> {
-    if !text.contains(|c| moved(c).is_some() || back(c).is_some()) {
+    moved_away(text, SPECIAL.get(..EXPANDING).unwrap_or(&SPECIAL))
+}
+
+/// The same for text from the wire: separators are moved away too.
+pub(super) fn guarded(text: &str) -> Cow<'_, str> {
+    moved_away(text, &SPECIAL)
+}
+
+fn moved_away<'t>(text: &'t str, special: &[char]) -> Cow<'t, str> {
+    if !text.contains(|c| moved(c, special).is_some() || back(c).is_some()) {
         return Cow::Borrowed(text);
     }
-    text.chars().filter(|c| back(*c).is_none()).map(|c| moved(c).unwrap_or(c)).collect()
+    text.chars().filter(|c| back(*c).is_none()).map(|c| moved(c, special).unwrap_or(c)).collect()
 }
 
 /// Whether anything in `text` is quoted.
@@ -38,7 +54,7 @@ pub(super) fn is_quoted(text: &str) -> bool {
 }
 
 /// The text as the caller wrote it.
-pub(super) fn plain(text: &str) -> Cow<'_, str> {
+pub fn plain(text: &str) -> Cow<'_, str> {
     if !is_quoted(text) {
         return Cow::Borrowed(text);
     }
@@ -61,11 +77,11 @@ impl Template {
 
     /// The data as the application gets it.
     pub fn expand<S: Scope + ?Sized>(&self, scope: &S) -> Expanded {
-        let done = expand_marked(&self.0, scope);
+        let done = expand_guarded(&self.0, scope);
         if !is_quoted(&done.text) {
             return done;
         }
-        Expanded { text: plain(&done.text).into_owned(), wire: true }
+        Expanded { text: plain(&done.text).into_owned(), wire: true, kept: Some(done.text) }
     }
 
     /// The data before expansion: for the log, and for applications that are told not to expand.
@@ -87,5 +103,56 @@ impl Template {
 impl std::fmt::Display for Template {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.as_written())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scope::Value;
+    use super::*;
+
+    struct Caller(&'static str);
+
+    impl Scope for Caller {
+        fn variable(&self, name: &str) -> Option<Value<'_>> {
+            match name {
+                "wire" => Some(Value::wire(self.0)),
+                "ours" => Some(Value::ours("a,b|c ${wire}")),
+                _ => None,
+            }
+        }
+
+        fn profile_field(&self, _: &str) -> Option<Value<'_>> {
+            None
+        }
+
+        fn global(&self, _: &str) -> Option<Cow<'_, str>> {
+            None
+        }
+
+        fn call(&self, _: &str, arguments: &str, wire: bool) -> Option<Value<'static>> {
+            Some(Value { text: Cow::Owned(arguments.to_owned()), wire })
+        }
+    }
+
+    #[test]
+    fn separators_from_the_wire_are_kept_away() {
+        for text in ["1,2", "1|2", "1 XML x", "1]2", "}x,[y]<z>", ":_:", "\\,", "'", "${ours}"] {
+            let caller = Caller(text);
+            for template in ["${wire}", "u/${wire:0}@d", "${ours}", "${f(${wire})}"] {
+                let done = Template::new(template).expand(&caller);
+                assert!(done.text.contains(text), "{template}: {}", done.text);
+                let guarded = done.guarded().replace("a,b|c ", "");
+                assert!(!guarded.contains(SPECIAL), "{template}: {guarded}");
+                assert_eq!(plain(done.guarded()), done.text);
+            }
+        }
+    }
+
+    #[test]
+    fn what_configuration_wrote_keeps_its_separators() {
+        let done = Template::new("user/1,user/2|${ours:0:5}").expand(&Caller("x"));
+        assert_eq!(done.guarded(), "user/1,user/2|a,b|c");
+        assert!(!done.wire);
     }
 }
