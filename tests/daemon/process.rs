@@ -73,6 +73,12 @@ impl Process {
         Process { name: name.to_owned(), child, lines, cursor: 0, stdin, killed: false }
     }
 
+    /// The system's number for it.
+    #[allow(dead_code, reason = "tests/wire looks at its memory")]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Every line so far, of standard output and error together.
     pub fn log(&self) -> Vec<String> {
         self.lines.all()

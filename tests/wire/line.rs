@@ -49,7 +49,7 @@ impl Ask {
         self
     }
 
-    pub fn to_number(mut self, number: &str) -> Ask {
+    pub fn dialling(mut self, number: &str) -> Ask {
         let (old, host) = (self.uri.clone(), self.uri.split('@').next_back().unwrap_or("").to_owned());
         self.uri = format!("sip:{number}@{}", host.trim_start_matches("sip:"));
         self.to = self.to.replace(&old, &self.uri);
@@ -154,10 +154,11 @@ impl Line {
 
     pub fn tcp_to(peer: SocketAddr) -> Line {
         let stream = TcpStream::connect_timeout(&peer, PATIENCE).expect("to connect");
-        Line::stream(stream)
+        Line::over(stream)
     }
 
-    fn stream(stream: TcpStream) -> Line {
+    /// A line over a connection that is there already.
+    pub fn over(stream: TcpStream) -> Line {
         stream.set_read_timeout(Some(Duration::from_millis(20))).expect("a timeout");
         stream.set_nodelay(true).expect("no delay");
         let local = stream.local_addr().expect("its address");
@@ -209,7 +210,7 @@ impl Line {
     pub fn invite(&self, number: &str) -> Ask {
         let transport = if self.is_stream() { ";transport=tcp" } else { "" };
         let contact = format!("Contact: <sip:1000@{}{transport}>", self.local);
-        self.ask("INVITE").to_number(number).with(&contact).sdp(&offer(self.local.ip(), 40_000))
+        self.ask("INVITE").dialling(number).with(&contact).sdp(&offer(self.local.ip(), 40_000))
     }
 
     pub fn send(&mut self, ask: &Ask) {

@@ -14,6 +14,9 @@ mod process;
 #[path = "../daemon/puppet.rs"]
 #[allow(dead_code)]
 mod puppet;
+#[path = "../daemon/rtp.rs"]
+#[allow(dead_code)]
+mod rtp;
 #[path = "../daemon/switch.rs"]
 #[allow(dead_code)]
 mod switch;
@@ -24,4 +27,6 @@ mod rfc3261_s08_requests;
 mod rfc3261_s13_calls;
 mod rfc3261_s18_transport;
 mod rfc4475;
+mod threats_calls;
+mod threats_flood;
 mod threats_login;

@@ -51,7 +51,7 @@ fn what_is_asked_of_every_request() {
         }
         assert!(!answer.tag("To").is_empty(), "§8.2.6.2: a To tag");
         // and to a number (the answer may depend on the user)
-        assert!(matches!(line.status(&line.ask("OPTIONS").to_number("1001")), 200 | 404 | 480));
+        assert!(matches!(line.status(&line.ask("OPTIONS").dialling("1001")), 200 | 404 | 480));
     }
 }
 
