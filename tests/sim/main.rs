@@ -1,6 +1,7 @@
 //! The whole switch on a virtual network, under a paused clock: simulated phones register and call each other while
 //! datagrams are lost, doubled and overtaken. Every world follows from one seed; a failing one prints it, and
-//! `TANDEM_SEED=n cargo test --test sim NAME -- --nocapture` repeats that world alone and shows its messages.
+//! `TANDEM_SEED=n cargo test --test sim NAME -- --nocapture` repeats that world and shows its messages. (The chances the
+//! switch takes itself, tags and glare times, are its own; each datagram's fate depends on its two ends alone.)
 //!
 //! | file | what |
 //! | --- | --- |

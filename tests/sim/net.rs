@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::poll_fn;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -73,6 +74,8 @@ pub struct SimNet(Arc<Mutex<World>>);
 struct World {
     seed: u64,
     rng: SmallRng,
+    /// Datagrams so far from one address to another.
+    carried: HashMap<(SocketAddr, SocketAddr), u64>,
     weather: Weather,
     sockets: HashMap<SocketAddr, Weak<SimSocket>>,
     listeners: HashMap<SocketAddr, mpsc::Sender<Stream>>,
@@ -99,6 +102,7 @@ impl SimNet {
         Self(Arc::new(Mutex::new(World {
             seed,
             rng: SmallRng::seed_from_u64(seed),
+            carried: HashMap::new(),
             weather,
             sockets: HashMap::new(),
             listeners: HashMap::new(),
@@ -171,7 +175,8 @@ impl SimNet {
         let mut world = self.0.lock().unwrap();
         let world = &mut *world;
         world.tally.sent += 1;
-        if world.cut.contains(&(from.ip(), to.ip())) || world.rng.random_bool(world.weather.loss) {
+        let mut fate = world.fate(from, to);
+        if world.cut.contains(&(from.ip(), to.ip())) || fate.random_bool(world.weather.loss) {
             world.tally.lost += 1;
             return;
         }
@@ -179,12 +184,12 @@ impl SimNet {
             world.tally.refused += 1;
             return;
         };
-        let copies = if world.rng.random_bool(world.weather.duplicate) { 2 } else { 1 };
+        let copies = if fate.random_bool(world.weather.duplicate) { 2 } else { 1 };
         world.tally.duplicated += copies - 1;
         for _ in 0..copies {
-            let mut delay = world.rng.random_range(world.weather.delay.clone());
-            if world.rng.random_bool(world.weather.reorder) {
-                delay += world.rng.random_range(Duration::ZERO..=*world.weather.delay.end() * 4);
+            let mut delay = fate.random_range(world.weather.delay.clone());
+            if fate.random_bool(world.weather.reorder) {
+                delay += fate.random_range(Duration::ZERO..=*world.weather.delay.end() * 4);
             }
             let (net, datagram) = (self.clone(), datagram.to_vec());
             tokio::spawn(async move {
@@ -215,6 +220,16 @@ impl SimNet {
 }
 
 impl World {
+    /// What becomes of the next datagram between two addresses. It depends on none between others, so that what a world
+    /// under test does by chances of its own stays where it happens.
+    fn fate(&mut self, from: SocketAddr, to: SocketAddr) -> SmallRng {
+        let count = self.carried.entry((from, to)).or_default();
+        *count += 1;
+        let mut hasher = DefaultHasher::new();
+        (self.seed, from, to, *count).hash(&mut hasher);
+        SmallRng::seed_from_u64(hasher.finish())
+    }
+
     /// Source and target as they are after every NAT on the way; none when one does not let it in.
     fn translate(&mut self, from: SocketAddr, to: SocketAddr) -> Option<(SocketAddr, SocketAddr)> {
         let outside = self.behind.get(&from.ip()).copied();

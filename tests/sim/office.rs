@@ -31,6 +31,11 @@ pub fn switch_address() -> SocketAddr {
     SocketAddr::from(([192, 0, 2, 1], 5060))
 }
 
+/// How many worlds a test plays; `WORLDS` for more.
+pub fn worlds() -> u64 {
+    std::env::var("WORLDS").map_or(10, |worlds| worlds.parse().expect("WORLDS is a number"))
+}
+
 /// The number of user `n`.
 pub fn number(n: usize) -> String {
     (1000 + n).to_string()

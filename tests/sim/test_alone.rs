@@ -128,7 +128,7 @@ fn a_panic_within_the_panic_is_no_worse() {
 /// Wherever in its life a leg panics, it takes no other call with it and leaves nothing behind.
 #[test]
 fn at_any_moment() {
-    for seed in seeds(60) {
+    for seed in seeds(6 * office::worlds()) {
         let saboteur = Saboteur::default();
         let _ear = saboteur.listen();
         office::run(async {

@@ -30,15 +30,10 @@ fn kind(n: u32) -> Kind {
     }
 }
 
-/// How many worlds each weather gets; `WORLDS` for more.
-fn worlds() -> u64 {
-    std::env::var("WORLDS").map_or(10, |worlds| worlds.parse().expect("WORLDS is a number"))
-}
-
-/// Plays that many worlds; answers the calls that went as meant, and all of which that could be said.
-fn play(weather: &Weather) -> (usize, usize) {
+/// Plays the worlds of one weather, their calls of the kinds that `kind` makes of a number below 100; answers the calls that went as meant, and all of which that could be said.
+fn play(weather: &Weather, kind: fn(u32) -> Kind) -> (usize, usize) {
     let (mut well, mut all, mut sent, mut lost) = (0, 0, 0, 0);
-    for seed in seeds(worlds()) {
+    for seed in seeds(office::worlds()) {
         let (well, all, sent, lost) = (&mut well, &mut all, &mut sent, &mut lost);
         office::run(async move {
             // In the worst weather not even a REGISTER is sure to get through.
@@ -75,39 +70,45 @@ fn at_least(per_mille: f64, (well, all): (usize, usize)) {
 #[test]
 fn without_loss_every_call_goes_as_meant_however_late_and_double() {
     let weather = Weather { duplicate: 0.1, reorder: 0.2, ..Weather::rough(0.0) };
-    let (well, all) = play(&weather);
+    let (well, all) = play(&weather, kind);
     assert_eq!(well, all);
 }
 
 #[test]
 fn one_percent_lost() {
-    at_least(999.0, play(&Weather::rough(0.01)));
+    at_least(999.0, play(&Weather::rough(0.01), kind));
 }
 
 #[test]
 fn three_percent_lost() {
-    at_least(998.0, play(&Weather::rough(0.03)));
+    at_least(998.0, play(&Weather::rough(0.03), kind));
 }
 
 #[test]
 fn five_percent_lost() {
-    at_least(995.0, play(&Weather::rough(0.05)));
+    at_least(995.0, play(&Weather::rough(0.05), kind));
 }
 
 #[test]
 fn ten_percent_lost() {
-    at_least(980.0, play(&Weather::rough(0.10)));
+    at_least(980.0, play(&Weather::rough(0.10), kind));
 }
 
 /// So bad that calls may fail; but they end, and nobody is left alone in one.
 #[test]
 fn a_third_lost() {
-    play(&Weather { duplicate: 0.1, reorder: 0.2, ..Weather::rough(0.33) });
+    play(&Weather { duplicate: 0.1, reorder: 0.2, ..Weather::rough(0.33) }, kind);
 }
 
 /// By satellite: each message is sent twice before the first answer is back.
 #[test]
 fn far_away() {
     let delay = Duration::from_millis(400)..=Duration::from_millis(900);
-    play(&Weather { delay, ..Weather::rough(0.01) });
+    play(&Weather { delay, ..Weather::rough(0.01) }, kind);
+}
+
+/// Nothing but holds, resumes, other codecs and questions for an offer, from both sides and at once.
+#[test]
+fn glare_in_the_rain() {
+    at_least(995.0, play(&Weather::rough(0.05), |_| Kind::Renegotiate));
 }
