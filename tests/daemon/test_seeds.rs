@@ -234,6 +234,19 @@ fn audio_and_video_to_a_callee_behind_nat() {
     let prefs = "OPUS,G722,PCMU,PCMA,AMR,H264,VP8";
     let setup = Setup {
         set: vec![("global_codec_prefs", prefs.to_owned()), ("outbound_codec_prefs", prefs.to_owned())],
+        // a header of the phone's own goes to the other side where the configuration says so
+        edits: &[
+            (
+                "sip_profiles/internal.xml",
+                r#"<param name="rfc2833-pt" value="101"/>"#,
+                r#"<param name="rfc2833-pt" value="101"/><param name="parse-all-invite-headers" value="true"/>"#,
+            ),
+            (
+                "dialplan/default.xml",
+                r#"<action application="set" data="call_timeout=30"/>"#,
+                r#"<action application="export" data="sip_h_Service1-Extension=${sip_h_Service1-Extension}"/>"#,
+            ),
+        ],
         ..Setup::default()
     };
     let switch = Switch::start_with(setup);
@@ -271,9 +284,10 @@ fn audio_and_video_to_a_callee_behind_nat() {
     );
     let uri = format!("sip:1001@{host}");
     let answer = credentials(&challenge, "1000", PASSWORD, "INVITE", &uri, Answer::Plain);
-    a.send(&invite(2, &format!("Proxy-Authorization: {answer}\n")), &sdp);
+    a.send(&invite(2, &format!("Proxy-Authorization: {answer}\nService1-Extension: 4711\n")), &sdp);
 
     let offer = b.request("INVITE");
+    assert_eq!(offer.header("Service1-Extension"), "4711");
     assert_eq!(offer.uri(), private, "the private Contact, sent to where it registered from");
     let body = offer.body().to_owned();
     let lines: Vec<&str> = body.lines().filter(|l| l.starts_with("m=")).collect();
