@@ -197,8 +197,12 @@ fn streams_change_threads_under_traffic() {
     assert_eq!(leg_a.stats().lost, 0, "nothing is lost on the way in");
     let order: Vec<_> = heard.iter().map(|p| p.payload.clone()).collect();
     assert!(order.is_sorted(), "and nothing is put out of order");
-    let mut numbers = heard.windows(2).map(|w| w[1].header.sequence.wrapping_sub(w[0].header.sequence));
-    assert!(numbers.all(|step| (1..200).contains(&step)));
+    // Numbers only grow, and by no more than the packets that were said: how many of them fell into one move depends on
+    // how busy the machine is.
+    let steps: Vec<u16> =
+        heard.windows(2).map(|w| w[1].header.sequence.wrapping_sub(w[0].header.sequence)).collect();
+    assert!(steps.iter().all(|step| *step >= 1), "numbers grow");
+    assert!(steps.iter().map(|s| u32::from(*s)).sum::<u32>() <= u32::from(PACKETS), "and do not leap");
     let before = heard.last().unwrap().header.ssrc;
     assert!(heard.iter().all(|p| p.header.ssrc == before), "one SSRC throughout");
 }
