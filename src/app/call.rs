@@ -17,6 +17,8 @@ pub type Plans = Arc<ArcSwap<Dialplan>>;
 const TRANSFERS: u32 = 70;
 /// How deep `execute_extension` may nest.
 pub(super) const NESTING: u32 = 32;
+/// How often `execute_extension` may run between two transfers: two calls of itself would double at every level.
+pub(super) const EXTENSIONS: u32 = 1000;
 
 /// A leg that runs a dialplan.
 pub struct Call {
@@ -26,12 +28,14 @@ pub struct Call {
     queue: VecDeque<Action>,
     transfers: u32,
     pub(super) nesting: u32,
+    /// How often `execute_extension` has run since the last transfer.
+    pub(super) extensions: u32,
 }
 
 impl Call {
     /// A call that has not been routed yet.
     pub fn new(leg: Leg, plans: Plans) -> Call {
-        Call { leg, plans, queue: VecDeque::new(), transfers: 0, nesting: 0 }
+        Call { leg, plans, queue: VecDeque::new(), transfers: 0, nesting: 0, extensions: 0 }
     }
 
     /// The whole life of an a-leg: hunt, execute, hang up, serve the last timers.
@@ -61,6 +65,7 @@ impl Call {
 
     /// Asks the dialplan where the call goes; what it says replaces the queue.
     fn route(&mut self) {
+        self.extensions = 0;
         match self.hunt() {
             Some(actions) => self.queue = actions.into(),
             None => {

@@ -1,6 +1,7 @@
 //! `execute_extension`: runs another extension in place, then goes on.
 
-use super::call::{Call, NESTING};
+use super::call::{Call, EXTENSIONS, NESTING};
+use crate::channel::Cause;
 use crate::dialplan::{Expanded, plain};
 use tracing::warn;
 
@@ -14,6 +15,19 @@ pub async fn run(call: &mut Call, data: &Expanded) {
     };
     if call.nesting >= NESTING {
         warn!("{} {}: execute_extension nests deeper than {NESTING}", call.leg.uuid, call.leg.name());
+        return;
+    }
+    call.extensions += 1;
+    if call.extensions > EXTENSIONS {
+        // Told once; what is left of the extensions above ends by itself.
+        if call.extensions == EXTENSIONS + 1 {
+            warn!(
+                "{} {}: more than {EXTENSIONS} extensions executed, giving up",
+                call.leg.uuid,
+                call.leg.name()
+            );
+            call.leg.hangup(Cause::EXCHANGE_ROUTING_ERROR);
+        }
         return;
     }
     let before = call.leg.caller.clone();

@@ -147,3 +147,15 @@ fn a_strangers_packets_are_not_heard() {
     a.in_dialog(&ok, "BYE", 3, "", "");
     a.status("BYE", 200);
 }
+
+/// Two calls of itself double at every level of nesting: 2^32 of them would outlive the switch.
+#[test]
+fn an_extension_that_executes_itself_twice_ends() {
+    let extension = r#"<extension name="twice"><condition field="destination_number" expression="^twice$">
+<action application="execute_extension" data="twice"/><action application="execute_extension" data="twice"/>
+</condition></extension>"#;
+    let switch = Switch::start_with(Setup { extension, ..Setup::default() });
+    let mut a = Puppet::new("a", LOCALHOST, switch.sip());
+    let answer = a.call("1000", "twice", "twice", &sdp(4000, "0"));
+    assert_eq!(answer.status(), Some(483), "{}", answer.text);
+}
