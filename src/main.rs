@@ -177,6 +177,18 @@ fn serve(run: &Run) -> ExitCode {
         LogFormat::Json => Format::Json,
     };
     let _log = Log::start(format, level);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(failed) => {
+            eprintln!("tandem: {failed}");
+            return ExitCode::from(exit::SOFTWARE);
+        }
+    };
+    // From here on: the system's own answer to a SIGHUP is to end the process, and a large tree takes seconds to read.
+    let hangup = {
+        let _inside = runtime.enter();
+        signal(SignalKind::hangup())
+    };
     let mut options = run.tree.options(true);
     options.lookup = Some(Arc::new(switch::look_up));
     let mut loaded = config::load(&options);
@@ -204,14 +216,7 @@ fn serve(run: &Run) -> ExitCode {
     if let Err(failed) = raise_fd_limit() {
         warn!("the limit of open files could not be raised: {failed}");
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(failed) => {
-            eprintln!("tandem: {failed}");
-            return ExitCode::from(exit::SOFTWARE);
-        }
-    };
-    runtime.block_on(live(run, options, tree, made))
+    runtime.block_on(live(run, options, tree, made, hangup))
 }
 
 /// The running switch, from its first socket to its last.
@@ -220,6 +225,7 @@ async fn live(
     options: Options,
     tree: switch::Tree,
     made: Option<config::secrets::Made>,
+    hangup: std::io::Result<Signal>,
 ) -> ExitCode {
     let grace = Duration::from_secs(run.grace);
     let switch = match Switch::start(tree, Arc::new(Kernel), run.sip_trace) {
@@ -236,7 +242,7 @@ async fn live(
     if let Some(made) = made {
         welcome(&made, &switch);
     }
-    let (mut terminate, mut interrupt, mut hangup) = match signals() {
+    let (mut terminate, mut interrupt, mut hangup) = match signals(hangup) {
         Ok(signals) => signals,
         Err(failed) => {
             eprintln!("tandem: {failed}");
@@ -261,8 +267,8 @@ async fn live(
     ExitCode::SUCCESS
 }
 
-fn signals() -> std::io::Result<(Signal, Signal, Signal)> {
-    Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?))
+fn signals(hangup: std::io::Result<Signal>) -> std::io::Result<(Signal, Signal, Signal)> {
+    Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, hangup?))
 }
 
 /// SIGHUP: read everything again; what is broken changes nothing.

@@ -102,3 +102,17 @@ fn the_first_run_makes_a_password_and_shows_it() {
     let answer = phone.register("1000", password, &switch.ip().to_string(), &contact, Answer::Qop);
     assert_eq!(answer.status(), Some(200), "{}", answer.text);
 }
+
+/// A SIGHUP while the tree is being read (here from a command of the tree itself) waits its turn: the process goes on, to
+/// the exit code of a tree without a profile.
+#[test]
+fn a_sighup_at_start_does_not_end_it() {
+    let dir = Dir::new("early");
+    dir.write(
+        "freeswitch.xml",
+        "<document>\n<X-PRE-PROCESS cmd=\"exec\" data=\"kill -HUP $PPID\"/>\n</document>\n",
+    );
+    let folder = dir.path().to_string_lossy();
+    let output = tandem(&["run", "--allow-exec", "--conf", &folder, "--log", &folder, "--db", &folder]);
+    assert_eq!(output.status.code(), Some(78), "{}", told(&output));
+}
