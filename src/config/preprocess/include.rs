@@ -14,8 +14,8 @@ use super::path::{normal, read_file, reason};
 
 /// Files may include files this deep, as in FreeSWITCH.
 pub const MAX_NESTING: usize = 100;
-/// No more files are read than this: an include of an include of … ends.
-const MAX_FILES: usize = 1_000_000;
+/// No more files are read than this: files that each include the next one twice end within seconds.
+const MAX_FILES: usize = 250_000;
 
 impl Run<'_> {
     pub(super) fn include(
