@@ -54,10 +54,10 @@ fn no_layer_reaches_upwards() {
             let text = fs::read_to_string(&file).unwrap();
             for (number, line) in text.lines().enumerate() {
                 for used in named(line) {
-                    if let Some(other) = layers.iter().position(|l| *l == used) {
-                        if other > rank {
-                            wrong.push(format!("{}:{}: {layer} uses {used}", file.display(), number + 1));
-                        }
+                    if let Some(other) = layers.iter().position(|l| *l == used)
+                        && other > rank
+                    {
+                        wrong.push(format!("{}:{}: {layer} uses {used}", file.display(), number + 1));
                     }
                 }
             }

@@ -250,10 +250,10 @@ impl LegMedia {
         let Some(remote) = &self.remote else { return };
         for (ours, theirs) in sdp::pair(remote, &other.remote) {
             let line = self.lines.iter().find(|l| l.index == ours);
-            if let (Some(line), Some(stream)) = (line, other.stream(theirs)) {
-                if let Err(error) = line.stream.bridge_matching(stream) {
-                    debug!("m-line {ours}: {error}");
-                }
+            if let (Some(line), Some(stream)) = (line, other.stream(theirs))
+                && let Err(error) = line.stream.bridge_matching(stream)
+            {
+                debug!("m-line {ours}: {error}");
             }
         }
     }

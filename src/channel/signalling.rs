@@ -224,11 +224,11 @@ impl Leg {
 
     /// What the far end says of the called party, for the caller's display.
     fn learn_callee(&mut self, message: &Message) {
-        if self.direction == Direction::Outbound {
-            if let Some((name, number)) = crate::channel::identity::asserted(message) {
-                self.caller.callee_id_name = name;
-                self.caller.callee_id_number = number;
-            }
+        if self.direction == Direction::Outbound
+            && let Some((name, number)) = crate::channel::identity::asserted(message)
+        {
+            self.caller.callee_id_name = name;
+            self.caller.callee_id_number = number;
         }
     }
 }

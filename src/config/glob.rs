@@ -101,12 +101,12 @@ fn class(pattern: &[char], at: usize, c: char) -> Option<(bool, usize)> {
         if low == ']' && i > first {
             return Some((hit != negated, i + 1));
         }
-        if let (Some('-'), Some(&high)) = (pattern.get(i + 1), pattern.get(i + 2)) {
-            if high != ']' {
-                hit |= (low..=high).contains(&c);
-                i += 3;
-                continue;
-            }
+        if let (Some('-'), Some(&high)) = (pattern.get(i + 1), pattern.get(i + 2))
+            && high != ']'
+        {
+            hit |= (low..=high).contains(&c);
+            i += 3;
+            continue;
         }
         hit |= low == c;
         i += 1;

@@ -137,14 +137,14 @@ pub fn load(options: &Options) -> Loaded {
     let mut table = first_globals(options);
     let done = preprocess::run(options, &root, &mut table);
     let mut loaded = assemble(done, table);
-    if options.write_flat {
-        if let Err((path, e)) = write_flat(&options.log_dir, &loaded.flat) {
-            let at = Position::new(&path.display().to_string(), 0, 0);
-            loaded.loaded.problems.push(
-                Problem::warning(&at, format!("cannot be written: {e}"))
-                    .hint("it is only for reading; give a writable folder with --log"),
-            );
-        }
+    if options.write_flat
+        && let Err((path, e)) = write_flat(&options.log_dir, &loaded.flat)
+    {
+        let at = Position::new(&path.display().to_string(), 0, 0);
+        loaded.loaded.problems.push(
+            Problem::warning(&at, format!("cannot be written: {e}"))
+                .hint("it is only for reading; give a writable folder with --log"),
+        );
     }
     loaded.loaded
 }

@@ -338,16 +338,16 @@ impl Reading<'_> {
                 return false;
             };
             let raw = body.get(..length).unwrap_or("");
-            if let Some(line) = raw.find('\n') {
-                if raw.get(line..).is_some_and(|r| r.contains('<')) {
-                    let at = self.at(value_at);
-                    self.error(
-                        &at,
-                        format!("the value of attribute {name} of <{}> runs into the next tag", element.name),
-                        format!("a closing {quote} is missing on this line"),
-                    );
-                    return false;
-                }
+            if let Some(line) = raw.find('\n')
+                && raw.get(line..).is_some_and(|r| r.contains('<'))
+            {
+                let at = self.at(value_at);
+                self.error(
+                    &at,
+                    format!("the value of attribute {name} of <{}> runs into the next tag", element.name),
+                    format!("a closing {quote} is missing on this line"),
+                );
+                return false;
             }
             let first = self.at(value_at + 1);
             let value = self.decode(raw, value_at + 1, true);

@@ -390,12 +390,11 @@ mod tests {
             let mut any = false;
             for (i, lost) in losses.iter().enumerate() {
                 let now = t0 + PACE * i as u32;
-                if let Some(due) = press.due(now) {
-                    if !lost {
+                if let Some(due) = press.due(now)
+                    && !lost {
                         any = true;
                         heard += d.packet(now, 1, 99, 8000, due.packet).into_iter().flatten().count();
                     }
-                }
             }
             heard += usize::from(d.flush(t0 + Duration::from_secs(2)).is_some());
             prop_assert_eq!(heard, usize::from(any));

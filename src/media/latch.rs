@@ -215,12 +215,12 @@ impl Latch {
     /// Decides on one valid packet. What has no SSRC (a proxied datagram that is no RTP) cannot vouch for its source by
     /// it.
     pub fn admit(&mut self, now: Instant, from: SocketAddr, ssrc: Option<u32>) -> Admission {
-        if let Some(held) = &mut self.held {
-            if held.source == from {
-                held.last = now;
-                held.ssrc = ssrc.or(held.ssrc);
-                return Admission::Taken;
-            }
+        if let Some(held) = &mut self.held
+            && held.source == from
+        {
+            held.last = now;
+            held.ssrc = ssrc.or(held.ssrc);
+            return Admission::Taken;
         }
         let Some((remote, since)) = &self.remote else { return Admission::Refused };
         let rank = remote.rank(from);

@@ -225,11 +225,11 @@ impl Line {
             return Next::Done;
         }
         let event = kind == Kind::Event;
-        if event {
-            if let Some(p) = packet.get(header.payload_at..header.payload_end).and_then(EventPacket::read) {
-                let heard = self.detector.packet(now, header.ssrc, header.timestamp, clock, p);
-                heard.into_iter().flatten().for_each(|h| self.heard_digit(h));
-            }
+        if event
+            && let Some(p) = packet.get(header.payload_at..header.payload_end).and_then(EventPacket::read)
+        {
+            let heard = self.detector.packet(now, header.ssrc, header.timestamp, clock, p);
+            heard.into_iter().flatten().for_each(|h| self.heard_digit(h));
         }
         self.onward(header, event)
     }
@@ -330,10 +330,10 @@ impl Line {
     }
 
     fn connect_if_certain(&mut self) {
-        if let Some(peer) = self.latch.certain() {
-            if self.rtp.connect(peer).is_ok() {
-                self.connected = Some(peer);
-            }
+        if let Some(peer) = self.latch.certain()
+            && self.rtp.connect(peer).is_ok()
+        {
+            self.connected = Some(peer);
         }
     }
 

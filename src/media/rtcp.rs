@@ -180,10 +180,10 @@ fn part_in_place(part: Part<'_>, with: &Translation, map: &dyn Fn(u32) -> u32) -
             let start = if kind == SR { 24 } else { 4 };
             let blocks = body.get_mut(start..).unwrap_or_default();
             for block in blocks.chunks_exact_mut(24).take(count.into()) {
-                if let (Some(about), Some(highest)) = (with.about, word(block, 8)) {
-                    if word(block, 0) == Some(about.seen) {
-                        put(block, 8, highest.wrapping_sub(about.sequence_offset.into()));
-                    }
+                if let (Some(about), Some(highest)) = (with.about, word(block, 8))
+                    && word(block, 0) == Some(about.seen)
+                {
+                    put(block, 8, highest.wrapping_sub(about.sequence_offset.into()));
                 }
                 mapped(block, 0);
             }

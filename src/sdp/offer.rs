@@ -84,11 +84,11 @@ fn renumber(line: &mut Line, before: &[Codec]) {
         let known = before.iter().find(|b| b.interworks(codec) && !used.contains(&b.pt));
         if let Some(known) = known {
             codec.pt = known.pt;
-        } else if before.iter().any(|b| b.pt == codec.pt) || used.contains(&codec.pt) {
-            if let Some(free) = free_number(&taken) {
-                codec.pt = free;
-                taken.push(free);
-            }
+        } else if (before.iter().any(|b| b.pt == codec.pt) || used.contains(&codec.pt))
+            && let Some(free) = free_number(&taken)
+        {
+            codec.pt = free;
+            taken.push(free);
         }
         used.push(codec.pt);
     }

@@ -245,12 +245,11 @@ impl<'a> Run<'a> {
             if let Some((command, argument)) = inside_text.split_once(' ') {
                 let offset = open + 5 + command.len() + 1;
                 let mut quoted = (argument, offset);
-                if let Some(first) = argument.find('"') {
-                    if let Some(body) = argument.get(first + 1..) {
-                        if let Some(last) = body.find('"') {
-                            quoted = (body.get(..last).unwrap_or(""), offset + first + 1);
-                        }
-                    }
+                if let Some(first) = argument.find('"')
+                    && let Some(body) = argument.get(first + 1..)
+                    && let Some(last) = body.find('"')
+                {
+                    quoted = (body.get(..last).unwrap_or(""), offset + first + 1);
                 }
                 let known = ["set", "exec-set", "stun-set", "include", "exec"];
                 if known.iter().any(|k| k.eq_ignore_ascii_case(command)) {
@@ -376,10 +375,10 @@ impl<'a> Run<'a> {
             return;
         }
         if command == "exec" {
-            if let Some(output) = self.execute(&argument, &at) {
-                if !self.flat.push(&output, &tag.source, tag.line, tag.column, true) {
-                    self.too_large(&tag);
-                }
+            if let Some(output) = self.execute(&argument, &at)
+                && !self.flat.push(&output, &tag.source, tag.line, tag.column, true)
+            {
+                self.too_large(&tag);
             }
             return;
         }
