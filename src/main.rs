@@ -236,7 +236,7 @@ async fn live(
         }
     };
     println!("tandem {} is up", env!("CARGO_PKG_VERSION"));
-    for line in switch.sockets() {
+    for line in switch.sockets().into_iter().chain(switch.closed()) {
         println!("  {line}");
     }
     if let Some(made) = made {
@@ -294,9 +294,9 @@ fn welcome(made: &config::secrets::Made, switch: &Switch) {
     for (name, value) in &made.secrets {
         println!("  {name} = {value}");
     }
-    if let Some((_, password)) = made.secrets.iter().find(|(name, _)| *name == "default_password") {
-        let agent = switch.exchange.agent("internal");
-        let at = agent.map_or_else(String::new, |a| a.local.to_string());
+    let password = made.secrets.iter().find(|(name, _)| *name == "default_password");
+    if let (Some((_, password)), Some(agent)) = (password, switch.exchange.agent("internal")) {
+        let at = agent.local;
         println!();
         println!("Register two phones (Zoiper, Linphone, any SIP phone):");
         println!(

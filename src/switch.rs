@@ -85,6 +85,8 @@ pub struct Switch {
     pub exchange: Arc<Exchange>,
     plans: Plans,
     profiles: Vec<Arc<Profile>>,
+    /// Why profiles of the tree are not open.
+    closed: Vec<ProfileError>,
     expiry: tokio::task::JoinHandle<()>,
 }
 
@@ -122,10 +124,15 @@ impl Switch {
             auth: Arc::new(Authenticator::new(&secret, Authenticator::DEFAULT_USES)),
             sockets,
         };
-        let profiles = open(&conf, &shared, trace)?;
+        let (profiles, closed) = open(&conf, &shared, trace)?;
         let expiry = tokio::spawn(serve_expiry(profiles.clone(), exchange.clone()));
         exchange.events.fire(EventName::Startup, Vec::new);
-        Ok(Switch { exchange, plans, profiles, expiry })
+        Ok(Switch { exchange, plans, profiles, closed, expiry })
+    }
+
+    /// One line for each profile that could not be opened.
+    pub fn closed(&self) -> impl Iterator<Item = String> {
+        self.closed.iter().map(|error| format!("NOT OPEN: {error}"))
     }
 
     /// One line for each listening socket.
@@ -213,9 +220,13 @@ async fn wait_until(deadline: Instant, done: impl Fn() -> bool) {
 }
 
 /// Opens the profiles. One that cannot be opened is left out with an error; none at all ends the start.
-fn open(conf: &Conf, shared: &Shared, trace: bool) -> Result<Vec<Arc<Profile>>, StartError> {
+fn open(
+    conf: &Conf,
+    shared: &Shared,
+    trace: bool,
+) -> Result<(Vec<Arc<Profile>>, Vec<ProfileError>), StartError> {
     let mut profiles = Vec::new();
-    let mut failed = None;
+    let mut closed = Vec::new();
     let mut agents = Agents::new();
     for profile in &conf.sofia.profiles {
         match Profile::start(profile.clone(), &opening(profile), shared.clone()) {
@@ -226,16 +237,15 @@ fn open(conf: &Conf, shared: &Shared, trace: bool) -> Result<Vec<Arc<Profile>>, 
             }
             Err(error) => {
                 error!("{error}");
-                failed.get_or_insert(error);
+                closed.push(error);
             }
         }
     }
     shared.exchange.agents.store(Arc::new(agents));
-    match (profiles.is_empty(), failed) {
-        (true, Some(error)) => Err(StartError::NoProfile(error)),
-        (true, None) => Err(StartError::NoneConfigured),
-        _ => Ok(profiles),
+    if !profiles.is_empty() {
+        return Ok((profiles, closed));
     }
+    Err(closed.into_iter().next().map_or(StartError::NoneConfigured, StartError::NoProfile))
 }
 
 /// Enters a profile by its name, aliases, and the domains it stands for.
