@@ -333,14 +333,18 @@ fn acls(conf: &Conf, directory: &Snapshot) -> Acls {
     Acls::compile(&conf.acl, LocalNet { v4, v6: None }, |domain| directory.networks(domain))
 }
 
-/// Drops registrations whose time is over.
+/// The least time between two looks for registrations whose time is over.
+const EXPIRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// Drops registrations whose time is over, many at a time: a look-up does not find them any more as it is.
 async fn serve_expiry(profiles: Vec<Arc<Profile>>, exchange: Arc<Exchange>) {
     let by_name: HashMap<String, Arc<Profile>> =
         profiles.into_iter().map(|p| (p.agent.name.clone(), p)).collect();
     loop {
-        let soon = Leg::now() + Duration::from_secs(1);
-        let next = exchange.registrar.next_timeout().map_or(soon, |at| at.min(soon));
+        let (soonest, soon) = (Leg::now() + EXPIRY_PAUSE, Leg::now() + Duration::from_secs(1));
+        let next = exchange.registrar.next_timeout().map_or(soon, |at| at.clamp(soonest, soon));
         tokio::time::sleep_until(next.into()).await;
+        by_name.values().for_each(|profile| profile.forget_answers());
         for binding in exchange.registrar.expire(Leg::now()) {
             if let Some(profile) = by_name.get(&*binding.profile) {
                 profile.registration_gone(&binding, Gone::Expired);

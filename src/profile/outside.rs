@@ -3,16 +3,10 @@
 use super::credentials::Admission;
 use super::start::Profile;
 use crate::sip::{Flow, Message, Method, Name};
-use crate::transaction::Key;
 
 impl Profile {
     /// Serves a request that belongs to no dialog and is no INVITE.
     pub(super) fn outside(&self, request: Message, flow: Flow) {
-        if self.lock().contains(&Key::of_request(&request, flow.remote)) {
-            // A retransmission: its transaction answers again what it has answered.
-            self.begin(&request, flow);
-            return;
-        }
         if request.max_forwards() == Some(0) && *request.method() != Method::Register {
             return self.reply(&request, &flow, 483, &[]);
         }

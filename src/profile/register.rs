@@ -12,8 +12,13 @@ use std::net::IpAddr;
 use tracing::info;
 
 impl Profile {
-    /// Serves a REGISTER that is no retransmission.
+    /// Serves a REGISTER.
     pub(super) fn register(&self, request: &Message, flow: Flow) {
+        // Before its credentials are looked at, which are good for once.
+        let mark = self.answered.mark(request, flow.remote);
+        if self.answer_again(request, flow, mark) {
+            return;
+        }
         let conf = &self.agent.conf;
         if conf.disable_register {
             return self.reply(request, &flow, 403, &[]);
@@ -37,13 +42,12 @@ impl Profile {
             .flatten()
             .find(|d| !d.is_empty())
             .map_or_else(|| to.host().to_owned(), String::clone);
-        let Some(id) = self.begin(request, flow) else { return };
         let policy = self.policy(request, &flow, admitted.user.as_deref());
         let now = Leg::now();
         let done = Request::read(request).and_then(|read| {
             self.shared.exchange.registrar.register(now, &read, flow, (&user, &domain), &policy)
         });
-        let (status, phrase, headers) = match done {
+        let (status, headers) = match done {
             Ok(done) => {
                 for change in &done.changes {
                     self.changed(change);
@@ -56,18 +60,17 @@ impl Profile {
                 }
                 let date = jiff::Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
                 headers.push(("Date", date));
-                (200, None, headers)
+                ((200, "OK"), headers)
             }
             Err(refusal) => {
                 info!(
                     "{}: REGISTER of {user}@{domain} refused: {} {}",
                     conf.name, refusal.status, refusal.reason
                 );
-                (refusal.status, Some(refusal.reason), refusal.headers)
+                ((refusal.status, refusal.reason), refusal.headers)
             }
         };
-        let bytes = self.answer(request, &flow, status, phrase, &headers);
-        self.finish(id, bytes, status);
+        self.done(request, flow, mark, status, &headers);
     }
 
     /// The rules for one REGISTER: the profile's, bent by the user's own.

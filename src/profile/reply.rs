@@ -2,13 +2,13 @@
 //!
 //! An answer without transaction is the same for every retransmission (its tag is a hash of the request), costs no
 //! memory and is never retransmitted by us: refusals and challenges go out this way, so that a stranger's request
-//! costs a stranger's due. What has been done (a registration) is kept in a transaction, for doing it twice
+//! costs a stranger's due. What has been done (a registration) is remembered with its answer, for doing it twice
 //! would not be the same.
 
 use super::start::Profile;
 use crate::channel::Leg;
-use crate::sip::{Builder, Flow, Message, Method, Name};
-use crate::transaction::{Output, ServerId};
+use crate::sip::{Builder, Flow, Message, Method};
+use crate::transaction::{Mark, reply_flow};
 use bytes::Bytes;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
@@ -40,67 +40,51 @@ impl Profile {
         headers: &[(&str, String)],
     ) -> Bytes {
         let phrase = phrase.unwrap_or_else(|| crate::dialog::reason_phrase(status));
-        let mut builder = Builder::response(request, flow, status, phrase);
-        if request.to_tag().is_none() {
-            builder = builder.to_tag(&stateless_tag(request));
-        }
-        if let Some(agent) = self.agent.user_agent() {
-            builder = builder.header(Name::UserAgent, agent);
-        }
-        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("Allow")) {
-            builder = builder.header(Name::Allow, self.agent.allow());
-        }
-        builder = builder.header(Name::Supported, self.agent.supported());
-        for (name, value) in headers {
-            builder = builder.header(*name, value);
-        }
-        builder.finish()
+        let answer = self.begin_answer(request, flow, status, phrase);
+        headers.iter().fold(answer, |answer, (name, value)| answer.header(*name, value)).finish()
     }
 
-    /// Begins a transaction for a request that will be done. `None`: it is a retransmission, answered already.
-    pub(super) fn begin(&self, request: &Message, flow: Flow) -> Option<ServerId> {
-        let now = Leg::now();
-        let mut transactions = self.lock();
-        transactions.receive(now, request.clone(), flow);
-        let mut begun = None;
-        while let Some(output) = transactions.poll() {
-            match output {
-                Output::Send { bytes, to, .. } => self.send_to(bytes, &to),
-                Output::Request { id, .. } => begun = Some(id),
-                _ => {}
-            }
-        }
-        drop(transactions);
-        self.nearer.notify_one();
-        begun
+    /// An answer with what it repeats of its request and what every answer of this profile has.
+    fn begin_answer(&self, request: &Message, flow: &Flow, status: u16, phrase: &str) -> Builder {
+        let answer = Builder::response(request, flow, status, phrase);
+        let answer = if request.to_tag().is_none() { answer.to_tag(&stateless_tag(request)) } else { answer };
+        answer.lines(&self.own_lines)
     }
 
-    /// Gives the final answer of a transaction.
-    pub(super) fn finish(&self, id: ServerId, bytes: Bytes, status: u16) {
-        let mut transactions = self.lock();
-        transactions.respond(Leg::now(), id, bytes, status);
-        while let Some(output) = transactions.poll() {
-            if let Output::Send { bytes, to, .. } = output {
-                self.send_to(bytes, &to);
-            }
+    /// Answers a request that has been done, and remembers the answer for its copies.
+    pub(super) fn done(
+        &self,
+        request: &Message,
+        flow: Flow,
+        mark: Mark,
+        (status, phrase): (u16, &str),
+        headers: &[(&str, String)],
+    ) {
+        let begun = self.begin_answer(request, &flow, status, phrase);
+        let before = begun.written().len();
+        let answer = headers.iter().fold(begun, |answer, (name, value)| answer.header(*name, value));
+        // On a stream nothing comes twice: Timer J is zero.
+        if !flow.transport.is_reliable() {
+            let mut note = format!("{status} {phrase}\n").into_bytes();
+            note.extend_from_slice(answer.written().get(before..).unwrap_or_default());
+            self.answered.keep(Leg::now(), mark, &note);
         }
+        self.send(answer.finish(), reply_flow(request, flow));
     }
 
-    /// Runs the timers that are due.
-    pub(super) fn timeout(&self) {
-        let mut transactions = self.lock();
-        transactions.timeout(Leg::now());
-        while let Some(output) = transactions.poll() {
-            if let Output::Send { bytes, to, .. } = output {
-                self.send_to(bytes, &to);
-            }
-        }
+    /// Answers a copy of a request that has been done as that was answered. False when it is none.
+    pub(super) fn answer_again(&self, request: &Message, flow: Flow, mark: Mark) -> bool {
+        let Some(note) = self.answered.find(Leg::now(), mark) else { return false };
+        let Some((status, phrase, lines)) = read_note(&note) else { return false };
+        let answer = self.begin_answer(request, &flow, status, phrase).lines(lines).finish();
+        self.send(answer, reply_flow(request, flow));
+        true
     }
+}
 
-    fn send_to(&self, bytes: Bytes, to: &crate::sip::Destination) {
-        if let Some(net) = self.agent.net() {
-            self.agent.trace("send", &bytes, || format!("{to:?}"));
-            net.send(bytes, to, |_| {});
-        }
-    }
+/// What is kept of an answer: its status, its phrase, and the lines that no other answer has.
+fn read_note(note: &[u8]) -> Option<(u16, &str, &[u8])> {
+    let (first, lines) = note.split_at_checked(memchr::memchr(b'\n', note)?)?;
+    let (status, phrase) = std::str::from_utf8(first).ok()?.split_once(' ')?;
+    Some((status.parse().ok()?, phrase, lines.get(1..)?))
 }

@@ -1,20 +1,20 @@
-//! Opening a profile: which addresses, which sockets; and its own task, which serves its transactions' timers.
+//! Opening a profile: which addresses, which sockets.
 
 use crate::app::Plans;
-use crate::channel::{Exchange, UserAgent};
+use crate::channel::{Exchange, Leg, UserAgent};
 use crate::config::sofia::{Address, ProfileConf};
 use crate::directory::auth::{Authenticator, Rules};
 use crate::net::{FloodGuard, GuardConf, Net, NetConf, Sockets, StartError};
-use crate::transaction::{MergeGuard, Transactions};
+use crate::sip::{Builder, Name};
+use crate::transaction::{Answered, MergeGuard};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
-use tokio::sync::Notify;
 use tracing::warn;
 
-/// How many requests outside dialogs may be in transactions at once. At 32 s each this is what a profile remembers of
-/// 8,000 registrations a second.
-const TRANSACTIONS: usize = 262_144;
+/// Bytes of answers a profile keeps for copies of their requests. At 32 s and some 130 bytes each this is what it remembers
+/// of 40,000 registrations a second.
+const ANSWERED: usize = 160 << 20;
 /// How many INVITEs are remembered to recognise one that comes twice by different ways.
 const MERGES: usize = 65_536;
 
@@ -71,9 +71,10 @@ pub struct Profile {
     pub(super) rules: Rules,
     pub(super) guard: Arc<FloodGuard>,
     pub(super) merges: Mutex<MergeGuard>,
-    pub(super) transactions: Mutex<Transactions>,
-    /// Wakes the profile's task when the next timer may have come nearer.
-    pub(super) nearer: Notify,
+    /// What was done for requests outside dialogs, and answered.
+    pub(super) answered: Answered,
+    /// The header lines every answer has.
+    pub(super) own_lines: Box<[u8]>,
 }
 
 impl Profile {
@@ -99,6 +100,7 @@ impl Profile {
         let guard =
             Arc::new(FloodGuard::new(GuardConf { requests_total: per_second, ..GuardConf::default() }));
         let timers = agent.timers();
+        let own_lines = own_lines(&agent);
         let net =
             NetConf { udp: vec![local], tcp: vec![local], guard: Some(guard.clone()), ..NetConf::default() };
         // The net needs the profile and the profile the net; what comes before both are there comes again.
@@ -116,12 +118,11 @@ impl Profile {
             rules,
             guard,
             merges: Mutex::new(MergeGuard::new(MERGES, Duration::from_secs(32))),
-            transactions: Mutex::new(Transactions::new(timers, TRANSACTIONS)),
-            nearer: Notify::new(),
+            answered: Answered::new(timers.t1x64, ANSWERED),
+            own_lines,
             shared,
         });
         let _ = slot.set(Arc::downgrade(&profile));
-        tokio::spawn(serve_timers(Arc::downgrade(&profile)));
         Ok(profile)
     }
 
@@ -132,38 +133,25 @@ impl Profile {
         }
     }
 
-    /// How many requests outside dialogs are in transactions.
+    /// How many requests outside dialogs are remembered with their answers.
     pub fn transactions(&self) -> usize {
-        self.lock().len()
+        self.forget_answers();
+        self.answered.len()
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Transactions> {
-        self.transactions.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Forgets answers whose time is over. To be called now and then, for a profile that nobody asks anything.
+    pub fn forget_answers(&self) {
+        self.answered.forget_old(Leg::now());
     }
 }
 
-/// The profile's own task: retransmissions and ends of its transactions.
-async fn serve_timers(profile: Weak<Profile>) {
-    loop {
-        let Some(strong) = profile.upgrade() else { return };
-        let next = strong.lock().next_timeout();
-        let nearer = async {
-            // Without a timer there is nothing to do before a transaction begins.
-            strong.nearer.notified().await;
-        };
-        let alarm = async {
-            match next {
-                Some(at) => tokio::time::sleep_until(at.into()).await,
-                None => std::future::pending().await,
-            }
-        };
-        let idle = tokio::time::sleep(Duration::from_secs(60));
-        tokio::select! {
-            () = nearer => {}
-            () = alarm => strong.timeout(),
-            () = idle => {}
-        }
-    }
+/// User-Agent, Allow and Supported, which do not change while the profile is open.
+fn own_lines(agent: &UserAgent) -> Box<[u8]> {
+    let lines = Builder::fragment()
+        .header_opt(Name::UserAgent, agent.user_agent())
+        .header(Name::Allow, agent.allow())
+        .header(Name::Supported, agent.supported());
+    lines.written().into()
 }
 
 /// The address a parameter names.

@@ -70,6 +70,11 @@ impl Builder {
         Builder { out: BytesMut::with_capacity(capacity), to_end: None, body: None }
     }
 
+    /// Begins header lines without a message, for [`lines`](Self::lines).
+    pub fn fragment() -> Builder {
+        Builder::with_capacity(128)
+    }
+
     /// Begins a request.
     pub fn request(method: &Method, uri: &Uri) -> Builder {
         let mut new = Builder::with_capacity(1024);
@@ -165,6 +170,18 @@ impl Builder {
         let _ = write!(Line(&mut self.out), "{value}");
         self.end_line();
         self
+    }
+
+    /// Adds whole header lines as they are: the caller's own words, or what [`written`](Self::written) gave.
+    #[must_use]
+    pub fn lines(mut self, lines: &[u8]) -> Builder {
+        self.out.extend_from_slice(lines);
+        self
+    }
+
+    /// What has been written so far.
+    pub fn written(&self) -> &[u8] {
+        &self.out
     }
 
     /// Adds a header when there is a value.

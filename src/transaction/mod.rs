@@ -1,7 +1,7 @@
 //! The four transaction machines of RFC 3261 §17, corrected by RFC 6026.
 //!
-//! Data in, new state and outputs out; time is an argument. Owned by a leg (its own transactions) or by a
-//! profile (requests outside any dialog). No I/O, no clock, no tokio.
+//! Data in, new state and outputs out; time is an argument. Owned by a leg. No I/O, no clock, no tokio. A profile, which answers
+//! requests outside dialogs as soon as it has read them, keeps no machines but a log of its answers: [`Answered`].
 //!
 //! Gets parsed messages from its owner, who got them from `net`; hands back messages to send and what the
 //! owner must know, as [`Output`]. The owner keeps one [`Transactions`] and drives it like this:
@@ -21,6 +21,7 @@
 //! it any more, so that the long tail of Timers D, I, J, K, L, M costs little.
 #![deny(clippy::disallowed_methods)]
 
+mod answered;
 mod client;
 mod invite_client;
 mod invite_server;
@@ -32,6 +33,7 @@ mod step;
 mod table;
 mod timer;
 
+pub use answered::{Answered, Mark};
 pub use client::Client;
 pub use invite_client::InviteClient;
 pub use invite_server::InviteServer;
