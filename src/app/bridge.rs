@@ -33,7 +33,7 @@ async fn joined(call: &mut Call, winner: Winner) {
         leg.part(leg.cause().unwrap_or(Cause::INCOMPATIBLE_DESTINATION));
         return;
     }
-    leg.variables.set("bridge_channel", winner.number.clone());
+    leg.variables.set("bridge_channel", &winner.number);
     let ended = loop {
         match call.leg.next().await {
             // the losers of the race tell their end too
@@ -86,7 +86,7 @@ fn failed(call: &mut Call, failure: &Failure) {
     leg.variables.set("hangup_cause", cause.name());
     info!("{} {}: bridge failed, cause {}", leg.uuid, leg.name(), cause.name());
     if let Some(target) = failure.redirects.first().filter(|_| leg.agent.conf.manual_redirect) {
-        leg.variables.set_wire("sip_redirected_to", target.clone());
+        leg.variables.set_wire("sip_redirected_to", target);
         let user = target.parse::<crate::sip::Uri>().ok().and_then(|u| u.user().map(|u| u.into_owned()));
         call.transfer(user.as_deref().unwrap_or("service"), None, Some("redirected"));
         return;

@@ -154,16 +154,16 @@ impl Call {
             self.leg.hangup(Cause::EXCHANGE_ROUTING_ERROR);
             return;
         }
-        let forced = |name: &str| self.leg.variables.get(name).map(str::to_owned);
-        let dialplan = dialplan.map(str::to_owned).or_else(|| forced("force_transfer_dialplan"));
-        let context = context.map(str::to_owned).or_else(|| forced("force_transfer_context"));
+        let forced = |name: &str| self.leg.variables.get(name).map(Arc::<str>::from);
+        let dialplan = dialplan.map(Arc::from).or_else(|| forced("force_transfer_dialplan"));
+        let context = context.map(Arc::from).or_else(|| forced("force_transfer_context"));
         let caller = &mut self.leg.caller;
-        let before = std::mem::replace(&mut caller.destination_number, destination.to_owned());
+        let before = std::mem::replace(&mut caller.destination_number, destination.into());
         caller.rdnis = before;
         match dialplan {
             Some(dialplan) => caller.dialplan = dialplan,
             // An inline dialplan is not inherited.
-            None if caller.dialplan.eq_ignore_ascii_case("inline") => "XML".clone_into(&mut caller.dialplan),
+            None if caller.dialplan.eq_ignore_ascii_case("inline") => caller.dialplan = "XML".into(),
             None => {}
         }
         if let Some(context) = context {

@@ -31,12 +31,12 @@ pub async fn run(call: &mut Call, data: &Expanded) {
         return;
     }
     let before = call.leg.caller.clone();
-    destination.clone_into(&mut call.leg.caller.destination_number);
+    call.leg.caller.destination_number = destination.into();
     if let Some(dialplan) = words.next() {
-        dialplan.clone_into(&mut call.leg.caller.dialplan);
+        call.leg.caller.dialplan = dialplan.into();
     }
     if let Some(context) = words.next() {
-        context.clone_into(&mut call.leg.caller.context);
+        call.leg.caller.context = context.into();
     }
     let actions = call.hunt();
     call.leg.caller = before;

@@ -25,8 +25,8 @@ pub(super) fn put(leg: &mut Leg, name: &str, value: &str, wire: bool) {
     if text.is_empty() || text == "_undef_" {
         leg.variables.unset(name);
     } else if value.wire {
-        leg.variables.set_wire(name.to_owned(), text);
+        leg.variables.set_wire(name, text);
     } else {
-        leg.variables.set(name.to_owned(), text);
+        leg.variables.set(name, text);
     }
 }

@@ -1,44 +1,45 @@
 //! The caller profile: who calls, whom, and where the call is routed (`switch_caller_profile_t`).
 
 use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
 
-/// What the dialplan knows of a call besides its variables. Field names are those of a `<condition field=…>`.
+/// What the dialplan knows of a call besides its variables. Field names are those of a `<condition field=…>`. One text
+/// often stands in several fields and in both legs of a call, hence shared.
 #[derive(Clone, Debug, Default)]
 pub struct CallerProfile {
     /// Who authenticated, or the From user.
-    pub username: String,
+    pub username: Arc<str>,
     /// The dialplan to ask, `XML` unless configured.
-    pub dialplan: String,
+    pub dialplan: Arc<str>,
     /// The dialplan context.
-    pub context: String,
+    pub context: Arc<str>,
     /// What was dialled.
-    pub destination_number: String,
+    pub destination_number: Arc<str>,
     /// The caller's display name.
-    pub caller_id_name: String,
+    pub caller_id_name: Arc<str>,
     /// The caller's number.
-    pub caller_id_number: String,
+    pub caller_id_number: Arc<str>,
     /// The display name as first received.
-    pub orig_caller_id_name: String,
+    pub orig_caller_id_name: Arc<str>,
     /// The number as first received.
-    pub orig_caller_id_number: String,
+    pub orig_caller_id_number: Arc<str>,
     /// The called party's name, once known.
-    pub callee_id_name: String,
+    pub callee_id_name: Arc<str>,
     /// The called party's number, once known.
-    pub callee_id_number: String,
+    pub callee_id_number: Arc<str>,
     /// The number the network vouches for.
-    pub ani: String,
+    pub ani: Arc<str>,
     /// The address the call came from.
-    pub network_addr: String,
+    pub network_addr: Option<IpAddr>,
     /// The destination before a transfer.
-    pub rdnis: String,
-    /// `mod_sofia`, as FreeSWITCH has it for SIP legs.
-    pub source: String,
+    pub rdnis: Arc<str>,
     /// The leg's uuid.
-    pub uuid: String,
+    pub uuid: Arc<str>,
     /// `sofia/internal/1000@example.com`.
-    pub chan_name: String,
+    pub chan_name: Arc<str>,
     /// How the leg came to its present destination (`uuid:bl_xfer:…`).
-    pub transfer_source: String,
+    pub transfer_source: Arc<str>,
     /// The caller wishes the name withheld.
     pub privacy_hide_name: bool,
     /// The caller wishes the number withheld.
@@ -48,7 +49,7 @@ pub struct CallerProfile {
 impl CallerProfile {
     /// The field called `name` (case-blind), as a condition or `${…}` reads it.
     pub fn field(&self, name: &str) -> Option<Cow<'_, str>> {
-        let text = match name.to_ascii_lowercase().as_str() {
+        let text = match FIELDS.iter().find(|field| field.eq_ignore_ascii_case(name)).copied()? {
             "username" => &self.username,
             "dialplan" => &self.dialplan,
             "context" => &self.context,
@@ -60,17 +61,17 @@ impl CallerProfile {
             "callee_id_name" => &self.callee_id_name,
             "callee_id_number" => &self.callee_id_number,
             "ani" => &self.ani,
-            "network_addr" => &self.network_addr,
+            "network_addr" => return Some(self.network_addr.map_or("".into(), |ip| ip.to_string().into())),
             "rdnis" => &self.rdnis,
-            "source" => &self.source,
+            "source" => "mod_sofia", // what FreeSWITCH has for SIP legs
             "uuid" => &self.uuid,
             "chan_name" => &self.chan_name,
             "transfer_source" => &self.transfer_source,
-            "privacy_hide_name" => return Some(Cow::Borrowed(yes_no(self.privacy_hide_name))),
-            "privacy_hide_number" => return Some(Cow::Borrowed(yes_no(self.privacy_hide_number))),
+            "privacy_hide_name" => yes_no(self.privacy_hide_name),
+            "privacy_hide_number" => yes_no(self.privacy_hide_number),
             _ => return None,
         };
-        Some(Cow::Borrowed(text.as_str()))
+        Some(Cow::Borrowed(text))
     }
 
     /// Sets the field called `name`; false when there is no such field (`set_profile_var`).
@@ -87,10 +88,33 @@ impl CallerProfile {
             "rdnis" => &mut self.rdnis,
             _ => return false,
         };
-        value.clone_into(field);
+        *field = value.into();
         true
     }
 }
+
+/// The fields there are, those that are asked for most first.
+const FIELDS: [&str; 19] = [
+    "destination_number",
+    "context",
+    "caller_id_name",
+    "caller_id_number",
+    "username",
+    "dialplan",
+    "orig_caller_id_name",
+    "orig_caller_id_number",
+    "callee_id_name",
+    "callee_id_number",
+    "ani",
+    "network_addr",
+    "rdnis",
+    "source",
+    "uuid",
+    "chan_name",
+    "transfer_source",
+    "privacy_hide_name",
+    "privacy_hide_number",
+];
 
 fn yes_no(flag: bool) -> &'static str {
     if flag { "true" } else { "false" }

@@ -151,7 +151,7 @@ impl Leg {
             sip: ending.sip.clone(),
             redirects: ending.redirects.clone(),
             answered: self.progress == Progress::Answered,
-            stats: self.media.main_line().map(|(_, stats)| stats),
+            stats: if is_told() { self.media.main_line().map(|(_, stats)| Box::new(stats)) } else { None },
         });
         let from = self.token();
         for mailbox in self.partner.iter().map(|p| &p.mailbox).chain(&self.owner) {
@@ -180,9 +180,8 @@ impl Leg {
         let ended = self.times.ended.unwrap_or_else(Self::now);
         let talked = self.times.answered.map(|at| ended.saturating_duration_since(at));
         let lasted = ended.saturating_duration_since(self.times.created);
-        let verdict = self.verdict().map(|v| v.to_string());
-        self.variables.set("duration", lasted.as_secs().to_string());
-        self.variables.set("billsec", talked.unwrap_or_default().as_secs().to_string());
+        self.variables.print("duration", lasted.as_secs());
+        self.variables.print("billsec", talked.unwrap_or_default().as_secs());
         self.fire(EventName::ChannelHangupComplete, || {
             let mut headers = vec![("Hangup-Cause".into(), ending.cause.name().to_owned())];
             let variables = self.variables.sorted();
@@ -190,7 +189,10 @@ impl Leg {
                 .extend(variables.into_iter().map(|(n, v)| (format!("variable_{n}").into(), v.to_owned())));
             headers
         });
-        info!("{}", self.closing_line(&ending, talked, lasted, verdict.as_deref()));
+        if is_told() {
+            let verdict = self.verdict().map(|v| v.to_string());
+            info!("{}", self.closing_line(&ending, talked, lasted, verdict.as_deref()));
+        }
         self.fire(EventName::ChannelDestroy, Vec::new);
         self.media.close();
         self.entry.leave_call();
@@ -251,6 +253,11 @@ impl Leg {
             },
         )
     }
+}
+
+/// Whether anybody reads how calls went.
+pub(super) fn is_told() -> bool {
+    tracing::enabled!(tracing::Level::INFO)
 }
 
 impl Drop for Leg {

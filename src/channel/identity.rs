@@ -189,11 +189,10 @@ pub fn header_variables(variables: &Variables, prefix: &str) -> Vec<(String, Str
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b))
     };
     let named = |(name, value): (&str, &str)| {
-        let at = name.get(..prefix.len())?.eq_ignore_ascii_case(prefix);
-        let header = name.get(prefix.len()..).filter(|h| at && is_token(h))?;
+        let header = name.get(prefix.len()..).filter(|h| is_token(h))?;
         Some((header.to_owned(), value.to_owned()))
     };
-    variables.sorted().into_iter().filter_map(named).collect()
+    variables.with_prefix(prefix).into_iter().filter_map(named).collect()
 }
 
 #[cfg(test)]

@@ -48,12 +48,12 @@ impl Leg {
             sticky: is_sticky(&invite, &flow),
             ..session_config(&agent, &entry, flow.remote.ip())
         };
-        let mut rng = SmallRng::from_os_rng();
+        let mut rng = SmallRng::from_rng(&mut rand::rng());
         let media = leg_media(&exchange, &agent, &entry, flow.remote.ip(), rng.random::<u32>());
         let body = is_sdp(&invite).then(|| invite.body_bytes());
         let now = Leg::now();
         let mut leg = Leg {
-            uuid: profile.uuid.as_str().into(),
+            uuid: profile.uuid.clone(),
             variables,
             caller: profile,
             exchange,

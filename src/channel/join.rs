@@ -1,14 +1,14 @@
 //! Two legs joined: each holds the other's mailbox and view, the media engine relays between their streams.
 
 use super::cause::Cause;
-use super::ending::By;
+use super::ending::{By, is_told};
 use super::leg::{Direction, Happening, Leg, Partner};
 use super::legs::{Mailbox, Token};
 use super::letter::{Letter, News, Order};
 use super::media::View;
 use crate::event::EventName;
 use crate::media::verdict::Summary;
-use crate::media::{MediaEvent, Side, Verdict, verdict};
+use crate::media::{MediaEvent, Side, Stats, Verdict, verdict};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::{debug, info, warn};
@@ -46,8 +46,8 @@ impl Leg {
             };
             mailbox.post(Letter::Order(order));
         }
-        self.variables.set("bridge_uuid", uuid.to_string());
-        self.variables.set("signal_bond", uuid.to_string());
+        self.variables.set("bridge_uuid", &uuid);
+        self.variables.set("signal_bond", &uuid);
         self.dialled.retain(|m| m.token != mailbox.token);
         self.partner = Some(Partner { mailbox, uuid: uuid.clone(), view });
         info!("{} {}: bridged with {uuid}", self.uuid, self.name());
@@ -63,13 +63,17 @@ impl Leg {
     pub fn part(&mut self, cause: Cause) {
         if let Some(partner) = self.partner.take() {
             partner.mailbox.post(Letter::Order(Order::Hangup(cause)));
-            self.parted(&partner);
+            self.parted(&partner, None);
         }
     }
 
-    fn parted(&mut self, partner: &Partner) {
-        if let Some(stats) = self.media.stats_of(&partner.view) {
-            self.last_partner = Some((stats, partner.view.clone()));
+    /// The bridge with `partner` is over; `stats` are its last, when it has told them.
+    fn parted(&mut self, partner: &Partner, stats: Option<&Stats>) {
+        if is_told() {
+            let stats = stats.cloned().or_else(|| self.media.stats_of(&partner.view));
+            if let Some(stats) = stats {
+                self.last_partner = Some(Box::new((stats, partner.view.clone())));
+            }
         }
         self.media.unbridge();
         self.fire(EventName::ChannelUnbridge, || {
@@ -99,10 +103,7 @@ impl Leg {
             News::Settled(view) => self.on_settled(view),
             News::Ended(ended) => {
                 if let Some(partner) = self.partner.take() {
-                    self.parted(&partner);
-                    if let Some(stats) = &ended.stats {
-                        self.last_partner = Some((stats.clone(), partner.view.clone()));
-                    }
+                    self.parted(&partner, ended.stats.as_deref());
                     self.on_settled(Err(488)); // nobody is there to ask any more
                 }
                 self.tell(Happening::News(from, News::Ended(ended)));
@@ -163,7 +164,10 @@ impl Leg {
         let (media, stats) = self.media.main_line()?;
         let (other, view) = match &self.partner {
             Some(partner) => (self.media.stats_of(&partner.view)?, partner.view.clone()),
-            None => self.last_partner.clone()?,
+            None => {
+                let (stats, view) = &**self.last_partner.as_ref()?;
+                (stats.clone(), view.clone())
+            }
         };
         let theirs = view.main_line()?;
         let ours = Side {

@@ -141,7 +141,7 @@ pub struct Leg {
     /// The far end has put us on hold.
     pub(super) held: bool,
     /// What the last partner's audio stream had counted, and where its description said it listens.
-    pub(super) last_partner: Option<(Stats, Arc<View>)>,
+    pub(super) last_partner: Option<Box<(Stats, Arc<View>)>>,
 }
 
 impl Leg {
@@ -181,12 +181,12 @@ impl Leg {
     }
 
     /// What was agreed with the far end, m-line by m-line.
-    pub fn agreed(&self) -> &[AgreedMedia] {
+    pub fn agreed(&self) -> &Arc<[AgreedMedia]> {
         self.media.agreed()
     }
 
     /// The far end's description: its offer until it is answered.
-    pub fn offered(&self) -> Option<&crate::sdp::Session> {
+    pub fn offered(&self) -> Option<&Arc<crate::sdp::Session>> {
         self.media.remote()
     }
 
@@ -343,12 +343,12 @@ impl Leg {
         self.exchange.events.fire(name, || {
             let mut headers: Headers = vec![
                 ("Unique-ID".into(), self.uuid.to_string()),
-                ("Channel-Name".into(), self.caller.chan_name.clone()),
+                ("Channel-Name".into(), self.caller.chan_name.to_string()),
                 ("Call-Direction".into(), self.direction.as_str().to_owned()),
-                ("Caller-Caller-ID-Name".into(), self.caller.caller_id_name.clone()),
-                ("Caller-Caller-ID-Number".into(), self.caller.caller_id_number.clone()),
-                ("Caller-Destination-Number".into(), self.caller.destination_number.clone()),
-                ("Caller-Context".into(), self.caller.context.clone()),
+                ("Caller-Caller-ID-Name".into(), self.caller.caller_id_name.to_string()),
+                ("Caller-Caller-ID-Number".into(), self.caller.caller_id_number.to_string()),
+                ("Caller-Destination-Number".into(), self.caller.destination_number.to_string()),
+                ("Caller-Context".into(), self.caller.context.to_string()),
             ];
             if let Some(partner) = &self.partner {
                 headers.push(("Other-Leg-Unique-ID".into(), partner.uuid.to_string()));

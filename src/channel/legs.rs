@@ -9,6 +9,7 @@
 
 use super::letter::Letter;
 use crate::transaction::Key;
+use rand::Rng;
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -40,6 +41,12 @@ impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
     }
+}
+
+/// A uuid nobody can guess (RFC 9562, version 4), without a system call.
+pub fn new_uuid() -> Arc<str> {
+    let uuid = uuid::Builder::from_random_bytes(rand::rng().random()).into_uuid();
+    Arc::from(&*uuid.hyphenated().encode_lower(&mut [0; uuid::fmt::Hyphenated::LENGTH]))
 }
 
 /// Another leg's (or a command's) way to a leg.

@@ -92,8 +92,8 @@ pub struct Ended {
     pub redirects: Vec<String>,
     /// It had been answered.
     pub answered: bool,
-    /// What its audio stream had counted.
-    pub stats: Option<Stats>,
+    /// What its audio stream had counted, when anybody is going to read it.
+    pub stats: Option<Box<Stats>>,
 }
 
 /// What somebody wants of a leg.

@@ -9,6 +9,7 @@ use crate::media::{
 };
 use crate::sdp::{self, AgreedMedia, Author, Draft, Kind, Rules, SdpError};
 use bytes::Bytes;
+use smallvec::SmallVec;
 use std::net::IpAddr;
 use std::sync::Arc;
 use tracing::debug;
@@ -17,11 +18,11 @@ use tracing::debug;
 #[derive(Clone, Debug)]
 pub struct View {
     /// The far end's description: its offer or its answer.
-    pub remote: sdp::Session,
+    pub remote: Arc<sdp::Session>,
     /// What was agreed, m-line by m-line; empty while an offer is not answered.
-    pub agreed: Vec<AgreedMedia>,
+    pub agreed: Arc<[AgreedMedia]>,
     /// The stream of each m-line in use.
-    pub streams: Vec<(usize, StreamId)>,
+    pub streams: SmallVec<[(usize, StreamId); 2]>,
 }
 
 impl View {
@@ -79,12 +80,12 @@ pub struct LegMedia {
     address: MediaAddress,
     author: Author,
     policy: Policy,
-    lines: Vec<Line>,
+    lines: SmallVec<[Line; 1]>,
     local: Option<sdp::Session>,
     /// Our description before the last one, should the far end refuse that.
     before: Option<sdp::Session>,
-    remote: Option<sdp::Session>,
-    agreed: Vec<AgreedMedia>,
+    remote: Option<Arc<sdp::Session>>,
+    agreed: Arc<[AgreedMedia]>,
 }
 
 impl LegMedia {
@@ -104,21 +105,21 @@ impl LegMedia {
             address,
             author,
             policy,
-            lines: Vec::new(),
+            lines: SmallVec::new(),
             local: None,
             before: None,
             remote: None,
-            agreed: Vec::new(),
+            agreed: Arc::default(),
         }
     }
 
     /// The far end's description, once there is one.
-    pub fn remote(&self) -> Option<&sdp::Session> {
+    pub fn remote(&self) -> Option<&Arc<sdp::Session>> {
         self.remote.as_ref()
     }
 
     /// What was agreed.
-    pub fn agreed(&self) -> &[AgreedMedia] {
+    pub fn agreed(&self) -> &Arc<[AgreedMedia]> {
         &self.agreed
     }
 
@@ -134,13 +135,17 @@ impl LegMedia {
 
     /// What another leg needs to know.
     pub fn view(&self) -> Option<View> {
-        let streams = self.lines.iter().map(|l| (l.index, l.stream.id())).collect();
-        Some(View { remote: self.remote.clone()?, agreed: self.agreed.clone(), streams })
+        Some(View { remote: self.remote.clone()?, agreed: self.agreed.clone(), streams: self.streams() })
+    }
+
+    /// The stream of each m-line in use.
+    pub fn streams(&self) -> SmallVec<[(usize, StreamId); 2]> {
+        self.lines.iter().map(|l| (l.index, l.stream.id())).collect()
     }
 
     /// Takes the far end's offer; nothing is answered yet.
     pub fn take_offer(&mut self, body: &[u8]) -> Result<(), MediaError> {
-        self.remote = Some(sdp::Session::parse_bytes(body)?);
+        self.remote = Some(Arc::new(sdp::Session::parse_bytes(body)?));
         Ok(())
     }
 
@@ -166,7 +171,7 @@ impl LegMedia {
         if agreed.is_empty() {
             return Err(SdpError::NoCommonCodec.into());
         }
-        self.remote = Some(answer);
+        self.remote = Some(Arc::new(answer));
         self.settle(agreed);
         Ok(())
     }
@@ -180,7 +185,7 @@ impl LegMedia {
     /// Answers an offer; when that is not possible, everything stays as it was.
     pub fn answer_to(
         &mut self,
-        offer: &sdp::Session,
+        offer: &Arc<sdp::Session>,
         settled: sdp::Settled<'_>,
         rules: &Rules,
     ) -> Result<Bytes, MediaError> {
@@ -242,7 +247,7 @@ impl LegMedia {
                 });
             }
         }
-        self.agreed = agreed;
+        self.agreed = agreed.into();
     }
 
     /// Relays between this leg's streams and those of `other`, m-line by m-line.
@@ -299,8 +304,8 @@ impl LegMedia {
 
     /// Gives every port back and forgets what was said.
     pub fn close(&mut self) {
-        self.lines = Vec::new();
-        self.agreed = Vec::new();
+        self.lines = SmallVec::new();
+        self.agreed = Arc::default();
         (self.local, self.before, self.remote) = (None, None, None);
     }
 }

@@ -11,7 +11,7 @@
 //! | `ending`, `caught` | hang-up, the closing line; a panic that ends one leg alone |
 //! | `media` | descriptions, streams, what was agreed |
 //! | `letter`, `legs` | what reaches a leg, and how it is found |
-//! | `caller`, `variables`, `cause`, `identity` | what is known of a call |
+//! | `caller`, `variables` (and their names, `known`), `cause`, `identity` | what is known of a call |
 //! | `user_agent`, `exchange`, `gate` | what legs share: a profile, the switch, the limits |
 
 pub mod caller;
@@ -23,6 +23,7 @@ mod gate;
 pub mod identity;
 mod inbound;
 mod join;
+mod known;
 mod leg;
 pub mod legs;
 pub mod letter;
@@ -42,7 +43,7 @@ pub use exchange::{Agents, Exchange, Functions};
 pub use gate::{Full, Gate};
 pub use inbound::Caller;
 pub use leg::{Direction, Happening, Leg, Progress, Times};
-pub use legs::{Legs, Mailbox, Token};
+pub use legs::{Legs, Mailbox, Token, new_uuid};
 pub use letter::{Ended, Letter, News, Order};
 pub use media::{MediaError, View};
 pub use outbound::{Attempt, Codecs};

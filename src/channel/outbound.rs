@@ -7,7 +7,7 @@ use super::exchange::Exchange;
 use super::identity::{Privacy, calling_headers, header_variables};
 use super::inbound::{leg_media, session_config};
 use super::leg::{Direction, Happening, Leg, Progress, Times};
-use super::legs::{Mailbox, Token};
+use super::legs::{Mailbox, Token, new_uuid};
 use super::letter::News;
 use super::media::MediaError;
 use super::progress::media_cause;
@@ -23,15 +23,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 use tracing::warn;
-use uuid::Uuid;
 
 /// Where the codecs of our offer come from.
 #[derive(Clone, Debug)]
 pub enum Codecs {
     /// The caller's offer, not answered yet, less what its profile does not take.
-    Offered(Box<sdp::Session>, Prefs),
+    Offered(Arc<sdp::Session>, Arc<Prefs>),
     /// What was agreed with the caller, who is answered.
-    Agreed(Vec<AgreedMedia>),
+    Agreed(Arc<[AgreedMedia]>),
     /// There is no caller, or it has not said what it can.
     Profile,
 }
@@ -89,13 +88,15 @@ impl Leg {
             warn!("no leg to {uri}: {}", full.text());
             return Err(Cause::SWITCH_CONGESTION);
         }
-        let mut rng = SmallRng::from_os_rng();
+        let mut rng = SmallRng::from_rng(&mut rand::rng());
         let uuid: Arc<str> = match variables.get("origination_uuid") {
             Some(uuid) => uuid.into(),
-            None => Uuid::new_v4().to_string().into(),
+            None => new_uuid(),
         };
-        let (entry, mailbox) =
-            exchange.legs.enter(Token(rng.random()), uuid.clone()).ok_or(Cause::DESTINATION_OUT_OF_ORDER)?;
+        let (entry, mailbox) = exchange
+            .legs
+            .enter(Token(rand::rng().random()), uuid.clone())
+            .ok_or(Cause::DESTINATION_OUT_OF_ORDER)?;
         let (peer, transport) = match &destination {
             Destination::Flow(flow) => (flow.remote.ip(), flow.transport),
             Destination::Host { transport, host, .. } => {
@@ -108,13 +109,13 @@ impl Leg {
         let call_id = match agent.conf.outbound_use_uuid_as_callid {
             true => uuid.to_string(),
             false => {
-                variables.get("sip_invite_call_id").map_or_else(|| Uuid::new_v4().to_string(), str::to_owned)
+                variables.get("sip_invite_call_id").map_or_else(|| new_uuid().to_string(), str::to_owned)
             }
         };
-        caller.uuid = uuid.to_string();
-        variables.set("uuid", uuid.to_string());
+        caller.uuid = uuid.clone();
+        variables.set("uuid", &uuid);
         variables.set("direction", "outbound");
-        variables.set("sip_call_id", call_id.clone());
+        variables.set("sip_call_id", &call_id);
         let mut rules = agent.rules();
         if matches!(variables.get("dtmf_type"), Some("info" | "none")) {
             rules.event_pt = None;
@@ -218,7 +219,7 @@ fn offer(
     let prefs = agent.outbound_prefs(variables);
     match codecs {
         Codecs::Offered(offer, inbound) => {
-            let wanted = if absolute { &prefs } else { inbound };
+            let wanted = if absolute { &*prefs } else { &**inbound };
             media.offer(sdp::Source::Offer { offer, prefs: Some(wanted) }, rules)
         }
         Codecs::Agreed(agreed) => media.offer(sdp::Source::Agreed(agreed), rules),

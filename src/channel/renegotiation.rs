@@ -19,7 +19,7 @@ use tracing::{info, warn};
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     /// The far end's offer waits for the other side of the bridge.
-    pub(super) proposed: Option<(OfferId, sdp::Session)>,
+    pub(super) proposed: Option<(OfferId, Arc<sdp::Session>)>,
     /// Our offer, made for the other side of the bridge, waits for the far end.
     pub(super) offered: bool,
     /// Our description stands in a 200 as an offer; the ACK brings the answer.
@@ -42,7 +42,7 @@ impl Leg {
             };
         };
         let offer = match sdp::Session::parse_bytes(&body) {
-            Ok(offer) => offer,
+            Ok(offer) => Arc::new(offer),
             Err(error) => {
                 warn!("{} {}: a re-INVITE whose description is broken: {error}", self.uuid, self.name());
                 return self.refuse_offer(id, error.status());
@@ -52,8 +52,8 @@ impl Leg {
             Ok(answer) => self.accept_offer(id, answer),
             Err(MediaError::Description(SdpError::NoCommonCodec)) => match &self.partner {
                 Some(partner) => {
-                    let streams = self.media.view().map(|v| v.streams).unwrap_or_default();
-                    let view = View { remote: offer.clone(), agreed: Vec::new(), streams };
+                    let streams = self.media.streams();
+                    let view = View { remote: offer.clone(), agreed: Arc::default(), streams };
                     let news = News::Proposed(Arc::new(Proposal { view }));
                     if partner.mailbox.post(Letter::News { from: self.token(), news }) {
                         self.pending.proposed = Some((id, offer));
@@ -71,7 +71,7 @@ impl Leg {
     }
 
     /// Answers with what the call uses now: the other side's codecs when bridged, our preferences otherwise.
-    fn answer_within(&mut self, offer: &sdp::Session) -> Result<Bytes, MediaError> {
+    fn answer_within(&mut self, offer: &Arc<sdp::Session>) -> Result<Bytes, MediaError> {
         let rules = sdp::Rules { mirror: false, ..self.rules() };
         match &self.partner {
             Some(partner) => {

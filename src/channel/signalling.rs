@@ -137,8 +137,8 @@ impl Leg {
                 message.contacts().map(|c| crate::channel::identity::redirects(&c)).unwrap_or_default();
         }
         let phrase = message.as_ref().map_or("no answer", Message::reason).to_owned();
-        self.variables.set("sip_invite_failure_status", status.to_string());
-        self.variables.set_wire("sip_invite_failure_phrase", phrase.clone());
+        self.variables.print("sip_invite_failure_status", status);
+        self.variables.set_wire("sip_invite_failure_phrase", &phrase);
         let cause = if (300..400).contains(&status) { Cause::REDIRECTION_TO_NEW_DESTINATION } else { cause };
         self.over(Ending {
             cause,
@@ -227,8 +227,8 @@ impl Leg {
         if self.direction == Direction::Outbound
             && let Some((name, number)) = crate::channel::identity::asserted(message)
         {
-            self.caller.callee_id_name = name;
-            self.caller.callee_id_number = number;
+            self.caller.callee_id_name = name.into();
+            self.caller.callee_id_number = number.into();
         }
     }
 }

@@ -47,6 +47,12 @@ pub struct UserAgent {
     pub acls: Arc<ArcSwap<Acls>>,
     /// Log every message.
     pub trace: AtomicBool,
+    /// The context its calls begin in.
+    pub context: Arc<str>,
+    /// The dialplans its calls ask.
+    pub dialplan: Arc<str>,
+    inbound: Arc<Prefs>,
+    outbound: Arc<Prefs>,
     net: OnceLock<Net>,
     turn: AtomicUsize,
 }
@@ -58,8 +64,14 @@ const ALLOW: &str =
 impl UserAgent {
     /// A profile that is not open yet.
     pub fn new(conf: ProfileConf, local: SocketAddr, rtp: Vec<IpAddr>, acls: Arc<ArcSwap<Acls>>) -> Self {
+        let prefs =
+            |said: &Option<Prefs>| Arc::new(said.clone().unwrap_or_else(|| Prefs::parse(DEFAULT_CODECS)));
         Self {
             name: conf.name.clone(),
+            context: conf.context.as_str().into(),
+            dialplan: conf.dialplan.as_str().into(),
+            inbound: prefs(&conf.inbound_codec_prefs),
+            outbound: prefs(&conf.outbound_codec_prefs),
             trace: conf.sip_trace.into(),
             conf,
             local,
@@ -104,8 +116,9 @@ impl UserAgent {
     pub fn media_address_for(&self, peer: IpAddr) -> MediaAddress {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let same = |ip: &&IpAddr| ip.is_ipv4() == peer.is_ipv4();
-        let fitting: Vec<&IpAddr> = self.rtp.iter().filter(same).collect();
-        let bind = fitting.get(turn % fitting.len().max(1)).map_or(self.local.ip(), |ip| **ip);
+        let fitting = self.rtp.iter().filter(same);
+        let count = fitting.clone().count().max(1);
+        let bind = fitting.skip(turn % count).next().copied().unwrap_or(self.local.ip());
         let advertised = match self.external_rtp {
             Some(external) if !self.is_near(peer) && external.is_ipv4() == bind.is_ipv4() => external,
             _ => bind,
@@ -117,7 +130,7 @@ impl UserAgent {
     /// when `user` is a called number (FreeSWITCH's two forms).
     pub fn contact(&self, user: Option<&str>, peer: IpAddr, transport: Transport) -> String {
         let address = self.address_for(peer);
-        let name = transport.as_str().to_ascii_lowercase();
+        let name = transport.as_param();
         match user {
             Some(user) => format!("<sip:{}@{address};transport={name}>", super::identity::user_part(user)),
             None if transport == Transport::Udp => format!("<sip:{}@{address}>", self.conf.contact_user),
@@ -189,16 +202,16 @@ impl UserAgent {
     }
 
     /// What we take from callers.
-    pub fn inbound_prefs(&self) -> Prefs {
-        self.conf.inbound_codec_prefs.clone().unwrap_or_else(|| Prefs::parse(DEFAULT_CODECS))
+    pub fn inbound_prefs(&self) -> Arc<Prefs> {
+        self.inbound.clone()
     }
 
     /// What we offer to the called side: `absolute_codec_string`, `codec_string`, else the profile's list.
-    pub fn outbound_prefs(&self, variables: &Variables) -> Prefs {
+    pub fn outbound_prefs(&self, variables: &Variables) -> Arc<Prefs> {
         let said = variables.get("absolute_codec_string").or(variables.get("codec_string"));
         match said {
-            Some(text) => Prefs::parse(text.trim_start_matches('=')),
-            None => self.conf.outbound_codec_prefs.clone().unwrap_or_else(|| Prefs::parse(DEFAULT_CODECS)),
+            Some(text) => Arc::new(Prefs::parse(text.trim_start_matches('='))),
+            None => self.outbound.clone(),
         }
     }
 

@@ -2,65 +2,132 @@
 //!
 //! FreeSWITCH keeps them in a `switch_event` (`switch_channel_set_variable`): the first spelling of a name
 //! stays, an empty value removes. Values that a peer sent are data and are never expanded again (DESIGN §5).
+//!
+//! A call sets some sixty variables and reads few of them. So a variable is twenty bytes in a list, its name a number
+//! where tandem knows it ([`super::known`]), and its value a place: in the message that began the leg, which nearly
+//! all that is told of a caller only restates, or in one buffer for what is written by us.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
+use super::known;
+use bytes::Bytes;
+use std::fmt::{self, Write};
+
+/// A piece of the leg's own text, or of its ground.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    at: u32,
+    length: u32,
+}
+
+/// Set in `Place::at` when the piece lies in the ground.
+const GROUND: u32 = 1 << 31;
+
+impl Place {
+    fn is_ground(self) -> bool {
+        self.at & GROUND != 0
+    }
+
+    fn of(self, text: &[u8]) -> &[u8] {
+        let at = (self.at & !GROUND) as usize;
+        text.get(at..at + self.length as usize).unwrap_or_default()
+    }
+}
 
 /// One variable.
-#[derive(Clone, Debug, Eq, PartialEq)]
-struct Value {
-    name: Cow<'static, str>,
-    text: String,
+#[derive(Clone, Copy, Debug)]
+struct Variable {
+    id: known::Id,
     wire: bool,
+    /// The name as it was first written; nothing when that is how tandem writes it.
+    name: Place,
+    value: Place,
 }
 
 /// A leg's variables.
 #[derive(Clone, Debug, Default)]
 pub struct Variables {
-    by_name: HashMap<Box<str>, Value>,
+    all: Vec<Variable>,
+    /// Names and values that stand nowhere else.
+    text: Vec<u8>,
+    /// What a peer sent: values that are a piece of it are not copied.
+    ground: Bytes,
+    /// How much of `text` nobody needs any more.
+    waste: usize,
 }
 
 /// The most variables a leg may have: a peer's headers become variables, so their number is bounded.
 pub const MOST_VARIABLES: usize = 1024;
 
-fn key(name: &str) -> Cow<'_, str> {
-    if name.bytes().any(|b| b.is_ascii_uppercase()) {
-        Cow::Owned(name.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(name)
-    }
-}
+/// How much text may lie waste before it is cleared away.
+const WASTE: usize = 4096;
+
+/// The most text a leg's variables may have together; what is set beyond is dropped.
+const MOST_TEXT: usize = GROUND as usize - 1;
 
 impl Variables {
+    /// No variables yet, room for those of a call, and the message that many of them are going to quote.
+    pub fn of(ground: Bytes) -> Self {
+        Self { all: Vec::with_capacity(64), text: Vec::with_capacity(512), ground, waste: 0 }
+    }
+
     /// The value of `name`, whatever its case.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.by_name.get(key(name).as_ref()).map(|v| v.text.as_str())
+        self.find(name).map(|v| self.value(v))
+    }
+
+    /// The same, and whether it came from a peer.
+    pub fn get_marked(&self, name: &str) -> Option<(&str, bool)> {
+        self.find(name).map(|v| (self.value(v), v.wire))
     }
 
     /// True when the value of `name` came from a peer.
     pub fn is_wire(&self, name: &str) -> bool {
-        self.by_name.get(key(name).as_ref()).is_some_and(|v| v.wire)
+        self.find(name).is_some_and(|v| v.wire)
     }
 
     /// Sets a value made by configuration or dialplan; an empty one removes the variable.
-    pub fn set(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) {
-        self.put(name.into(), value.into(), false);
+    pub fn set(&mut self, name: impl AsRef<str>, value: impl AsRef<str>) {
+        self.put(name.as_ref(), value.as_ref(), false);
     }
 
     /// Sets a value that came from a peer: never expanded again.
-    pub fn set_wire(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) {
-        self.put(name.into(), value.into(), true);
+    pub fn set_wire(&mut self, name: impl AsRef<str>, value: impl AsRef<str>) {
+        self.put(name.as_ref(), value.as_ref(), true);
+    }
+
+    /// Sets a value of ours that is yet to be written out: a number, an address, `format_args!`.
+    pub fn print(&mut self, name: &str, value: impl fmt::Display) {
+        self.print_marked(name, value, false);
+    }
+
+    /// The same with something of a peer in it.
+    pub fn print_wire(&mut self, name: &str, value: impl fmt::Display) {
+        self.print_marked(name, value, true);
+    }
+
+    fn print_marked(&mut self, name: &str, value: impl fmt::Display, wire: bool) {
+        let at = self.text.len();
+        let _ = write!(Writer(&mut self.text), "{value}");
+        let length = self.text.len() - at;
+        if length == 0 || self.text.len() > MOST_TEXT {
+            self.text.truncate(at);
+            return self.unset(name);
+        }
+        self.point(name, Place { at: at as u32, length: length as u32 }, wire);
     }
 
     /// Takes `name` away.
     pub fn unset(&mut self, name: &str) {
-        self.by_name.remove(key(name).as_ref());
+        if let Some(index) = self.position(name) {
+            let gone = self.all.remove(index);
+            self.drop_text(gone.name);
+            self.drop_text(gone.value);
+        }
     }
 
     /// Takes every variable away whose name begins with `prefix`.
     pub fn unset_prefix(&mut self, prefix: &str) {
-        let prefix = key(prefix).into_owned();
-        self.by_name.retain(|name, _| !name.starts_with(&prefix));
+        let Variables { all, text, .. } = self;
+        all.retain(|v| !begins(spelling(v, text), prefix));
     }
 
     /// FreeSWITCH's truth (`switch_true`): yes, true, on, enabled, active, allow, t or a non-zero number.
@@ -70,27 +137,120 @@ impl Variables {
 
     /// Every variable as name and value, by name.
     pub fn sorted(&self) -> Vec<(&str, &str)> {
-        let mut all: Vec<_> = self.by_name.values().map(|v| (v.name.as_ref(), v.text.as_str())).collect();
-        all.sort_unstable();
-        all
+        self.with_prefix("")
+    }
+
+    /// Every variable whose name begins with `prefix`, as name and value, by name.
+    pub fn with_prefix(&self, prefix: &str) -> Vec<(&str, &str)> {
+        let named = |v| Some((self.name(v), self.value(v))).filter(|(name, _)| begins(name, prefix));
+        let mut found: Vec<_> = self.all.iter().filter_map(named).collect();
+        found.sort_unstable();
+        found
     }
 
     /// Copies what `from` has, a peer's data staying data.
     pub fn copy(&mut self, from: &Variables, name: &str) {
-        if let Some(v) = from.by_name.get(key(name).as_ref()) {
-            self.put(v.name.clone(), v.text.clone(), v.wire);
+        if let Some(v) = from.find(name) {
+            self.put(from.name(v), from.value(v), v.wire);
         }
     }
 
-    fn put(&mut self, name: Cow<'static, str>, text: String, wire: bool) {
-        let key = key(&name).into_owned().into_boxed_str();
-        if text.is_empty() {
-            self.by_name.remove(&key);
-        } else if let Some(held) = self.by_name.get_mut(&key) {
-            (held.text, held.wire) = (text, wire);
-        } else if self.by_name.len() < MOST_VARIABLES {
-            self.by_name.insert(key, Value { name, text, wire });
+    fn find(&self, name: &str) -> Option<&Variable> {
+        self.all.get(self.position(name)?)
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        let id = known::id(name);
+        self.all
+            .iter()
+            .position(|v| v.id == id && (id.is_known() || spelling(v, &self.text).eq_ignore_ascii_case(name)))
+    }
+
+    fn name(&self, v: &Variable) -> &str {
+        spelling(v, &self.text)
+    }
+
+    fn value(&self, v: &Variable) -> &str {
+        let bytes = if v.value.is_ground() { &self.ground[..] } else { &self.text };
+        std::str::from_utf8(v.value.of(bytes)).unwrap_or_default()
+    }
+
+    fn put(&mut self, name: &str, value: &str, wire: bool) {
+        if value.is_empty() || self.text.len() + name.len() + value.len() > MOST_TEXT {
+            return self.unset(name);
         }
+        let place = self.quoted(value).unwrap_or_else(|| self.write(value));
+        self.point(name, place, wire);
+    }
+
+    /// The place of a text that is itself a piece of the ground.
+    fn quoted(&self, text: &str) -> Option<Place> {
+        let at = (text.as_ptr() as usize).checked_sub(self.ground.as_ptr() as usize)?;
+        let fits = at + text.len() <= self.ground.len() && at < GROUND as usize;
+        fits.then_some(Place { at: at as u32 | GROUND, length: text.len() as u32 })
+    }
+
+    fn write(&mut self, text: &str) -> Place {
+        let at = self.text.len() as u32;
+        self.text.extend_from_slice(text.as_bytes());
+        Place { at, length: text.len() as u32 }
+    }
+
+    /// Gives `name` the value at `value`.
+    fn point(&mut self, name: &str, value: Place, wire: bool) {
+        if let Some(held) = self.position(name).and_then(|at| self.all.get_mut(at)) {
+            let before = std::mem::replace(&mut held.value, value);
+            held.wire = wire;
+            self.drop_text(before);
+        } else if self.all.len() < MOST_VARIABLES {
+            let id = known::id(name);
+            let name = if id.spelling() == Some(name) { Place::default() } else { self.write(name) };
+            self.all.push(Variable { id, wire, name, value });
+        } else {
+            self.drop_text(value);
+        }
+    }
+
+    /// Nobody needs that piece any more.
+    fn drop_text(&mut self, place: Place) {
+        if !place.is_ground() {
+            self.waste += place.length as usize;
+        }
+        if self.waste > WASTE && self.waste > self.text.len() / 2 {
+            let old = std::mem::replace(&mut self.text, Vec::with_capacity(WASTE));
+            for v in &mut self.all {
+                for place in [&mut v.name, &mut v.value] {
+                    if !place.is_ground() {
+                        let piece = place.of(&old);
+                        place.at = self.text.len() as u32;
+                        self.text.extend_from_slice(piece);
+                    }
+                }
+            }
+            self.waste = 0;
+        }
+    }
+}
+
+/// The name as it was first written.
+fn spelling<'v>(v: &Variable, text: &'v [u8]) -> &'v str {
+    match v.name.length {
+        0 => v.id.spelling().unwrap_or_default(),
+        _ => std::str::from_utf8(v.name.of(text)).unwrap_or_default(),
+    }
+}
+
+fn begins(name: &str, prefix: &str) -> bool {
+    name.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
+}
+
+/// Prints into bytes.
+struct Writer<'a>(&'a mut Vec<u8>);
+
+impl fmt::Write for Writer<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
     }
 }
 
@@ -110,7 +270,10 @@ mod tests {
         v.set("RECORD_TITLE", "a");
         v.set("record_title", "b");
         assert_eq!(v.get("Record_Title"), Some("b"));
-        assert_eq!(v.sorted(), [("RECORD_TITLE", "b")]);
+        v.set("Hangup_Cause", "x");
+        v.set("hangup_cause", "y");
+        assert_eq!(v.get("HANGUP_CAUSE"), Some("y"));
+        assert_eq!(v.sorted(), [("Hangup_Cause", "y"), ("RECORD_TITLE", "b")]);
     }
 
     #[test]
@@ -118,6 +281,10 @@ mod tests {
         let mut v = Variables::default();
         v.set("a", "1");
         v.set("a", "");
+        assert_eq!(v.get("a"), None);
+        v.print("a", 7);
+        assert_eq!(v.get("A"), Some("7"));
+        v.print("a", "");
         assert_eq!(v.get("a"), None);
     }
 
@@ -140,6 +307,32 @@ mod tests {
             v.set_wire(format!("sip_h_x-{n}"), "x");
         }
         assert_eq!(v.sorted().len(), MOST_VARIABLES);
+    }
+
+    #[test]
+    fn a_piece_of_the_ground_is_not_copied() {
+        let ground = Bytes::from_static(b"From: <sip:1000@pbx>");
+        let text = std::str::from_utf8(&ground).expect("ASCII");
+        let mut v = Variables::of(ground.clone());
+        v.set_wire("sip_from_user", &text[11..15]);
+        v.set_wire("sip_full_from", &text[6..]);
+        v.set_wire("copied", "1000");
+        assert_eq!(v.text, b"1000copied");
+        assert_eq!((v.get("sip_from_user"), v.get("sip_full_from")), (Some("1000"), Some("<sip:1000@pbx>")));
+        v.unset_prefix("SIP_F");
+        assert_eq!(v.sorted(), [("copied", "1000")]);
+    }
+
+    #[test]
+    fn what_is_set_again_and_again_takes_no_more_room() {
+        let mut v = Variables::of(Bytes::from_static(b"ground"));
+        v.set("kept", "as it is");
+        for n in 0..100_000 {
+            v.print("counter", n);
+            v.set("hangup_cause", format!("{n:>20}"));
+        }
+        assert!(v.text.capacity() <= 4 * WASTE, "{}", v.text.capacity());
+        assert_eq!((v.get("kept"), v.get("counter")), (Some("as it is"), Some("99999")));
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub struct Target {
     /// Path of a registered contact.
     pub routes: Vec<NameAddr>,
     /// Whom it stands for: the dialled number.
-    pub number: String,
+    pub number: Arc<str>,
     /// `{}` and `[]` of the dial string, outermost first; the last of a name counts.
     pub variables: Vec<(String, String)>,
 }
@@ -184,7 +184,7 @@ impl Search<'_> {
                 let uri = uri.without_param("fs_path").without_param("fs_nat");
                 vec![Ok(Target {
                     destination: Destination::of(path.as_ref().unwrap_or(&uri)),
-                    number: uri.user().unwrap_or_default().into_owned(),
+                    number: uri.user().unwrap_or_default().into(),
                     uri,
                     agent,
                     routes: Vec::new(),
@@ -211,7 +211,7 @@ impl Search<'_> {
     fn binding(&self, agent: &Arc<UserAgent>, binding: &Binding) -> Result<Target, Cause> {
         let uri = binding.uri().parse::<Uri>().map_err(|_| Cause::INVALID_URL)?;
         let routes = binding.path.as_deref().map(path).transpose().map_err(|_| Cause::INVALID_URL)?;
-        let number = self.dialled.as_ref().map_or_else(|| binding.user.to_string(), |(user, _)| user.clone());
+        let number = self.dialled.as_ref().map_or(&*binding.user, |(user, _)| user).into();
         Ok(Target {
             agent: agent.clone(),
             uri,

@@ -35,7 +35,7 @@ pub struct Winner {
     /// It has answered; else it sends early media.
     pub answered: bool,
     /// The number it was dialled by.
-    pub number: String,
+    pub number: Arc<str>,
 }
 
 /// Why nobody won.
@@ -59,7 +59,7 @@ impl From<Cause> for Failure {
 struct Ringing {
     mailbox: Mailbox,
     uuid: Arc<str>,
-    number: String,
+    number: Arc<str>,
     deadline: Option<Instant>,
 }
 
@@ -88,7 +88,7 @@ pub async fn originate(leg: &mut Leg, text: &str) -> Result<Winner, Failure> {
         Ok(winner) => {
             leg.variables.set("originate_disposition", "SUCCESS");
             leg.variables.set("DIALSTATUS", "SUCCESS");
-            leg.variables.set("last_bridge_to", winner.uuid.to_string());
+            leg.variables.set("last_bridge_to", &winner.uuid);
             leg.variables.unset("last_bridge_proto_specific_hangup_cause");
         }
         Err(failure) => note_failure(leg, failure),
@@ -114,9 +114,9 @@ pub fn note_failure(leg: &mut Leg, failure: &Failure) {
     leg.variables.set("DIALSTATUS", status);
     match &failure.sip {
         Some((status, phrase)) => {
-            leg.variables.set("last_bridge_proto_specific_hangup_cause", format!("sip:{status}"));
-            leg.variables.set("sip_invite_failure_status", status.to_string());
-            leg.variables.set_wire("sip_invite_failure_phrase", phrase.clone());
+            leg.variables.print("last_bridge_proto_specific_hangup_cause", format_args!("sip:{status}"));
+            leg.variables.print("sip_invite_failure_status", status);
+            leg.variables.set_wire("sip_invite_failure_phrase", phrase);
         }
         None => leg.variables.unset("last_bridge_proto_specific_hangup_cause"),
     }
@@ -163,7 +163,7 @@ async fn dial(leg: &mut Leg, text: &str) -> Result<Winner, Failure> {
         for called in stage {
             for found in endpoint::find(work.leg, called) {
                 match found {
-                    Ok(target) => work.start(&target, &outer, &called.variables),
+                    Ok(target) => work.start(target, &outer, &called.variables),
                     Err(cause) => work.last = cause.into(),
                 }
             }
@@ -187,7 +187,8 @@ async fn dial(leg: &mut Leg, text: &str) -> Result<Winner, Failure> {
 
 impl Originate<'_> {
     /// Sends one INVITE.
-    fn start(&mut self, target: &Target, outer: &[(String, String)], own: &[(String, String)]) {
+    fn start(&mut self, target: Target, outer: &[(String, String)], own: &[(String, String)]) {
+        let (uri, number) = (target.uri.clone(), target.number.clone());
         let attempt = attempt(self.leg, target, outer, own);
         let leg_timeout = attempt
             .variables
@@ -197,17 +198,12 @@ impl Originate<'_> {
         let owner = self.leg.mailbox().clone();
         match Leg::dial(self.leg.exchange.clone(), attempt, owner) {
             Ok((mailbox, uuid)) => {
-                info!("{} {}: calling {} as {uuid}", self.leg.uuid, self.leg.name(), target.uri);
+                info!("{} {}: calling {uri} as {uuid}", self.leg.uuid, self.leg.name());
                 self.leg.dials(mailbox.clone());
                 if self.leg.caller.callee_id_number.is_empty() {
-                    self.leg.caller.callee_id_number.clone_from(&target.number);
+                    self.leg.caller.callee_id_number = number.clone();
                 }
-                self.ringing.push(Ringing {
-                    mailbox,
-                    uuid,
-                    number: target.number.clone(),
-                    deadline: leg_timeout,
-                });
+                self.ringing.push(Ringing { mailbox, uuid, number, deadline: leg_timeout });
             }
             Err(cause) => self.last = cause.into(),
         }
@@ -321,7 +317,7 @@ impl Originate<'_> {
             };
             for found in endpoint::find(self.leg, &called) {
                 match found {
-                    Ok(target) => self.start(&target, &[], &[]),
+                    Ok(target) => self.start(target, &[], &[]),
                     Err(cause) => self.last = cause.into(),
                 }
             }
@@ -350,19 +346,19 @@ impl Originate<'_> {
 }
 
 /// What the called side gets of the caller (inventory §5.2).
-fn attempt(leg: &Leg, target: &Target, outer: &[(String, String)], own: &[(String, String)]) -> Attempt {
+fn attempt(leg: &Leg, target: Target, outer: &[(String, String)], own: &[(String, String)]) -> Attempt {
     let mut variables = Variables::default();
     if let Some(list) = leg.variables.get("export_vars") {
         for name in list.split(',').map(str::trim) {
             let name = name.strip_prefix("nolocal:").or(name.strip_prefix("_nolocal_")).unwrap_or(name);
             match leg.variables.get(&format!("_nolocal_{name}")) {
-                Some(value) => variables.set(name.to_owned(), value),
+                Some(value) => variables.set(name, value),
                 None => variables.copy(&leg.variables, name),
             }
         }
     }
     if leg.variables.get("sip_copy_custom_headers").is_none_or(is_true) {
-        for (name, _) in leg.variables.sorted() {
+        for (name, _) in leg.variables.with_prefix("sip_h_") {
             let custom = name.get(..8).is_some_and(|p| p.eq_ignore_ascii_case("sip_h_X-"))
                 || PASSED.iter().any(|p| name.eq_ignore_ascii_case(p));
             if custom {
@@ -374,59 +370,52 @@ fn attempt(leg: &Leg, target: &Target, outer: &[(String, String)], own: &[(Strin
     // (its dial-string, dial-var-*) is the ground both stand on.
     let steers = |name: &str| name.starts_with("origination_") || name.starts_with("leg_");
     for (name, value) in target.variables.iter().chain(own).chain(outer) {
-        variables.set(name.clone(), value.clone());
+        variables.set(name, value);
     }
     for (name, value) in own.iter().filter(|(name, _)| steers(name)) {
-        variables.set(name.clone(), value.clone());
+        variables.set(name, value);
     }
-    variables.set("originator", leg.uuid.to_string());
-    let said = |name: &str| variables.get(name).or_else(|| leg.variables.get(name)).map(str::to_owned);
-    let number = variables
-        .get("origination_caller_id_number")
-        .map(str::to_owned)
-        .or_else(|| leg.variables.get("effective_caller_id_number").map(str::to_owned))
-        .unwrap_or_else(|| leg.caller.caller_id_number.clone());
-    let name = variables
-        .get("origination_caller_id_name")
-        .map(str::to_owned)
-        .or_else(|| leg.variables.get("effective_caller_id_name").map(str::to_owned))
-        .unwrap_or_else(|| leg.caller.caller_id_name.clone());
+    variables.set("originator", &leg.uuid);
+    let said = |name: &str| variables.get(name).or_else(|| leg.variables.get(name));
+    let shown = |own: &str, effective: &str, usual: &Arc<str>| {
+        let said = variables.get(own).or_else(|| leg.variables.get(effective));
+        said.map_or_else(|| usual.clone(), Arc::from)
+    };
+    let number =
+        shown("origination_caller_id_number", "effective_caller_id_number", &leg.caller.caller_id_number);
+    let name = shown("origination_caller_id_name", "effective_caller_id_name", &leg.caller.caller_id_name);
     let mut privacy = Privacy { name: leg.caller.privacy_hide_name, number: leg.caller.privacy_hide_number };
-    match said("origination_privacy").as_deref() {
+    match said("origination_privacy") {
         Some("full") => privacy = Privacy { name: true, number: true },
         Some("hide_name") => privacy.name = true,
         Some("hide_number") => privacy.number = true,
         Some("off") => privacy = Privacy::default(),
         _ => {}
     }
-    let host = target.uri.host();
+    let Target { agent, uri, destination, routes, number: called, .. } = target;
     let caller = CallerProfile {
         username: leg.caller.username.clone(),
         dialplan: leg.caller.dialplan.clone(),
         context: leg.caller.context.clone(),
-        destination_number: target.number.clone(),
         caller_id_name: name.clone(),
         caller_id_number: number.clone(),
         orig_caller_id_name: name,
         orig_caller_id_number: number,
-        callee_id_number: target.number.clone(),
-        callee_id_name: String::new(),
+        chan_name: format!("sofia/{}/{called}@{}", agent.name, uri.host()).into(),
+        destination_number: called.clone(),
+        callee_id_number: called,
         ani: leg.caller.ani.clone(),
-        network_addr: String::new(),
         rdnis: leg.caller.rdnis.clone(),
-        source: "mod_sofia".to_owned(),
-        uuid: String::new(),
-        chan_name: format!("sofia/{}/{}@{host}", target.agent.name, target.number),
-        transfer_source: String::new(),
         privacy_hide_name: privacy.name,
         privacy_hide_number: privacy.number,
+        ..CallerProfile::default()
     };
     let forwards = leg.variables.get("max_forwards").and_then(|f| f.parse::<u8>().ok()).unwrap_or(70);
     Attempt {
-        agent: target.agent.clone(),
-        uri: target.uri.clone(),
-        destination: target.destination.clone(),
-        routes: target.routes.clone(),
+        agent,
+        uri,
+        destination,
+        routes,
         variables,
         caller,
         privacy,
@@ -441,8 +430,8 @@ const PASSED: [&str; 4] = ["sip_h_User-to-User", "sip_h_Diversion", "sip_h_Alert
 fn codecs(leg: &Leg) -> Codecs {
     let settled = leg.progress() >= Progress::EarlyMedia;
     match (settled, leg.agreed(), leg.offered()) {
-        (true, agreed, _) if !agreed.is_empty() => Codecs::Agreed(agreed.to_vec()),
-        (_, _, Some(offer)) => Codecs::Offered(Box::new(offer.clone()), leg.agent.inbound_prefs()),
+        (true, agreed, _) if !agreed.is_empty() => Codecs::Agreed(agreed.clone()),
+        (_, _, Some(offer)) => Codecs::Offered(offer.clone(), leg.agent.inbound_prefs()),
         _ => Codecs::Profile,
     }
 }

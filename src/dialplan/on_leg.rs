@@ -8,8 +8,8 @@ use std::fmt;
 
 impl Scope for Leg {
     fn variable(&self, name: &str) -> Option<Value<'_>> {
-        let text = Cow::Borrowed(self.variables.get(name)?);
-        Some(Value { text, wire: self.variables.is_wire(name) })
+        let (text, wire) = self.variables.get_marked(name)?;
+        Some(Value { text: Cow::Borrowed(text), wire })
     }
 
     fn profile_field(&self, name: &str) -> Option<Value<'_>> {
@@ -56,9 +56,9 @@ impl<F> Scope for Hunter<'_, F> {
 impl<F: FnMut(&mut Leg, &str, &Template)> Caller for Hunter<'_, F> {
     fn set(&mut self, name: &str, value: &str, wire: bool) {
         if wire {
-            self.leg.variables.set_wire(name.to_owned(), value);
+            self.leg.variables.set_wire(name, value);
         } else {
-            self.leg.variables.set(name.to_owned(), value);
+            self.leg.variables.set(name, value);
         }
     }
 

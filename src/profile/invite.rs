@@ -4,14 +4,13 @@ use super::credentials::{Admission, Admitted};
 use super::start::Profile;
 use crate::app::Call;
 use crate::channel::identity::{Privacy, asserted};
-use crate::channel::{Caller, CallerProfile, Cause, Leg, MediaError, Token, Variables};
+use crate::channel::{Caller, CallerProfile, Cause, Leg, MediaError, Token, Variables, new_uuid};
 use crate::config::sofia::ThreePcc;
-use crate::sip::{Flow, Message, Name};
+use crate::sip::{Flow, Message, Name, Uri};
 use crate::transaction::Key;
 use rand::Rng;
 use std::sync::{Arc, PoisonError};
 use tracing::{debug, info, warn};
-use uuid::Uuid;
 
 impl Profile {
     /// Serves an INVITE that belongs to nothing we know.
@@ -46,17 +45,17 @@ impl Profile {
             return self.send(bytes, flow);
         }
         let token = Token(rand::rng().random());
-        let uuid = match self.agent.conf.inbound_use_callid_as_uuid {
-            true => invite.call_id().to_owned(),
-            false => Uuid::new_v4().to_string(),
+        let uuid: Arc<str> = match self.agent.conf.inbound_use_callid_as_uuid {
+            true => invite.call_id().into(),
+            false => new_uuid(),
         };
-        let Some((mut entry, mailbox)) = exchange.legs.enter(token, uuid.as_str().into()) else {
+        let Some((mut entry, mailbox)) = exchange.legs.enter(token, uuid.clone()) else {
             return self.reply(&invite, &flow, 482, &[]);
         };
         if !entry.enter_invite(key.unwrap_or_else(|| Key::of_request(&invite, flow.remote))) {
             return; // another task was faster with a retransmission
         }
-        let (profile, variables) = self.caller(&invite, &flow, &admitted, &uuid);
+        let (profile, variables) = self.caller(&invite, &flow, &admitted, uuid);
         let has_offer = !invite.body().is_empty();
         let caller = Caller { invite, flow, profile, variables };
         let (leg, offer) = Leg::inbound(exchange.clone(), self.agent.clone(), entry, mailbox, caller);
@@ -94,51 +93,54 @@ impl Profile {
         invite: &Message,
         flow: &Flow,
         admitted: &Admitted,
-        uuid: &str,
+        uuid: Arc<str>,
     ) -> (CallerProfile, Variables) {
         let conf = &self.agent.conf;
-        let mut variables = Variables::default();
+        let mut variables = Variables::of(invite.raw().clone());
         let (from, to, uri) = (invite.from().uri(), invite.to().uri(), invite.uri());
-        let from_user = from.user().map(|u| u.into_owned()).unwrap_or_default();
-        let mut destination = uri
-            .and_then(|u| u.user())
-            .or_else(|| to.user())
-            .or_else(|| from.user())
-            .map_or_else(|| "service".to_owned(), |u| u.into_owned());
-        if conf.full_id_in_dialplan {
-            destination = format!("{destination}@{}", uri.map_or("", |u| u.host()));
-        }
-        let domain = self.rules.domain.clone().unwrap_or_else(|| admitted.realm.clone());
+        let from_user: Arc<str> = from.user().unwrap_or_default().into();
+        let destination = uri.and_then(|u| u.user()).or_else(|| to.user()).or_else(|| from.user());
+        let destination = destination.unwrap_or("service".into());
+        let destination: Arc<str> = match conf.full_id_in_dialplan {
+            true => format!("{destination}@{}", uri.map_or("", |u| u.host())).into(),
+            false => destination.into(),
+        };
         if let Some(user) = &admitted.user {
             for (name, value) in user.variables() {
-                variables.set(name.to_owned(), value);
+                variables.set(name, value);
             }
-            variables.set("user_name", user.id.to_string());
-            variables.set("domain_name", user.domain.to_string());
-        } else if !domain.is_empty() {
-            variables.set("domain_name", domain);
+            variables.set("user_name", &user.id);
+            variables.set("domain_name", &user.domain);
         } else {
-            variables.set("domain_name", self.shared.exchange.domain());
+            let domain = self.rules.domain.as_ref().unwrap_or(&admitted.realm);
+            match domain.is_empty() {
+                true => variables.set("domain_name", self.shared.exchange.domain()),
+                false => variables.set("domain_name", domain),
+            }
         }
-        let context = admitted
-            .context
-            .clone()
-            .or_else(|| admitted.user.as_ref()?.variable("user_context").map(str::to_owned))
-            .unwrap_or_else(|| conf.context.clone());
-        let dialplan = variables.get("inbound_dialplan").unwrap_or(&conf.dialplan).to_owned();
-        let display = invite.from().display().map(|d| d.into_owned()).unwrap_or_default();
-        let (name, number) = match asserted(invite) {
+        let user_context = || admitted.user.as_ref()?.variable("user_context");
+        let context = match admitted.context.as_deref().or_else(user_context) {
+            Some(context) => context.into(),
+            None => self.agent.context.clone(),
+        };
+        let dialplan = match variables.get("inbound_dialplan") {
+            Some(dialplan) => dialplan.into(),
+            None => self.agent.dialplan.clone(),
+        };
+        let (name, number): (Arc<str>, Arc<str>) = match asserted(invite) {
             // Anyone may write these headers; they count for callers we have checked.
-            Some(party) if admitted.authorized => party,
-            _ => (if display.is_empty() { from_user.clone() } else { display.clone() }, from_user.clone()),
+            Some((name, number)) if admitted.authorized => (name.into(), number.into()),
+            _ => {
+                let display = invite.from().display().filter(|name| !name.is_empty());
+                (display.map_or_else(|| from_user.clone(), Arc::from), from_user.clone())
+            }
         };
         let privacy = Privacy::of(invite);
-        let host = from.host();
+        let chan_name = format!("sofia/{}/{from_user}@{}", self.agent.name, from.host()).into();
         let profile = CallerProfile {
-            username: if admitted.username.is_empty() {
-                from_user.clone()
-            } else {
-                admitted.username.clone()
+            username: match admitted.username.as_str() {
+                "" => from_user,
+                username => username.into(),
             },
             dialplan,
             context,
@@ -148,10 +150,9 @@ impl Profile {
             orig_caller_id_name: name,
             orig_caller_id_number: number.clone(),
             ani: number,
-            network_addr: flow.remote.ip().to_string(),
-            source: "mod_sofia".to_owned(),
-            uuid: uuid.to_owned(),
-            chan_name: format!("sofia/{}/{from_user}@{host}", self.agent.name),
+            network_addr: Some(flow.remote.ip()),
+            uuid,
+            chan_name,
             privacy_hide_name: privacy.name,
             privacy_hide_number: privacy.number,
             ..CallerProfile::default()
@@ -170,17 +171,17 @@ impl Profile {
     ) {
         let (from, to, via) = (invite.from(), invite.to(), invite.via());
         variables.set("direction", "inbound");
-        variables.set("uuid", profile.uuid.clone());
-        variables.set("call_uuid", profile.uuid.clone());
-        variables.set("channel_name", profile.chan_name.clone());
-        variables.set("sofia_profile_name", self.agent.name.clone());
+        variables.set("uuid", &profile.uuid);
+        variables.set("call_uuid", &profile.uuid);
+        variables.set("channel_name", &profile.chan_name);
+        variables.set("sofia_profile_name", &self.agent.name);
         variables.set("sofia_profile_domain_name", self.shared.exchange.domain());
-        variables.set("sip_network_ip", flow.remote.ip().to_string());
-        variables.set("sip_network_port", flow.remote.port().to_string());
-        variables.set("sip_received_ip", flow.remote.ip().to_string());
-        variables.set("sip_received_port", flow.remote.port().to_string());
-        variables.set("sip_via_protocol", flow.transport.as_str().to_ascii_lowercase());
-        variables.set("max_forwards", invite.max_forwards().unwrap_or(70).to_string());
+        variables.print("sip_network_ip", flow.remote.ip());
+        variables.print("sip_network_port", flow.remote.port());
+        variables.print("sip_received_ip", flow.remote.ip());
+        variables.print("sip_received_port", flow.remote.port());
+        variables.set("sip_via_protocol", flow.transport.as_param());
+        variables.print("max_forwards", invite.max_forwards().unwrap_or(70));
         if self.agent.conf.inbound_late_negotiation {
             variables.set("endpoint_disposition", "DELAYED NEGOTIATION");
         }
@@ -188,44 +189,38 @@ impl Profile {
             variables.set("sip_authorized", "true");
         }
         if let Some(list) = &admitted.acl {
-            variables.set("sip_acl_authed_by", list.clone());
+            variables.set("sip_acl_authed_by", list);
         }
         if let Some(token) = &admitted.acl_token {
-            variables.set("sip_acl_token", token.to_string());
+            variables.set("sip_acl_token", token);
         }
-        let mut wire = |name: &'static str, value: &str| variables.set_wire(name, value);
-        wire("sip_auth_username", &admitted.username);
-        wire("sip_auth_realm", &admitted.realm);
-        wire("sip_call_id", invite.call_id());
-        wire("sip_cseq", &invite.cseq().number.to_string());
+        variables.set_wire("sip_auth_username", &admitted.username);
+        variables.set_wire("sip_auth_realm", &admitted.realm);
+        variables.set_wire("sip_call_id", invite.call_id());
+        variables.print_wire("sip_cseq", invite.cseq().number);
         let uris = [Some(from.uri()), Some(to.uri()), invite.uri()];
         for (uri, [user, host, port, whole, params]) in uris.into_iter().zip(PARTS) {
             let Some(uri) = uri else { continue };
-            wire(user, &uri.user().unwrap_or_default());
-            wire(host, uri.host());
-            wire(port, &uri.port().map(|p| p.to_string()).unwrap_or_default());
-            wire(whole, uri.as_str().split_once(':').map_or("", |(_, rest)| rest));
+            uri_variables(variables, uri, [user, host, port, whole]);
             let params_text = uri.as_str().split_once(';').map_or("", |(_, p)| p);
-            wire(params, params_text);
+            variables.set_wire(params, params_text);
         }
         if let Some(contact) = invite.contact() {
-            wire("sip_contact_user", &contact.uri().user().unwrap_or_default());
-            wire("sip_contact_host", contact.uri().host());
-            wire("sip_contact_port", &contact.uri().port().map(|p| p.to_string()).unwrap_or_default());
-            wire("sip_contact_uri", contact.uri().as_str().split_once(':').map_or("", |(_, rest)| rest));
+            uri_variables(variables, contact.uri(), CONTACT);
         }
-        wire("sip_from_display", &from.display().unwrap_or_default());
-        wire("sip_from_user_stripped", from.uri().user().unwrap_or_default().trim_start_matches('+'));
-        wire("sip_from_tag", from.tag().unwrap_or(""));
-        wire("sip_full_from", from.as_str());
-        wire("sip_full_to", to.as_str());
-        wire("sip_full_via", via.as_str());
-        wire("sip_via_host", via.host());
-        wire("sip_via_port", &via.port_or_default().to_string());
-        wire("sip_user_agent", invite.header(Name::UserAgent).unwrap_or(""));
-        wire("sip_allow", invite.header(Name::Allow).unwrap_or(""));
-        wire("sip_subject", invite.header(Name::Subject).unwrap_or(""));
-        variables.set_wire("presence_id", format!("{}@{}", profile.username, from.uri().host()));
+        variables.set_wire("sip_from_display", from.display().unwrap_or_default());
+        let stripped = from.uri().user().unwrap_or_default();
+        variables.set_wire("sip_from_user_stripped", stripped.trim_start_matches('+'));
+        variables.set_wire("sip_from_tag", from.tag().unwrap_or(""));
+        variables.set_wire("sip_full_from", from.as_str());
+        variables.set_wire("sip_full_to", to.as_str());
+        variables.set_wire("sip_full_via", via.as_str());
+        variables.set_wire("sip_via_host", via.host());
+        variables.print_wire("sip_via_port", via.port_or_default());
+        variables.set_wire("sip_user_agent", invite.header(Name::UserAgent).unwrap_or(""));
+        variables.set_wire("sip_allow", invite.header(Name::Allow).unwrap_or(""));
+        variables.set_wire("sip_subject", invite.header(Name::Subject).unwrap_or(""));
+        variables.print_wire("presence_id", format_args!("{}@{}", profile.username, from.uri().host()));
         self.header_variables(variables, invite);
         debug!("{} new call from {} ({})", profile.uuid, flow, profile.chan_name);
     }
@@ -247,6 +242,19 @@ impl Profile {
         }
     }
 }
+
+/// A URI's user, host, port and all of it without its scheme, under these names.
+fn uri_variables(variables: &mut Variables, uri: &Uri, [user, host, port, whole]: [&str; 4]) {
+    variables.set_wire(user, uri.user().unwrap_or_default());
+    variables.set_wire(host, uri.host());
+    match uri.port() {
+        Some(number) => variables.print_wire(port, number),
+        None => variables.unset(port),
+    }
+    variables.set_wire(whole, uri.as_str().split_once(':').map_or("", |(_, rest)| rest));
+}
+
+const CONTACT: [&str; 4] = ["sip_contact_user", "sip_contact_host", "sip_contact_port", "sip_contact_uri"];
 
 /// Variable names of a URI's parts: user, host, port, the URI without its scheme, parameters.
 const PARTS: [[&str; 5]; 3] = [

@@ -1,0 +1,206 @@
+//! The names of variables that tandem itself sets or reads, each with its number.
+//!
+//! A leg keeps a number instead of a name, and finds a variable by comparing numbers. The names have no other meaning:
+//! one that is missing here works the same.
+
+use std::sync::LazyLock;
+
+/// A name as a number: its place in [`NAMES`], or a mark and a hash that several names may share.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Id(u16);
+
+const UNKNOWN: u16 = 0x8000;
+
+impl Id {
+    /// Nobody else has this number.
+    pub fn is_known(self) -> bool {
+        self.0 < UNKNOWN
+    }
+
+    /// How tandem writes the name.
+    pub fn spelling(self) -> Option<&'static str> {
+        NAMES.get(usize::from(self.0)).copied()
+    }
+}
+
+/// The number of a name, whatever its case.
+pub(super) fn id(name: &str) -> Id {
+    let hash = hash(name);
+    let mut slot = hash as usize % SLOTS;
+    loop {
+        match TABLE.get(slot).copied().unwrap_or_default() {
+            0 => return Id(UNKNOWN | hash as u16),
+            n if NAMES.get(usize::from(n) - 1).is_some_and(|known| known.eq_ignore_ascii_case(name)) => {
+                return Id(u16::from(n) - 1);
+            }
+            _ => slot = (slot + 1) % SLOTS,
+        }
+    }
+}
+
+/// FNV-1a over the letters without their case, its upper bits folded in.
+fn hash(name: &str) -> u32 {
+    let hash = name.bytes().fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b | 0x20)).wrapping_mul(0x0100_0193));
+    hash ^ (hash >> 15)
+}
+
+const SLOTS: usize = 512;
+
+/// Open addressing: 0, or a place in [`NAMES`] and one.
+static TABLE: LazyLock<[u8; SLOTS]> = LazyLock::new(|| {
+    const { assert!(NAMES.len() < 255) };
+    let mut table = [0; SLOTS];
+    for (n, name) in (1u8..).zip(NAMES) {
+        let mut slot = hash(name) as usize % SLOTS;
+        while table.get(slot).is_some_and(|held| *held != 0) {
+            slot = (slot + 1) % SLOTS;
+        }
+        if let Some(free) = table.get_mut(slot) {
+            *free = n;
+        }
+    }
+    table
+});
+
+const NAMES: &[&str] = &[
+    "absolute_codec_string",
+    "accountcode",
+    "alert_info",
+    "auto_hunt",
+    "billsec",
+    "bridge_channel",
+    "bridge_hangup_cause",
+    "bridge_uuid",
+    "call_timeout",
+    "call_uuid",
+    "channel_name",
+    "codec_string",
+    "continue_on_fail",
+    "current_application",
+    "current_application_data",
+    "default_areacode",
+    "dialed_domain",
+    "dialed_extension",
+    "dialed_user",
+    "DIALSTATUS",
+    "direction",
+    "disable_q850_reason",
+    "domain_name",
+    "DP_MATCH",
+    "dtmf_type",
+    "duration",
+    "early_use_180",
+    "effective_caller_id_name",
+    "effective_caller_id_number",
+    "endpoint_disposition",
+    "export_vars",
+    "failure_causes",
+    "force_transfer_context",
+    "force_transfer_dialplan",
+    "hangup_after_bridge",
+    "hangup_cause",
+    "ignore_early_media",
+    "inbound_dialplan",
+    "last_bridge_hangup_cause",
+    "last_bridge_proto_specific_hangup_cause",
+    "last_bridge_to",
+    "leg_timeout",
+    "max_forwards",
+    "media_hold_timeout",
+    "media_timeout",
+    "originate_continue_on_timeout",
+    "originate_disposition",
+    "originate_failed_cause",
+    "originate_timeout",
+    "origination_caller_id_name",
+    "origination_caller_id_number",
+    "origination_privacy",
+    "origination_uuid",
+    "originator",
+    "outbound_caller_id_name",
+    "outbound_caller_id_number",
+    "outbound_redirect_fatal",
+    "park_timeout",
+    "presence_id",
+    "record_stereo",
+    "rtp_hold_timeout_sec",
+    "rtp_timeout_sec",
+    "signal_bond",
+    "sip_acl_authed_by",
+    "sip_acl_token",
+    "sip_allow",
+    "sip_auth_realm",
+    "sip_auth_username",
+    "sip_authorized",
+    "sip_call_id",
+    "sip_cid_type",
+    "sip_contact_host",
+    "sip_contact_port",
+    "sip_contact_uri",
+    "sip_contact_user",
+    "sip_copy_custom_headers",
+    "sip_cseq",
+    "sip_from_display",
+    "sip_from_host",
+    "sip_from_params",
+    "sip_from_port",
+    "sip_from_tag",
+    "sip_from_uri",
+    "sip_from_user",
+    "sip_from_user_stripped",
+    "sip_full_from",
+    "sip_full_to",
+    "sip_full_via",
+    "sip_hangup_disposition",
+    "sip_ignore_remote_cause",
+    "sip_invite_call_id",
+    "sip_invite_domain",
+    "sip_invite_failure_phrase",
+    "sip_invite_failure_status",
+    "sip_network_ip",
+    "sip_network_port",
+    "sip_received_ip",
+    "sip_received_port",
+    "sip_redirected_to",
+    "sip_req_host",
+    "sip_req_params",
+    "sip_req_port",
+    "sip_req_uri",
+    "sip_req_user",
+    "sip_subject",
+    "sip_to_host",
+    "sip_to_params",
+    "sip_to_port",
+    "sip_to_uri",
+    "sip_to_user",
+    "sip_user_agent",
+    "sip_via_host",
+    "sip_via_port",
+    "sip_via_protocol",
+    "sofia_profile_domain_name",
+    "sofia_profile_name",
+    "switch_r_sdp",
+    "timezone",
+    "tod_tz_offset",
+    "toll_allow",
+    "transfer_after_bridge",
+    "transfer_fallback_extension",
+    "user_context",
+    "user_name",
+    "uuid",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_is_found_whatever_its_case() {
+        for name in NAMES {
+            assert_eq!(id(name).spelling(), Some(*name));
+            assert_eq!(id(&name.to_ascii_uppercase()), id(name));
+        }
+        assert!(!id("no_such_name").is_known() && !id("").is_known());
+        assert_eq!(id("Sip_H_X-Some"), id("sip_h_x-some"));
+    }
+}
