@@ -25,3 +25,5 @@ mod rfc4028_timer;
 mod garbage;
 #[path = "dialog/lossy.rs"]
 mod lossy;
+#[path = "dialog/remains.rs"]
+mod remains;

@@ -3,7 +3,7 @@
 use super::caller::CallerProfile;
 use super::exchange::Exchange;
 use super::leg::{Direction, Leg, Progress, Times};
-use super::legs::Entry;
+use super::legs::{Entry, Token};
 use super::letter::Letter;
 use super::media::{LegMedia, MediaError, Policy};
 use super::user_agent::UserAgent;
@@ -46,7 +46,7 @@ impl Leg {
         let config = SessionConfig {
             contact: agent.contact(called.as_deref(), flow.remote.ip(), flow.transport),
             sticky: is_sticky(&invite, &flow),
-            ..session_config(&agent, &entry, flow.remote.ip())
+            ..session_config(&agent, entry.token(), flow.remote.ip())
         };
         let mut rng = SmallRng::from_rng(&mut rand::rng());
         let media = leg_media(&exchange, &agent, &entry, flow.remote.ip(), rng.random::<u32>());
@@ -120,8 +120,7 @@ fn is_private(ip: IpAddr) -> bool {
 }
 
 /// What every session of a profile has in common.
-pub(super) fn session_config(agent: &UserAgent, entry: &Entry, peer: IpAddr) -> SessionConfig {
-    let token = entry.token();
+pub fn session_config(agent: &UserAgent, token: Token, peer: IpAddr) -> SessionConfig {
     let sent_by = agent.address_for(peer).to_string();
     SessionConfig {
         local_tag: token.to_string(),

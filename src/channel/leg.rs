@@ -359,7 +359,7 @@ impl Leg {
     }
 
     /// Ends the leg's task: hangs up if nobody has, frees media, uuid and what is known of the call, then serves the
-    /// dialog until the last transaction's timer has run.
+    /// dialog until nothing is to be said any more but to what comes again; that is left to [`UserAgent::departed`].
     pub async fn finish(&mut self) {
         self.hangup(Cause::NORMAL_CLEARING);
         self.drive();
@@ -367,6 +367,13 @@ impl Leg {
         self.partner = None;
         self.owner = None;
         while !self.session.is_over() {
+            while let Ok(letter) = self.mailbox.try_recv() {
+                self.open(letter);
+            }
+            self.drive();
+            if let Some(remains) = self.session.remains() {
+                return self.agent.departed.keep(Self::now(), self.token(), remains);
+            }
             let Some(wake) = self.session.next_timeout() else { return };
             self.wait(Some(wake)).await;
             self.drive();

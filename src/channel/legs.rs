@@ -209,7 +209,7 @@ impl Entry {
             if invites.contains_key(&key) {
                 return false;
             }
-            invites.insert(key.clone(), self.token());
+            invites.insert(key, self.token());
         }
         self.invite = Some(key);
         true

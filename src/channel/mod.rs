@@ -12,11 +12,13 @@
 //! | `media` | descriptions, streams, what was agreed |
 //! | `letter`, `legs` | what reaches a leg, and how it is found |
 //! | `caller`, `variables` (and their names, `known`), `cause`, `identity` | what is known of a call |
+//! | `departed` | legs that are gone: what is still answered in their place |
 //! | `user_agent`, `exchange`, `gate` | what legs share: a profile, the switch, the limits |
 
 pub mod caller;
 mod caught;
 pub mod cause;
+mod departed;
 mod ending;
 pub mod exchange;
 mod gate;
@@ -38,10 +40,11 @@ pub mod variables;
 pub use caller::CallerProfile;
 pub use caught::{Panicked, caught};
 pub use cause::Cause;
+pub use departed::Departed;
 pub use ending::{By, Ending};
 pub use exchange::{Agents, Exchange, Functions};
 pub use gate::{Full, Gate};
-pub use inbound::Caller;
+pub use inbound::{Caller, session_config};
 pub use leg::{Direction, Happening, Leg, Progress, Times};
 pub use legs::{Legs, Mailbox, Token, new_uuid};
 pub use letter::{Ended, Letter, News, Order};

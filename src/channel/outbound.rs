@@ -127,7 +127,7 @@ impl Leg {
         let config = SessionConfig {
             contact: agent.contact(None, peer, transport),
             sticky: matches!(destination, Destination::Flow(_)),
-            ..session_config(&agent, &entry, peer)
+            ..session_config(&agent, entry.token(), peer)
         };
         let host = variables.get("sip_invite_domain").map_or_else(|| agent.host(), str::to_owned);
         let withheld = privacy.number;

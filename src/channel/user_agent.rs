@@ -1,5 +1,6 @@
 //! What a leg needs of its SIP profile: its name, addresses, settings, and the way to the net.
 
+use super::departed::Departed;
 use super::identity::CidType;
 use super::legs::Mailbox;
 use super::letter::Letter;
@@ -53,6 +54,8 @@ pub struct UserAgent {
     pub dialplan: Arc<str>,
     inbound: Arc<Prefs>,
     outbound: Arc<Prefs>,
+    /// Its legs that are gone, as long as something may come again for them.
+    pub departed: Departed,
     net: OnceLock<Net>,
     turn: AtomicUsize,
 }
@@ -73,6 +76,7 @@ impl UserAgent {
             inbound: prefs(&conf.inbound_codec_prefs),
             outbound: prefs(&conf.outbound_codec_prefs),
             trace: conf.sip_trace.into(),
+            departed: Departed::new(&timers_of(&conf)),
             conf,
             local,
             external: None,
@@ -177,14 +181,7 @@ impl UserAgent {
 
     /// T1, T2, T4 and 64·T1.
     pub fn timers(&self) -> Timers {
-        let ms = |ms: u32| Duration::from_millis(ms.into());
-        let conf = &self.conf;
-        Timers {
-            t1: ms(conf.timer_t1),
-            t2: ms(conf.timer_t2),
-            t4: ms(conf.timer_t4),
-            t1x64: ms(conf.timer_t1x64),
-        }
+        timers_of(&self.conf)
     }
 
     /// How the caller is shown.
@@ -283,6 +280,16 @@ impl UserAgent {
             let word = if way == "recv" { "from" } else { "to" };
             info!(target: "siptrace", "{}: {way} {} bytes {word} {}\n{}", self.name, bytes.len(), peer(), text.trim_end());
         }
+    }
+}
+
+fn timers_of(conf: &ProfileConf) -> Timers {
+    let ms = |ms: u32| Duration::from_millis(ms.into());
+    Timers {
+        t1: ms(conf.timer_t1),
+        t2: ms(conf.timer_t2),
+        t4: ms(conf.timer_t4),
+        t1x64: ms(conf.timer_t1x64),
     }
 }
 

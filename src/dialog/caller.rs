@@ -56,7 +56,7 @@ pub(super) struct Caller {
     plan: Invite,
     /// The INVITE as sent last.
     pub request: Message,
-    cseq: u32,
+    pub cseq: u32,
     /// A provisional response came, on this flow.
     progressed: Option<Flow>,
     cancel: Cancel,
@@ -76,10 +76,10 @@ enum Cancel {
 #[derive(Debug)]
 pub(super) struct SentAck {
     until: Instant,
-    cseq: u32,
-    tag: Option<String>,
-    bytes: Bytes,
-    to: Destination,
+    pub cseq: u32,
+    pub tag: Option<String>,
+    pub bytes: Bytes,
+    pub to: Destination,
 }
 
 impl Session {
@@ -386,16 +386,17 @@ impl Session {
     fn end_fork(&mut self, now: Instant, message: &Message, flow: Flow) {
         let Side::Caller(caller) = &self.side else { return };
         let Some(dialog) = Dialog::of_response(&caller.request, message, flow) else { return };
+        self.answered_late(now, dialog, message);
+    }
+
+    /// Ends the dialog of a fork that nobody wants.
+    pub(super) fn answered_late(&mut self, now: Instant, dialog: Dialog, message: &Message) {
         let exchange = Exchange::default();
         let peer = Peer { dialog, exchange, receiver: Receiver::default(), fork: u32::MAX, allow: None };
         self.peers.push(peer);
         let index = self.peers.len() - 1;
         self.send_ack(now, message, index, None);
-        self.send_bye_in(
-            now,
-            index,
-            &[("Reason".to_owned(), "SIP;cause=200;text=\"Call completed elsewhere\"".to_owned())],
-        );
+        self.send_bye_in(now, index, &[super::remains::elsewhere()]);
         self.peers.truncate(index);
     }
 

@@ -54,6 +54,24 @@ impl Dialog {
         })
     }
 
+    /// The calling side's dialog with a fork that answers when the INVITE itself is forgotten.
+    pub(super) fn of_late_response(response: &Message, flow: Flow) -> Option<Dialog> {
+        let mut routes = response.record_routes().ok()?;
+        routes.reverse();
+        Some(Dialog {
+            call_id: response.call_id().to_owned(),
+            local: response.from().clone(),
+            remote: response.to().clone(),
+            remote_tag: response.to_tag().map(str::to_owned),
+            local_tag: response.from_tag()?.to_owned(),
+            routes,
+            target: contact_of(response)?,
+            local_cseq: response.cseq().number,
+            remote_cseq: None,
+            flow: Some(flow),
+        })
+    }
+
     /// The 2xx to our INVITE: the route set is computed anew, the target is its Contact (§13.2.2.4).
     pub fn confirm(&mut self, response: &Message, flow: Flow) {
         if let Ok(routes) = response.record_routes() {

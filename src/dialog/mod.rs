@@ -15,6 +15,7 @@
 //! | `offer` | where offer and answer stand (RFC 3264) |
 //! | `reliable` | reliable provisional responses (RFC 3262) |
 //! | `timer` | the session timer (RFC 4028) |
+//! | `remains` | what is left of an ended session ([`crate::transaction::Remains`]) |
 //! | `wait` | every wait of a session, and its longest stay |
 //! | `identity` | [`SessionConfig`]: how we look on the wire |
 //! | `body` | the session description in a body |
@@ -36,6 +37,7 @@ mod own_offer;
 mod peer_offer;
 mod phrase;
 mod reliable;
+mod remains;
 mod session;
 mod timer;
 mod wait;

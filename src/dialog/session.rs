@@ -54,8 +54,9 @@ const ASKED: usize = 64;
 /// * The owner gives it every message with its Call-ID whose To tag (requests) or From tag (responses) is its local
 ///   tag, the INVITE's retransmissions and its CANCEL. Retransmissions end in the transactions.
 /// * A command is refused with a [`CommandError`](super::CommandError), and then nothing has changed.
-/// * After [`Event::Ended`] no event follows. Keep driving it until [`is_over`](Self::is_over): the peer may still
-///   send again what it did not see answered. An owner in a hurry may drop it at once and lose only that.
+/// * After [`Event::Ended`] no event follows. Keep driving it until [`is_over`](Self::is_over), for the peer may still
+///   send again what it did not see answered; or until it gives its [`remains`](Self::remains), which answer that in
+///   its place. An owner in a hurry may drop it at once and lose only that.
 #[derive(Debug)]
 pub struct Session {
     pub(super) wire: Wire,
@@ -216,6 +217,11 @@ impl Session {
         self.phase == Phase::Ended && self.out.is_empty() && (self.tx.is_empty() || self.lingered)
     }
 
+    /// Nothing waits to be taken out or to be dealt with.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.out.is_empty() && self.told.is_empty()
+    }
+
     //------------ What may be read --------------------------------------------------------------------------
 
     /// Call-ID.
@@ -324,6 +330,12 @@ impl Session {
             return;
         }
         self.tell(Event::Ended);
+        self.end_silently(now);
+    }
+
+    /// The same without a word to the owner.
+    pub(super) fn end_silently(&mut self, now: Instant) {
+        self.collect();
         self.phase = Phase::Ended;
         self.waits.stop_all();
         self.waits.set(Wait::Linger, now + 2 * self.wire.config.timers.t1x64);

@@ -14,6 +14,7 @@
 //! | `reply` | answers, with or without a transaction |
 
 mod credentials;
+mod departed;
 mod invite;
 mod outside;
 mod receive;

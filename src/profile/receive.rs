@@ -2,9 +2,9 @@
 //!
 //! | message | owner |
 //! | --- | --- |
-//! | response | the leg whose token stands in the branch |
-//! | request with a To tag | the leg whose token is the tag; none: 481 |
-//! | INVITE, CANCEL, ACK of a known INVITE | the leg it began |
+//! | response | the leg whose token stands in the branch, or what it left when it went |
+//! | request with a To tag | the leg whose token is the tag, or what it left; none: 481 |
+//! | INVITE, CANCEL, ACK of a known INVITE | the leg it began, or what it left |
 //! | any other request seen before | its transaction, which answers again |
 //! | new INVITE | a new leg |
 //! | new request outside dialogs | this profile |
@@ -62,23 +62,29 @@ impl Profile {
     }
 
     fn response(&self, message: Message, flow: Flow) {
-        let branch = message.via().branch().and_then(|b| b.get(7..));
-        let leg = branch.and_then(Token::read).and_then(|t| self.shared.exchange.legs.by_token(t));
-        match leg {
-            Some(leg) => post(&leg, message, flow),
-            None => debug!(
-                "{}: a {} from {flow} to nothing we sent",
-                self.agent.name,
-                message.status().unwrap_or(0)
-            ),
+        let token = message.via().branch().and_then(|b| b.get(7..)).and_then(Token::read);
+        let known = token.is_some_and(|token| match self.shared.exchange.legs.by_token(token) {
+            Some(leg) => {
+                post(&leg, message.clone(), flow);
+                true
+            }
+            None => self.response_to_departed(token, &message, flow),
+        });
+        if !known {
+            let status = message.status().unwrap_or(0);
+            debug!("{}: a {status} from {flow} to nothing we sent", self.agent.name);
         }
     }
 
     fn request(self: &Arc<Self>, message: Message, flow: Flow) {
         let legs = &self.shared.exchange.legs;
-        let named = message.to_tag().and_then(Token::read).and_then(|t| legs.by_token(t));
-        if let Some(leg) = named {
-            return post(&leg, message, flow);
+        if let Some(token) = message.to_tag().and_then(Token::read) {
+            if let Some(leg) = legs.by_token(token) {
+                return post(&leg, message, flow);
+            }
+            if self.request_to_departed(token, &message, flow) {
+                return;
+            }
         }
         let of_invite = match message.method() {
             Method::Invite => Some(Key::of_request(&message, flow.remote)),
@@ -87,6 +93,9 @@ impl Profile {
         };
         if let Some(leg) = of_invite.as_ref().and_then(|key| legs.by_invite(key)) {
             return post(&leg, message, flow);
+        }
+        if of_invite.as_ref().is_some_and(|key| self.invite_of_departed(key, &message, flow)) {
+            return;
         }
         match message.method() {
             // An ACK to one of our answers without transaction, or to a leg that is gone.

@@ -133,15 +133,16 @@ impl Profile {
         }
     }
 
-    /// How many requests outside dialogs are remembered with their answers.
+    /// How many requests outside dialogs are remembered with their answers, and how many legs that are gone.
     pub fn transactions(&self) -> usize {
         self.forget_answers();
-        self.answered.len()
+        self.answered.len() + self.agent.departed.len()
     }
 
     /// Forgets answers whose time is over. To be called now and then, for a profile that nobody asks anything.
     pub fn forget_answers(&self) {
         self.answered.forget_old(Leg::now());
+        self.agent.departed.forget(Leg::now());
     }
 }
 

@@ -201,6 +201,7 @@ impl Hasher for Ready {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods)]
 mod tests {
     use super::*;
     use crate::sip::Limits;

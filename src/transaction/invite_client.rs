@@ -148,6 +148,14 @@ impl InviteClient {
         matches!(self.state, State::Terminated)
     }
 
+    /// The ACK to be sent again for each repetition of the refusal.
+    pub fn ack(&self) -> Option<&Bytes> {
+        match &self.state {
+            State::Completed { ack } => Some(ack),
+            _ => None,
+        }
+    }
+
     /// Waiting for a final response.
     pub fn is_pending(&self) -> bool {
         matches!(self.state, State::Calling { .. } | State::Proceeding { .. })

@@ -168,6 +168,11 @@ impl InviteServer {
         matches!(self.state, State::Terminated)
     }
 
+    /// Nothing goes out by itself any more, and repetitions are absorbed.
+    pub fn is_settled(&self) -> bool {
+        matches!(self.state, State::Confirmed | State::Accepted | State::Terminated)
+    }
+
     /// Waiting for the owner's final response.
     pub fn is_pending(&self) -> bool {
         matches!(self.state, State::Fresh { .. } | State::Proceeding { .. })

@@ -18,7 +18,8 @@
 //! | `server` | we got anything else | §17.2.2, fig. 8 | Trying, Proceeding, Completed |
 //!
 //! A machine is a few hundred bytes while it runs and drops its request as soon as no answer can be built from
-//! it any more, so that the long tail of Timers D, I, J, K, L, M costs little.
+//! it any more. When its owner has gone too, what the long tail of Timers D, I, J, K, L, M still needs of all its
+//! machines is a [`Remains`] in a [`Graveyard`].
 #![deny(clippy::disallowed_methods)]
 
 mod answered;
@@ -27,6 +28,7 @@ mod invite_client;
 mod invite_server;
 mod key;
 mod merge;
+mod remains;
 mod reply;
 mod server;
 mod step;
@@ -37,8 +39,9 @@ pub use answered::{Answered, Mark};
 pub use client::Client;
 pub use invite_client::InviteClient;
 pub use invite_server::InviteServer;
-pub use key::Key;
+pub use key::{Hashed, Key, KeyMap};
 pub use merge::{MergeGuard, MergeKey};
+pub use remains::{Again, Graveyard, Kept, Remains, Repeated};
 pub use reply::reply_flow;
 pub use server::Server;
 pub use step::{Step, Tell};

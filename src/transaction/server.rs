@@ -104,6 +104,14 @@ impl Server {
         matches!(self.state, State::Completed { .. })
     }
 
+    /// The answer retransmissions get, once it is final.
+    pub fn answer(&self) -> Option<&Bytes> {
+        match &self.state {
+            State::Completed { last } => Some(last),
+            _ => None,
+        }
+    }
+
     fn end(&mut self) {
         self.timers.clear();
         self.state = State::Terminated;

@@ -1,6 +1,6 @@
 //! All transactions of one owner, by key, with one table of deadlines.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use slab::Slab;
 
 use super::reply::{other_way, reply_flow};
-use super::{Client, InviteClient, InviteServer, Key, Server, Step, Tell, Timers};
+use super::{Client, InviteClient, InviteServer, Kept, Key, KeyMap, Server, Step, Tell, Timers};
 use crate::sip::{Builder, Destination, Flow, Message, Method};
 
 /// A place in the table, and which of its successive tenants is meant.
@@ -125,7 +125,7 @@ pub struct Transactions {
     timers: Timers,
     capacity: usize,
     entries: Slab<Entry>,
-    by_key: HashMap<Key, u32>,
+    by_key: KeyMap<u32>,
     deadlines: BTreeSet<(Instant, u32)>,
     serial: u32,
     out: VecDeque<Output>,
@@ -157,7 +157,7 @@ impl Transactions {
             timers: timers.sane(),
             capacity,
             entries: Slab::new(),
-            by_key: HashMap::new(),
+            by_key: KeyMap::default(),
             deadlines: BTreeSet::new(),
             serial: 0,
             out: VecDeque::new(),
@@ -395,6 +395,47 @@ impl Transactions {
         }
     }
 
+    //------------ What is left at the end --------------------------------------------------------------------
+
+    /// Whether nothing goes out any more but as an answer to what comes again.
+    pub fn is_settled(&self) -> bool {
+        self.out.is_empty()
+            && self.entries.iter().all(|(_, entry)| match &entry.machine {
+                Machine::InviteClient(m) => !m.is_pending(),
+                Machine::Client(m) => !m.is_pending(),
+                Machine::InviteServer(m) => m.is_settled(),
+                Machine::Server(m) => !m.is_pending(),
+            })
+    }
+
+    /// What the transactions of a settled table need of it, and until when the last of them does. Left out: the
+    /// INVITE `first`, which goes by its own name, accepted INVITEs of ours, whose ACKs the owner has, and answered
+    /// requests of ours: one more answer to those means nothing.
+    pub(crate) fn remains(&self, first: Option<ServerId>, kept: &mut Vec<Kept>) -> Option<Instant> {
+        for (index, entry) in &self.entries {
+            let key = entry.key;
+            let is_first = first
+                .is_some_and(|ServerId(slot)| slot == Slot { index: index as u32, serial: entry.serial });
+            match &entry.machine {
+                Machine::InviteClient(m) => {
+                    kept.extend(m.ack().map(|ack| Kept::refused(key, ack, entry.to.clone())));
+                }
+                Machine::Client(_) => {}
+                Machine::InviteServer(_) if is_first => {}
+                Machine::InviteServer(_) => kept.push(Kept::absorbed(key)),
+                Machine::Server(m) => kept.extend(m.answer().map(|answer| Kept::answered(key, answer))),
+            }
+        }
+        self.entries.iter().filter_map(|(_, entry)| entry.armed).max()
+    }
+
+    /// The name of a transaction.
+    pub(crate) fn key(&self, id: Id) -> Option<Key> {
+        let (Id::Client(ClientId(slot)) | Id::Server(ServerId(slot))) = id;
+        let entry = self.entries.get(slot.index as usize)?;
+        (entry.serial == slot.serial).then_some(entry.key)
+    }
+
     //------------ Inside -----------------------------------------------------------------------------------
 
     fn insert(
@@ -406,7 +447,7 @@ impl Transactions {
     ) -> Slot {
         self.serial = self.serial.wrapping_add(1);
         let serial = self.serial;
-        let entry = Entry { serial, key: key.clone(), machine, to, other_way, armed: None };
+        let entry = Entry { serial, key, machine, to, other_way, armed: None };
         let index = self.entries.insert(entry) as u32;
         self.by_key.insert(key, index);
         Slot { index, serial }

@@ -1,0 +1,110 @@
+//! Messages for legs that are gone: what they repeat is answered again, or absorbed.
+
+use super::start::Profile;
+use crate::channel::legs::Entry;
+use crate::channel::{Leg, Letter, Token, UserAgent, session_config};
+use crate::dialog::{Output, Session};
+use crate::sip::{Builder, Flow, Message, Method, Name};
+use crate::transaction::{Again, Kept, Key, Repeated, reply_flow};
+use bytes::Bytes;
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use std::sync::Arc;
+use tokio::sync::mpsc::Receiver;
+use tracing::debug;
+
+impl Profile {
+    /// A response to a request of a leg that is gone. False when nothing of that leg is remembered.
+    pub(super) fn response_to_departed(&self, token: Token, message: &Message, flow: Flow) -> bool {
+        match self.agent.departed.response(token, message) {
+            Some(Repeated::Ack(again)) => self.send_again(again),
+            Some(Repeated::Fork) => self.late_fork(token, message, flow),
+            Some(_) => {}
+            None => return false,
+        }
+        true
+    }
+
+    /// A request inside the dialog of a leg that is gone. False when nothing of that leg is remembered.
+    pub(super) fn request_to_departed(&self, token: Token, message: &Message, flow: Flow) -> bool {
+        match self.agent.departed.request(token, message, flow.remote) {
+            Some(Repeated::Answer(bytes)) => self.send(bytes, reply_flow(message, flow)),
+            Some(Repeated::Bye) => self.reply(message, &flow, 200, &[]),
+            Some(Repeated::Over) => self.reply(message, &flow, 481, &[]),
+            Some(_) => {}
+            None => return false,
+        }
+        true
+    }
+
+    /// The INVITE of a leg that is gone, its ACK or its CANCEL. False when it is not known.
+    pub(super) fn invite_of_departed(&self, invite: &Key, message: &Message, flow: Flow) -> bool {
+        let Some(token) = self.agent.departed.invite(invite) else { return false };
+        if *message.method() == Method::Cancel {
+            match self.agent.departed.request(token, message, flow.remote) {
+                Some(Repeated::Answer(bytes)) => self.send(bytes, reply_flow(message, flow)),
+                // It comes after the final response: 200, and no more follows from it (RFC 3261 §9.2).
+                _ => {
+                    let answer = Builder::response(message, &flow, 200, "OK").to_tag(&token.to_string());
+                    let answer = answer.header_opt(Name::UserAgent, self.agent.user_agent());
+                    self.send(answer.finish(), reply_flow(message, flow));
+                }
+            }
+        }
+        true
+    }
+
+    /// Another fork answers when the call is over: it gets its ACK and a BYE (RFC 3261 §13.2.2.4). For as long as that
+    /// takes the token has an owner again.
+    fn late_fork(&self, token: Token, message: &Message, flow: Flow) {
+        debug!("{}: one more 2xx of a fork for a call that is over, from {flow}", self.agent.name);
+        let now = Leg::now();
+        let mut config = session_config(&self.agent, token, flow.remote.ip());
+        let number: u32 = rand::random();
+        // The session that is gone counted its branches; this prefix is none of those.
+        config.branch_prefix.push_str(&format!("f{number:x}."));
+        let uuid = format!("{token}-{number:x}").into();
+        let Some((mut entry, mailbox)) = self.shared.exchange.legs.enter(token, uuid) else { return };
+        entry.leave_call();
+        let rng = SmallRng::from_os_rng();
+        let Some(mut session) = Session::late_fork(now, config, message, flow, rng) else { return };
+        if let Some(Output::Send { bytes, to, by }) = session.poll() {
+            let invite = Key::of_response(message);
+            self.agent.departed.add(token, Kept::accepted(invite, message.to_tag(), &bytes, to.clone()));
+            self.agent.send(bytes, &to, by, entry.mailbox());
+        }
+        tokio::spawn(serve(session, self.agent.clone(), entry, mailbox));
+    }
+
+    fn send_again(&self, again: Again) {
+        if let Some(net) = self.agent.net() {
+            self.agent.trace("send", &again.bytes, || format!("{:?}", again.to));
+            net.send(Bytes::from(again.bytes), &again.to, |_| {});
+        }
+    }
+}
+
+/// Serves a session without a leg until it has nothing more to say.
+async fn serve(mut session: Session, agent: Arc<UserAgent>, entry: Entry, mut mailbox: Receiver<Letter>) {
+    loop {
+        while let Some(output) = session.poll() {
+            if let Output::Send { bytes, to, by } = output {
+                agent.send(bytes, &to, by, entry.mailbox());
+            }
+        }
+        let Some(at) = session.next_timeout().filter(|_| !session.is_over()) else { return };
+        if session.remains().is_some() {
+            return; // what it leaves is known
+        }
+        tokio::select! {
+            letter = mailbox.recv() => match letter {
+                Some(Letter::Sip { message, flow }) => session.receive(Leg::now(), message, flow),
+                Some(Letter::Undelivered { by }) => session.transport_failed(Leg::now(), by),
+                Some(Letter::OverStream { by }) => session.now_reliable(by),
+                Some(_) => {}
+                None => return,
+            },
+            () = tokio::time::sleep_until(at.into()) => session.timeout(Leg::now()),
+        }
+    }
+}
