@@ -1,0 +1,429 @@
+//! Calls through a server: a caller and a callee in one thread, each with one socket, and what became of every call.
+//!
+//! The load is open: calls begin by the clock, however the server is doing. Each side repeats its messages as RFC 3261
+//! wants of a phone (Timers A, B, E, F, G, H), so that a lost datagram is not a lost call.
+
+pub mod callee;
+pub mod caller;
+pub mod report;
+
+use crate::identity::Identities;
+use crate::mark::{Mark, Place};
+use crate::measure::{Clock, Histogram, Watch};
+use crate::net::{self, Loss, Receiver, Sender};
+use crate::text::Text;
+use crate::wheel::{Timer, Wheel};
+use std::net::SocketAddr;
+
+/// RFC 3261's T1 and T2.
+pub const T1: u64 = 500_000_000;
+/// The longest pause between repetitions.
+pub const T2: u64 = 4_000_000_000;
+/// The first dialled number; it has seven digits, which is how the callee finds it in what the server dials.
+pub const FIRST_NUMBER: u64 = 1_000_000;
+
+/// Who ends a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ends {
+    /// The caller's BYE.
+    Caller,
+    /// The callee's BYE.
+    Callee,
+}
+
+/// What is to be done.
+pub struct Plan {
+    /// The server.
+    pub server: SocketAddr,
+    /// Where the caller sends from.
+    pub caller: SocketAddr,
+    /// Where the callee listens; none when somebody else answers.
+    pub callee: Option<SocketAddr>,
+    /// The ports given in the caller's SDP and in the callee's, by slot, counted round.
+    pub ports: [Vec<u16>; 2],
+    /// Who calls.
+    pub identities: Identities,
+    /// What is dialled; `{}` stands for the number of the call.
+    pub dial: String,
+    /// Calls per second.
+    pub rate: f64,
+    /// How many calls.
+    pub count: u64,
+    /// How long an answered call lasts, in nanoseconds.
+    pub hold: u64,
+    /// How long the callee rings.
+    pub ring: u64,
+    /// Who ends a call.
+    pub ends: Ends,
+    /// The longest a caller waits for a final answer.
+    pub limit: u64,
+    /// Calls at once at most; more are not begun, and said.
+    pub most: usize,
+    /// The share of datagrams to lose on purpose.
+    pub loss: f64,
+    /// Calls of their own that are held and looked after during the run.
+    pub held: u64,
+}
+
+/// What a timer of a call means.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// The caller repeats what it has sent last.
+    Repeat,
+    /// The caller has waited long enough.
+    Limit,
+    /// The caller hangs up.
+    HangUp,
+    /// A held call is looked after.
+    Look,
+    /// The callee answers.
+    Answer,
+    /// The callee repeats its answer or BYE.
+    CalleeRepeat,
+    /// The callee hangs up.
+    CalleeHangUp,
+}
+
+/// How calls went.
+#[derive(Default, Clone)]
+pub struct Outcome {
+    /// INVITEs of new calls sent.
+    pub offered: u64,
+    /// Answered by 200.
+    pub answered: u64,
+    /// Answered and ended well.
+    pub carried: u64,
+    /// Failed, by what happened.
+    pub failed: std::collections::BTreeMap<String, u64>,
+    /// Refused by 503.
+    pub refused: u64,
+    /// Those of them that named a time in Retry-After.
+    pub refused_with_time: u64,
+    /// Calls not begun because too many were there.
+    pub not_begun: u64,
+    /// Messages repeated by the caller, by the callee.
+    pub repeated: [u64; 2],
+    /// INVITEs, answers, BYEs the server repeated.
+    pub repeated_by_server: u64,
+    /// Challenges answered.
+    pub challenged: u64,
+    /// Most calls at once.
+    pub peak: usize,
+    /// Legs that reached the callee, that it saw acknowledged, that were ended.
+    pub legs: [u64; 3],
+    /// Callee's legs whose answer was never acknowledged.
+    pub unacknowledged: u64,
+    /// Callee's legs that were still there at the end.
+    pub left_over: u64,
+    /// Held calls that were set up, of which alive at the end, questions asked, and answered well.
+    pub held: [u64; 4],
+    /// What went wrong in held calls.
+    pub held_failed: std::collections::BTreeMap<String, u64>,
+    /// What went wrong at the callee.
+    pub trouble: std::collections::BTreeMap<String, u64>,
+    /// INVITE to 100.
+    pub to_100: Histogram,
+    /// INVITE to whatever comes first.
+    pub to_first: Histogram,
+    /// INVITE to the callee's INVITE.
+    pub to_leg: Histogram,
+    /// INVITE to 200.
+    pub to_200: Histogram,
+    /// INVITE to 503.
+    pub to_refusal: Histogram,
+    /// BYE to 200.
+    pub bye: Histogram,
+    /// Question in a held call to its answer.
+    pub look: Histogram,
+    /// How late calls began.
+    pub lag: Histogram,
+    /// From the first INVITE to the last one, and to the end of the last call, nanoseconds.
+    pub sending: u64,
+    /// To the end of the last call.
+    pub lasted: u64,
+    /// Nanoseconds in which the generator had something to do, while calls began.
+    pub busy: u64,
+    /// The same until the end of the last call.
+    pub busy_all: u64,
+    /// Datagrams the kernel dropped at the generator's sockets.
+    pub overflowed: u64,
+    /// Datagrams sent and received.
+    pub datagrams: [u64; 2],
+    /// Datagrams that were not understood or belonged to no call.
+    pub strays: u64,
+    /// What the server cost.
+    pub cost: Option<std::rc::Rc<crate::measure::Cost>>,
+    /// The server's process is gone.
+    pub server_gone: bool,
+    /// Nothing came from the server in the first ten seconds.
+    pub silent: bool,
+}
+
+impl Outcome {
+    /// Notes a failed call.
+    pub fn fail(&mut self, why: &str) {
+        match self.failed.get_mut(why) {
+            Some(count) => *count += 1,
+            None => {
+                self.failed.insert(why.to_owned(), 1);
+            }
+        }
+    }
+
+    /// Everything that was offered and not carried.
+    pub fn lost(&self) -> u64 {
+        self.offered.saturating_sub(self.carried)
+    }
+}
+
+/// One run: both sides, their timers and what became of their calls.
+pub struct Engine<'a> {
+    plan: &'a Plan,
+    clock: Clock,
+    wheel: Wheel<Due>,
+    /// The caller's side.
+    caller: caller::Caller,
+    /// The callee's side.
+    callee: callee::Callee,
+    /// How it went.
+    pub out: Outcome,
+}
+
+impl<'a> Engine<'a> {
+    /// Opens the sockets of both sides.
+    pub fn open(plan: &'a Plan, clock: Clock) -> Result<(Self, Vec<Receiver>), String> {
+        let seed = std::process::id().wrapping_mul(2_654_435_761);
+        let run = rand::random::<u32>();
+        let (receive, send, at) =
+            net::open(plan.caller, Loss::new(plan.loss, seed)).map_err(|e| e.to_string())?;
+        let mut receivers = vec![receive];
+        let caller = caller::Caller::new(plan, Mark(run), send, at);
+        let callee = match plan.callee {
+            Some(address) => {
+                let (receive, send, at) =
+                    net::open(address, Loss::new(plan.loss, seed ^ 0x5555)).map_err(|e| e.to_string())?;
+                receivers.push(receive);
+                callee::Callee::new(Mark(!run), Some(send), at)
+            }
+            None => callee::Callee::new(Mark(!run), None, plan.caller),
+        };
+        Ok((
+            Self { plan, clock, wheel: Wheel::new(clock.now()), caller, callee, out: Outcome::default() },
+            receivers,
+        ))
+    }
+
+    /// Takes one datagram that came to the caller (0) or the callee (1).
+    fn take(&mut self, side: usize, datagram: &[u8], from: SocketAddr) {
+        let Some(message) = crate::wire::read(datagram) else {
+            self.out.strays += 1;
+            return;
+        };
+        if side == 0 {
+            self.caller_takes(&message, from);
+        } else {
+            self.callee_takes(&message, from);
+        }
+    }
+
+    fn fire(&mut self, timer: Timer<Due>) {
+        let place = Place { slot: timer.slot, generation: timer.generation };
+        match timer.kind {
+            Due::Repeat | Due::Limit | Due::HangUp | Due::Look => {
+                self.caller_fires(place, timer.stamp, timer.kind);
+            }
+            Due::Answer | Due::CalleeRepeat | Due::CalleeHangUp => {
+                self.callee_fires(place, timer.stamp, timer.kind);
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        self.caller.send.flush();
+        if let Some(send) = &mut self.callee.send {
+            send.flush();
+        }
+    }
+
+    /// One pass: what came, what is due. True when there was something.
+    fn pass(&mut self, receivers: &mut [Receiver]) -> bool {
+        let mut worked = false;
+        for (side, receiver) in receivers.iter_mut().enumerate() {
+            let count = receiver.fill();
+            worked |= count > 0;
+            for i in 0..count {
+                if let Some((datagram, from)) = receiver.datagram(i) {
+                    self.take(side, datagram, from);
+                }
+            }
+            if count > 0 {
+                self.flush();
+            }
+        }
+        while let Some(timer) = self.wheel.next(self.clock.now()) {
+            worked = true;
+            self.fire(timer);
+        }
+        if worked {
+            self.flush();
+        }
+        worked
+    }
+
+    /// Runs the plan to its end. `watch` looks at the server meanwhile.
+    pub fn run(&mut self, receivers: &mut [Receiver], watch: Option<u32>) -> Result<(), String> {
+        self.set_up_held(receivers);
+        let mut watch = watch.map(Watch::begin).transpose()?;
+        let begin = self.clock.now();
+        let pause = 1e9 / self.plan.rate;
+        let mut begun = 0_u64;
+        let mut busy = 0_u64;
+        let mut last = begin;
+        let mut quiet_since = None;
+        loop {
+            let mut worked = self.pass(receivers);
+            for _ in 0..16 {
+                if begun >= self.plan.count {
+                    break;
+                }
+                let due = begin + (begun as f64 * pause) as u64;
+                let now = self.clock.now();
+                if now < due {
+                    break;
+                }
+                self.out.lag.add(now - due);
+                begun += 1;
+                worked = true;
+                self.begin_call(false);
+                if begun == self.plan.count {
+                    self.out.sending = self.clock.now() - begin;
+                    self.out.busy = busy;
+                }
+            }
+            if worked {
+                self.flush();
+            }
+            let now = self.clock.now();
+            if worked {
+                busy += now - last;
+            } else if let Some(watch) = &mut watch {
+                watch.look(now);
+            }
+            last = now;
+            if begun < self.plan.count {
+                if now > begin + 10_000_000_000 && self.out.to_first.count() == 0 {
+                    self.out.silent = true;
+                    self.out.sending = now - begin;
+                    self.out.busy = busy;
+                    break;
+                }
+                continue;
+            }
+            if self.caller.active() == self.caller.held() {
+                if self.caller.held() > 0 && !self.caller.ending_held {
+                    self.end_held();
+                    continue;
+                }
+                // The callee's legs end after the caller's: they get as long as a lost BYE needs.
+                let since = *quiet_since.get_or_insert(now);
+                if self.callee.active() == 0 || now > since + 8_000_000_000 {
+                    break;
+                }
+            }
+        }
+        self.out.lasted = quiet_since.unwrap_or(last) - begin;
+        self.out.busy_all = busy;
+        self.out.left_over = self.callee.active() as u64;
+        self.abandon();
+        if let Some(watch) = &watch {
+            self.out.cost = watch.end().map(std::rc::Rc::new);
+            self.out.server_gone = self.out.cost.is_none();
+        }
+        self.out.overflowed = receivers.iter().map(Receiver::overflowed).sum();
+        self.out.datagrams = [
+            self.caller.send.datagrams + self.callee.send.as_ref().map_or(0, |s| s.datagrams),
+            receivers.iter().map(|r| r.datagrams).sum(),
+        ];
+        Ok(())
+    }
+}
+
+/// Answers without a table what belongs to no call any more: an ACK for a late final response.
+pub fn late_ack(
+    send: &mut Sender,
+    to: SocketAddr,
+    message: &crate::wire::Message,
+    uri: &[u8],
+    branch: Option<&[u8]>,
+    local: SocketAddr,
+) {
+    send.put(to, |text: &mut Text| {
+        text.s("ACK ").b(uri).s(" SIP/2.0\r\nVia: ");
+        match branch {
+            // To a 2xx: a transaction of its own.
+            Some(branch) => {
+                address(text.s("SIP/2.0/UDP "), local);
+                text.s(";rport;branch=z9hG4bK").b(branch).s("-late");
+            }
+            None => {
+                text.b(message.via);
+            }
+        }
+        text.s("\r\nMax-Forwards: 70\r\nFrom: ")
+            .b(message.from)
+            .s("\r\nTo: ")
+            .b(message.to)
+            .s("\r\nCall-ID: ")
+            .b(message.call_id)
+            .s("\r\nCSeq: ")
+            .n(u64::from(message.cseq))
+            .s(" ACK\r\nContent-Length: 0\r\n\r\n");
+    });
+}
+
+/// Writes an address as it stands in a URI or a Via.
+pub fn address(text: &mut Text, at: SocketAddr) {
+    match at {
+        SocketAddr::V4(v4) => {
+            let [a, b, c, d] = v4.ip().octets();
+            text.n(a.into())
+                .s(".")
+                .n(b.into())
+                .s(".")
+                .n(c.into())
+                .s(".")
+                .n(d.into())
+                .s(":")
+                .n(v4.port().into());
+        }
+        SocketAddr::V6(_) => {
+            text.s(&at.to_string());
+        }
+    }
+}
+
+/// Writes the SDP of a phone: PCMU and PCMA, or the one chosen.
+pub fn sdp(text: &mut Text, ip: &str, v6: bool, port: u16, chosen: Option<u8>) {
+    let kind = if v6 { "IP6 " } else { "IP4 " };
+    text.s("v=0\r\no=load 1 1 IN ")
+        .s(kind)
+        .s(ip)
+        .s("\r\ns=-\r\nc=IN ")
+        .s(kind)
+        .s(ip)
+        .s("\r\nt=0 0\r\nm=audio ")
+        .n(port.into());
+    match chosen {
+        None => text.s(" RTP/AVP 0 8\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=ptime:20\r\n"),
+        Some(8) => text.s(" RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\na=ptime:20\r\n"),
+        Some(_) => text.s(" RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\na=ptime:20\r\n"),
+    };
+}
+
+/// How long the body of [`sdp`] is.
+pub fn sdp_length(ip: &str, v6: bool, port: u16, chosen: Option<u8>) -> u64 {
+    let mut room = [0u8; 512];
+    let mut text = Text::new(&mut room);
+    sdp(&mut text, ip, v6, port, chosen);
+    text.finish().unwrap_or(0) as u64
+}

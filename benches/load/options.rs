@@ -1,0 +1,243 @@
+//! The command line.
+
+use crate::calls::{Ends, Engine, Plan};
+use crate::identity::Identities;
+use crate::measure::{self, Clock};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A load generator for SIP servers. It never sleeps: give it a core of its own.
+#[derive(Parser)]
+#[command(name = "load", bin_name = "cargo bench --bench load --")]
+pub struct Options {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Calls through the server to a callee that the generator plays too
+    Calls(Calls),
+}
+
+/// What every load has in common.
+#[derive(Args, Clone)]
+pub struct Common {
+    /// The server, as address:port
+    #[arg(long, default_value = "127.0.0.1:5060")]
+    pub server: String,
+    /// The domain of URIs; the server's address without it
+    #[arg(long)]
+    pub domain: Option<String>,
+    /// Our own address; found out without it
+    #[arg(long)]
+    pub ip: Option<IpAddr>,
+    /// The server's process: its CPU time, memory and context switches are measured
+    #[arg(long)]
+    pub pid: Option<u32>,
+    /// The CPU the generator stays on
+    #[arg(long)]
+    pub pin: Option<usize>,
+    /// One line of JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// The share of datagrams to lose on purpose, both ways (0.01 is one in a hundred)
+    #[arg(long, default_value_t = 0.0)]
+    pub drop: f64,
+}
+
+/// Who calls or registers.
+#[derive(Args, Clone)]
+pub struct Who {
+    /// One user
+    #[arg(long)]
+    pub user: Option<String>,
+    /// The first of a row of numbered users
+    #[arg(long, default_value_t = 1000)]
+    pub first: u64,
+    /// How many numbered users there are
+    #[arg(long, default_value_t = 1)]
+    pub users: u64,
+    /// A file of lines `user;password` instead (SIPp's injection file will do)
+    #[arg(long)]
+    pub csv: Option<PathBuf>,
+    /// Their password, for digest; `{}` in it stands for the user, `{i}` for its place in the row
+    #[arg(long, visible_alias = "digest", default_value = "")]
+    pub password: String,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Side {
+    Caller,
+    Callee,
+}
+
+#[derive(Args, Clone)]
+struct Calls {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    who: Who,
+    /// Calls per second
+    #[arg(long, default_value_t = 100.0)]
+    rate: f64,
+    /// How many calls; ten seconds' worth without it
+    #[arg(long)]
+    count: Option<u64>,
+    /// How long an answered call lasts, in milliseconds
+    #[arg(long, default_value_t = 0)]
+    hold: u64,
+    /// How many calls are to be there at once: a hold of this many divided by the rate
+    #[arg(long, conflicts_with = "hold")]
+    concurrent: Option<u64>,
+    /// How long the callee rings, in milliseconds
+    #[arg(long, default_value_t = 0)]
+    ring: u64,
+    /// Who hangs up
+    #[arg(long, value_enum, default_value = "caller")]
+    bye: Side,
+    /// What is dialled; `{}` stands for a number of seven digits, by which the callee knows the call
+    #[arg(long, default_value = "77{}")]
+    dial: String,
+    /// The caller's port
+    #[arg(long, default_value_t = 0)]
+    caller_port: u16,
+    /// The callee's port, to which the server must send what is dialled; 0 when somebody else answers
+    #[arg(long, default_value_t = 7000)]
+    callee_port: u16,
+    /// The longest wait for a final answer, in seconds
+    #[arg(long, default_value_t = 32)]
+    limit: u64,
+    /// Calls at once at most
+    #[arg(long, default_value_t = 200_000)]
+    most: usize,
+    /// Calls of their own beside the load, held to its end and asked every second whether they live
+    #[arg(long, default_value_t = 0)]
+    also: u64,
+}
+
+impl Common {
+    /// The server's address.
+    pub fn address(&self) -> Result<SocketAddr, String> {
+        let wrong = |e: std::io::Error| format!("--server {}: {e}", self.server);
+        self.server
+            .to_socket_addrs()
+            .map_err(wrong)?
+            .next()
+            .ok_or_else(|| format!("--server {}: no such host", self.server))
+    }
+
+    /// The address of this machine that the server is to see.
+    pub fn own(&self, server: SocketAddr) -> Result<IpAddr, String> {
+        match self.ip {
+            Some(ip) => Ok(ip),
+            None => crate::net::source_towards(server)
+                .map(|at| at.ip())
+                .map_err(|e| format!("no way to {server}: {e}")),
+        }
+    }
+
+    /// Pins the thread and makes sure that somebody listens.
+    pub fn prepare(&self, server: SocketAddr) -> Result<(), String> {
+        if let Some(cpu) = self.pin {
+            measure::pin(cpu)?;
+        }
+        if !(0.0..1.0).contains(&self.drop) {
+            return Err(format!("--drop {}: a share from 0 to below 1", self.drop));
+        }
+        crate::net::probe(server).map_err(|e| format!("nothing listens at {server} (UDP): {e}"))
+    }
+
+    /// The domain of URIs.
+    pub fn domain(&self, server: SocketAddr) -> String {
+        self.domain.clone().unwrap_or_else(|| match server.ip() {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        })
+    }
+}
+
+impl Who {
+    /// The users.
+    pub fn identities(&self, domain: &str) -> Result<Identities, String> {
+        if self.users == 0 {
+            return Err("--users 0: there must be one".to_owned());
+        }
+        Ok(match (&self.csv, &self.user) {
+            (Some(path), _) => Identities::file(domain, path)?,
+            (None, Some(user)) => Identities::one(domain, user, &self.password),
+            (None, None) => Identities::numbered(domain, self.first, self.users, &self.password),
+        })
+    }
+}
+
+impl Calls {
+    fn plan(&self) -> Result<Plan, String> {
+        if !(self.rate.is_finite() && self.rate > 0.0) {
+            return Err(format!("--rate {}: must be above 0", self.rate));
+        }
+        if self.rate > 1e6 {
+            return Err(format!("--rate {}: at most 1000000", self.rate));
+        }
+        let count = self.count.unwrap_or((self.rate * 10.0).ceil() as u64);
+        if count == 0 || count > 1_000_000_000 {
+            return Err(format!("--count {count}: from 1 to 1000000000"));
+        }
+        if self.most == 0 || self.most > 2_000_000 {
+            return Err(format!("--most {}: from 1 to 2000000", self.most));
+        }
+        if self.limit == 0 || self.limit > 3600 {
+            return Err(format!("--limit {}: from 1 to 3600", self.limit));
+        }
+        if self.dial.len() > 40 || self.dial.contains([' ', '<', '>', '"', '@']) {
+            return Err(format!("--dial {}: the user part of a SIP URI, short", self.dial));
+        }
+        let server = self.common.address()?;
+        let ip = self.common.own(server)?;
+        let domain = self.common.domain(server);
+        let hold = match self.concurrent {
+            Some(calls) => (calls as f64 / self.rate * 1e9) as u64,
+            None => self.hold.saturating_mul(1_000_000),
+        };
+        Ok(Plan {
+            server,
+            caller: SocketAddr::new(ip, self.caller_port),
+            callee: (self.callee_port != 0).then(|| SocketAddr::new(ip, self.callee_port)),
+            ports: [(20000..30000).step_by(2).collect(), (30000..40000).step_by(2).collect()],
+            identities: self.who.identities(&domain)?,
+            dial: self.dial.clone(),
+            rate: self.rate,
+            count,
+            hold,
+            ring: self.ring.saturating_mul(1_000_000),
+            ends: match self.bye {
+                Side::Caller => Ends::Caller,
+                Side::Callee => Ends::Callee,
+            },
+            limit: self.limit * 1_000_000_000,
+            most: self.most,
+            loss: self.common.drop,
+            held: self.also,
+        })
+    }
+}
+
+/// Does what the command line says.
+pub fn run(options: Options) -> Result<ExitCode, String> {
+    match options.what {
+        What::Calls(calls) => {
+            let plan = calls.plan()?;
+            calls.common.prepare(plan.server)?;
+            let (mut engine, mut receivers) = Engine::open(&plan, Clock::start())?;
+            engine.run(&mut receivers, calls.common.pid)?;
+            if calls.common.json {
+                println!("{}", engine.out.json(&plan));
+            } else {
+                engine.out.print(&plan);
+            }
+            Ok(if engine.out.carried == 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        }
+    }
+}
