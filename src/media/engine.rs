@@ -1,10 +1,9 @@
-//! The engine: its threads, and the owner's handle of one stream.
+//! The engine: its threads, and which streams there are and how they are joined.
 //!
-//! A handle never talks to its thread directly. It writes what it wants into the stream's `Wanted` and puts the
-//! stream's number into the thread's inbox, once, until the thread has looked. So nothing can pile up: the latest wish
-//! counts, and an inbox holds at most a note per stream.
+//! A handle never talks to its thread directly. It writes what it wants into the part of the stream that both share and
+//! puts the stream's number into the thread's inbox, once, until the thread has looked. So nothing can pile up: the
+//! latest wish counts, and an inbox holds at most a note per stream.
 
-use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,24 +11,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::dtmf;
-use super::latch::Remote;
+use super::inbox::{Inbox, Note};
 use super::line::Line;
 use super::payload::{Format, PayloadMap};
 use super::ports::{OpenError, PortRange, Ports};
-use super::stats::{Counters, Stats};
-use super::sys::Wake;
+use super::shared::{ByStream, Errand, Forward, Shared, StreamId, Wishes};
+use super::stats::Stats;
+use super::stream::Stream;
 use super::worker::Worker;
-
-/// Number of a stream, unique in the life of the process.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StreamId(pub(super) u64);
-
-impl std::fmt::Display for StreamId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)
-    }
-}
 
 /// What a media thread tells the owner of a stream.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -105,115 +94,6 @@ pub enum StreamError {
     Full,
 }
 
-//------------ What a handle and its thread share ----------------------------
-
-/// Where what a stream receives is sent on.
-#[derive(Clone)]
-pub(super) struct Forward {
-    pub(super) to: StreamId,
-    pub(super) map: Arc<PayloadMap>,
-}
-
-/// A digit waiting to be sent.
-#[derive(Copy, Clone)]
-pub(super) struct Digit {
-    pub(super) event: u8,
-    pub(super) duration_ms: u32,
-}
-
-/// Wishes the thread has not taken yet, and where the stream is.
-pub(super) struct Wanted {
-    pub(super) remote: Option<Remote>,
-    pub(super) unlatch: bool,
-    pub(super) format: Option<Arc<Format>>,
-    pub(super) forward: Option<Option<Forward>>,
-    pub(super) timeouts: Option<Timeouts>,
-    pub(super) hold: Option<bool>,
-    pub(super) digits: VecDeque<Digit>,
-    pub(super) closed: bool,
-    /// Thread the stream should live on.
-    pub(super) home: usize,
-    /// Thread that has it now, or to which it is on its way.
-    pub(super) holder: usize,
-    /// A note for the holder is in its inbox, or the stream itself is.
-    pub(super) noted: bool,
-}
-
-/// How long silence is borne.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-pub struct Timeouts {
-    /// While the peer is expected to send (`rtp-timeout-sec`, `media_timeout`).
-    pub media: Option<Duration>,
-    /// While on hold (`rtp-hold-timeout-sec`, `media_hold_timeout`).
-    pub hold: Option<Duration>,
-}
-
-/// The part of a stream that its handle and its thread share.
-pub(super) struct Shared {
-    pub(super) id: StreamId,
-    pub(super) counters: Counters,
-    wanted: Mutex<Wanted>,
-}
-
-impl Shared {
-    pub(super) fn wanted(&self) -> MutexGuard<'_, Wanted> {
-        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A note for a media thread.
-pub(super) enum Note {
-    /// Look at what this stream wants.
-    Changed(StreamId),
-    /// A stream comes to live here.
-    Arrived(Box<Line>),
-}
-
-/// The inbox of a media thread.
-pub(super) struct Inbox {
-    notes: Mutex<(Vec<Note>, bool)>,
-    pub(super) wake: Wake,
-    /// Every stream on the thread, or on its way to it, holds one more: the count is the load.
-    pub(super) seat: Arc<()>,
-}
-
-impl Inbox {
-    fn new() -> io::Result<Inbox> {
-        Ok(Inbox { notes: Mutex::new((Vec::new(), false)), wake: Wake::new()?, seat: Arc::new(()) })
-    }
-
-    pub(super) fn load(&self) -> usize {
-        Arc::strong_count(&self.seat) - 1
-    }
-
-    /// Puts a note in; given back when the thread has stopped.
-    pub(super) fn put(&self, note: Note) -> Result<(), Note> {
-        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        if notes.1 {
-            return Err(note);
-        }
-        notes.0.push(note);
-        let first = notes.0.len() == 1;
-        drop(notes);
-        if first {
-            self.wake.ring();
-        }
-        Ok(())
-    }
-
-    /// Takes all notes into `into` (which is empty) and says whether the thread must stop.
-    pub(super) fn take(&self, into: &mut Vec<Note>) -> bool {
-        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::swap(&mut notes.0, into);
-        notes.1
-    }
-
-    fn stop(&self) {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
-        self.wake.ring();
-    }
-}
-
 //------------ Engine --------------------------------------------------------
 
 /// What a bridge or an echo wants to be of one stream, seen from outside.
@@ -221,17 +101,19 @@ struct Entry {
     shared: Weak<Shared>,
     partner: Option<StreamId>,
     echo: Option<Arc<PayloadMap>>,
-    format: Arc<Format>,
+    format: Option<Arc<Format>>,
 }
 
-struct Inner {
+/// The open streams and how they are joined; touched when a stream is opened, closed or bridged, never per packet.
+pub(super) struct Streams(ByStream<Entry>);
+
+pub(super) struct Inner {
     inboxes: Arc<[Arc<Inbox>]>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     ports: Arc<Ports>,
     connect: bool,
     next: AtomicU64,
-    /// The open streams; touched when a stream is opened, closed or bridged, never per packet.
-    streams: Mutex<HashMap<StreamId, Entry>>,
+    streams: Mutex<Streams>,
 }
 
 /// The media engine. Cloning gives another handle of the same one; when the last handle and the last stream are gone
@@ -250,7 +132,7 @@ impl Engine {
             ports: Ports::new(config.ports, config.rest),
             connect: config.connect,
             next: AtomicU64::new(1),
-            streams: Mutex::default(),
+            streams: Mutex::new(Streams(ByStream::default())),
         };
         // Made before the threads, so that an error below stops those already running.
         let engine = Engine(Arc::new(inner));
@@ -269,42 +151,17 @@ impl Engine {
         let (local, now) = (SocketAddr::new(ip, pair.lease.port()), Instant::now());
         let lightest = self.0.inboxes.iter().enumerate().min_by_key(|(_, i)| i.load());
         let home = lightest.map_or(0, |(index, _)| index);
-        let shared = Arc::new(Shared {
-            id,
-            counters: Counters::new(now),
-            wanted: Mutex::new(Wanted {
-                remote: None,
-                unlatch: false,
-                format: None,
-                forward: None,
-                timeouts: None,
-                hold: None,
-                digits: VecDeque::new(),
-                closed: false,
-                home,
-                holder: home,
-                noted: true,
-            }),
-        });
-        let entry = Entry {
-            shared: Arc::downgrade(&shared),
-            partner: None,
-            echo: None,
-            format: Arc::new(Format::default()),
-        };
-        self.0.streams().insert(id, entry);
-        let stream = Stream { engine: self.0.clone(), shared: shared.clone(), local };
-        if let Some(inbox) = self.0.inboxes.get(home) {
-            let line = Line::new(now, shared, sink, pair, inbox.seat.clone(), self.0.connect);
-            // A stopped engine drops the sockets here; the stream is then just deaf.
-            drop(inbox.put(Note::Arrived(Box::new(line))));
-        }
-        Ok(stream)
+        let seat = self.0.inboxes.get(home).map_or_else(Arc::default, |i| i.seat.clone());
+        let shared = Arc::new(Shared::new(id, now, home, seat));
+        let entry = Entry { shared: Arc::downgrade(&shared), partner: None, echo: None, format: None };
+        self.0.streams().0.insert(id, entry);
+        shared.begin(Box::new(Line::new(now, shared.clone(), sink, pair, self.0.connect)));
+        Ok(Stream::new(self.0.clone(), shared, local))
     }
 
     /// Streams open now.
     pub fn streams(&self) -> usize {
-        self.0.streams().len()
+        self.0.streams().0.len()
     }
 
     /// Port pairs in use now: those of the open streams and of those just being closed.
@@ -324,7 +181,7 @@ impl Engine {
 
     /// What a stream counted so far; `None` when it is gone.
     pub fn stats(&self, id: StreamId) -> Option<Stats> {
-        let shared = self.0.streams().get(&id)?.shared.upgrade()?;
+        let shared = self.0.streams().0.get(&id)?.shared.upgrade()?;
         Some(shared.counters.read(Instant::now()))
     }
 
@@ -335,7 +192,7 @@ impl Engine {
 }
 
 impl Inner {
-    fn streams(&self) -> MutexGuard<'_, HashMap<StreamId, Entry>> {
+    pub(super) fn streams(&self) -> MutexGuard<'_, Streams> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -351,19 +208,121 @@ impl Inner {
         for thread in threads.into_iter().filter(|t| t.thread().id() != here) {
             drop(thread.join());
         }
+        // What no thread has.
+        let shared = |entry: &Entry| entry.shared.upgrade();
+        let left: Vec<_> = self.streams().0.values().filter_map(shared).collect();
+        left.iter().for_each(|shared| self.run(shared.id, shared.close()));
     }
 
-    /// Changes what a stream wants and tells its thread.
-    fn want(&self, shared: &Shared, change: impl FnOnce(&mut Wanted)) {
-        let mut wanted = shared.wanted();
-        change(&mut wanted);
-        if std::mem::replace(&mut wanted.noted, true) {
-            return;
+    /// Changes what a stream wants and tells its thread, if that needs to know.
+    pub(super) fn want(&self, shared: &Shared, change: impl FnOnce(&mut Wishes)) {
+        self.run(shared.id, shared.want(change));
+    }
+
+    /// Tells a thread. A stopped engine drops a line here; the stream is then just deaf.
+    pub(super) fn run(&self, id: StreamId, errand: Errand) {
+        let (thread, note) = match errand {
+            Errand::None => return,
+            Errand::Note(thread) => (thread, Note::Changed(id)),
+            Errand::Line(thread, line) => (thread, Note::Arrived(line)),
+        };
+        if let Some(inbox) = self.inboxes.get(thread) {
+            drop(inbox.put(note));
         }
-        let holder = wanted.holder;
-        drop(wanted);
-        if let Some(inbox) = self.inboxes.get(holder) {
-            drop(inbox.put(Note::Changed(shared.id)));
+    }
+
+    /// Lets two streams live on one thread: on that of the two which has less to do. A wish must follow.
+    fn bring_together(&self, a: &Shared, b: &Shared) {
+        let homes = (a.home(), b.home());
+        let load = |home: usize| self.inboxes.get(home).map_or(usize::MAX, |i| i.load());
+        if homes.0 != homes.1 {
+            let home = if load(homes.1) < load(homes.0) { homes.1 } else { homes.0 };
+            let seat = self.inboxes.get(home).map(|i| &i.seat);
+            seat.into_iter().for_each(|seat| [a, b].into_iter().for_each(|s| s.settle_on(home, seat)));
+        }
+    }
+}
+
+//------------ Who is joined with whom ---------------------------------------
+
+impl Streams {
+    /// Takes a stream out; its partner is alone then.
+    pub(super) fn remove(&mut self, engine: &Inner, id: StreamId) {
+        let partner = self.0.remove(&id).and_then(|e| e.partner);
+        partner.into_iter().for_each(|partner| self.release(engine, partner));
+    }
+
+    /// Keeps the format of a stream, and says whether the stream echoes.
+    pub(super) fn set_format(&mut self, id: StreamId, format: Arc<Format>) -> bool {
+        let Some(entry) = self.0.get_mut(&id) else { return false };
+        entry.format = Some(format);
+        entry.echo.is_some()
+    }
+
+    pub(super) fn format(&self, id: StreamId) -> Option<Arc<Format>> {
+        self.0.get(&id).map(|e| e.format.clone().unwrap_or_default())
+    }
+
+    pub(super) fn partner(&self, id: StreamId) -> Option<StreamId> {
+        self.0.get(&id)?.partner
+    }
+
+    /// Bridges two streams with a map each way; false when the other is gone.
+    pub(super) fn bridge(
+        &mut self,
+        engine: &Inner,
+        me: &Shared,
+        other: StreamId,
+        there: PayloadMap,
+        back: PayloadMap,
+    ) -> bool {
+        let Some(partner) = self.0.get(&other).and_then(|e| e.shared.upgrade()).filter(|p| p.id != me.id)
+        else {
+            return false;
+        };
+        for (id, with) in [(me.id, other), (other, me.id)] {
+            if let Some(before) = self.partner(id).filter(|before| *before != with) {
+                self.release(engine, before);
+            }
+        }
+        for (id, with) in [(me.id, other), (other, me.id)] {
+            if let Some(entry) = self.0.get_mut(&id) {
+                entry.partner = Some(with);
+            }
+        }
+        engine.bring_together(me, &partner);
+        for (shared, to, map) in [(me, other, there), (&*partner, me.id, back)] {
+            engine.want(shared, |w| w.forward = Some(Some(Forward { to, map: Arc::new(map) })));
+        }
+        true
+    }
+
+    /// Ends the bridge of a stream, if there is one; both fall back to their echo.
+    pub(super) fn unbridge(&mut self, engine: &Inner, id: StreamId) {
+        let partner = self.partner(id);
+        for id in partner.into_iter().chain([id]) {
+            self.release(engine, id);
+        }
+    }
+
+    /// Turns the echo of a stream on or off.
+    pub(super) fn echo(&mut self, engine: &Inner, id: StreamId, on: bool) {
+        let Some(entry) = self.0.get_mut(&id) else { return };
+        let format = entry.format.as_deref();
+        let map = || Arc::new(format.map_or_else(PayloadMap::new, |f| PayloadMap::between(f, f)));
+        entry.echo = on.then(map);
+        if entry.partner.is_none() {
+            self.release(engine, id);
+        }
+    }
+
+    /// Ends the bridge of one stream (its partner is the caller's business) and falls back to its echo.
+    fn release(&mut self, engine: &Inner, id: StreamId) {
+        let Some(entry) = self.0.get_mut(&id) else { return };
+        entry.partner = None;
+        let echo = entry.echo.clone().map(|map| Forward { to: id, map });
+        if let Some(shared) = entry.shared.upgrade() {
+            engine.want(&shared, |w| w.forward = Some(echo));
         }
     }
 }
@@ -371,206 +330,5 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.stop();
-    }
-}
-
-//------------ Stream --------------------------------------------------------
-
-/// The owner's handle of one port pair. Dropping it closes the sockets and gives the ports back.
-///
-/// Order of use: [`open`](Engine::open), [`format`](Stream::format) and [`remote`](Stream::remote) as signalling goes
-/// on, [`bridge`](Stream::bridge). Packets are taken only when both format and remote are known. None of the methods
-/// waits.
-pub struct Stream {
-    engine: Arc<Inner>,
-    shared: Arc<Shared>,
-    local: SocketAddr,
-}
-
-impl Stream {
-    /// Its number.
-    pub fn id(&self) -> StreamId {
-        self.shared.id
-    }
-
-    /// Our RTP address, for the SDP.
-    pub fn local(&self) -> SocketAddr {
-        self.local
-    }
-
-    /// Our RTCP address.
-    pub fn rtcp_local(&self) -> SocketAddr {
-        SocketAddr::new(self.local.ip(), self.local.port() + 1)
-    }
-
-    fn want(&self, change: impl FnOnce(&mut Wanted)) {
-        self.engine.want(&self.shared, change);
-    }
-
-    /// Names the peer, or names it anew after a re-INVITE; see [`latch`](super::latch) for what that does to learning.
-    pub fn remote(&self, remote: Remote) {
-        self.want(|w| w.remote = Some(remote));
-    }
-
-    /// Forgets the learned source and learns anew.
-    pub fn unlatch(&self) {
-        self.want(|w| w.unlatch = true);
-    }
-
-    /// Says which payload types the peer may send and what they are.
-    pub fn format(&self, format: Format) {
-        let format = Arc::new(format);
-        let mut echoes = false;
-        if let Some(entry) = self.engine.streams().get_mut(&self.shared.id) {
-            entry.format = format.clone();
-            echoes = entry.echo.is_some();
-        }
-        self.want(|w| w.format = Some(format));
-        if echoes {
-            // its map is made of the format
-            self.echo(true);
-        }
-    }
-
-    /// Relays between this stream and another, both ways, until [`unbridge`](Stream::unbridge), another bridge of
-    /// either, or the end of either. Bridges either stream had before end. Calling it again for the same two changes
-    /// the maps.
-    pub fn bridge(&self, other: StreamId, there: PayloadMap, back: PayloadMap) -> Result<(), StreamError> {
-        let me = self.shared.id;
-        let mut streams = self.engine.streams();
-        let partner = streams.get(&other).and_then(|e| e.shared.upgrade()).ok_or(StreamError::Gone)?;
-        if other == me {
-            return Err(StreamError::Gone);
-        }
-        for id in [me, other] {
-            let before = streams.get(&id).and_then(|e| e.partner);
-            if let Some(before) = before.filter(|b| *b != me && *b != other) {
-                self.engine.release(&mut streams, before);
-            }
-        }
-        for (id, with) in [(me, other), (other, me)] {
-            if let Some(entry) = streams.get_mut(&id) {
-                entry.partner = Some(with);
-            }
-        }
-        // Both live on one thread: on that of the two which has less to do.
-        let homes = (self.shared.wanted().home, partner.wanted().home);
-        let load = |home: usize| self.engine.inboxes.get(home).map_or(usize::MAX, |i| i.load());
-        let home = if load(homes.1) < load(homes.0) { homes.1 } else { homes.0 };
-        self.engine.want(&self.shared, |w| {
-            w.home = home;
-            w.forward = Some(Some(Forward { to: other, map: Arc::new(there) }));
-        });
-        self.engine.want(&partner, |w| {
-            w.home = home;
-            w.forward = Some(Some(Forward { to: me, map: Arc::new(back) }));
-        });
-        Ok(())
-    }
-
-    /// [`bridge`](Stream::bridge) with the maps that follow from the formats of both streams.
-    pub fn bridge_matching(&self, other: StreamId) -> Result<(), StreamError> {
-        let formats = {
-            let streams = self.engine.streams();
-            let of = |id| streams.get(&id).map(|e| e.format.clone());
-            of(self.shared.id).zip(of(other)).ok_or(StreamError::Gone)?
-        };
-        let there = PayloadMap::between(&formats.0, &formats.1);
-        let back = PayloadMap::between(&formats.1, &formats.0);
-        self.bridge(other, there, back)
-    }
-
-    /// Ends the bridge, if there is one; an echo that was on before goes on.
-    pub fn unbridge(&self) {
-        let mut streams = self.engine.streams();
-        let partner = streams.get(&self.shared.id).and_then(|e| e.partner);
-        for id in partner.into_iter().chain([self.shared.id]) {
-            self.engine.release(&mut streams, id);
-        }
-    }
-
-    /// The stream it is bridged with.
-    pub fn bridged_with(&self) -> Option<StreamId> {
-        self.engine.streams().get(&self.shared.id)?.partner
-    }
-
-    /// Sends the peer what it sends us. A bridge has precedence.
-    pub fn echo(&self, on: bool) {
-        let mut streams = self.engine.streams();
-        if let Some(entry) = streams.get_mut(&self.shared.id) {
-            entry.echo = on.then(|| Arc::new(PayloadMap::between(&entry.format, &entry.format)));
-            if entry.partner.is_none() {
-                self.engine.release(&mut streams, self.shared.id);
-            }
-        }
-    }
-
-    /// Sends a digit as telephone-event in our stream, after those that wait. Relayed media pauses meanwhile.
-    pub fn send_dtmf(&self, digit: char, duration_ms: u32) -> Result<(), StreamError> {
-        let event = dtmf::event_of(digit).ok_or(StreamError::NotADigit)?;
-        let able =
-            self.engine.streams().get(&self.shared.id).is_some_and(|e| e.format.event_for(8000).is_some());
-        if !able {
-            return Err(StreamError::NoEvents);
-        }
-        let mut fits = false;
-        self.want(|w| {
-            fits = w.digits.len() < dtmf::QUEUE;
-            if fits {
-                w.digits.push_back(Digit { event, duration_ms });
-            }
-        });
-        if fits { Ok(()) } else { Err(StreamError::Full) }
-    }
-
-    /// Sets how long silence is borne before [`MediaEvent::Silent`].
-    pub fn timeouts(&self, timeouts: Timeouts) {
-        self.want(|w| w.timeouts = Some(timeouts));
-    }
-
-    /// On hold the hold timeout counts instead of the media timeout.
-    pub fn hold(&self, on: bool) {
-        self.want(|w| w.hold = Some(on));
-    }
-
-    /// The media thread has taken over all that was wanted so far. Packets already waiting when a wish is made may
-    /// still be treated the old way; nobody needs to wait for this but who compares counts.
-    pub fn settled(&self) -> bool {
-        !self.shared.wanted().noted
-    }
-
-    /// What it counted so far.
-    pub fn stats(&self) -> Stats {
-        self.shared.counters.read(Instant::now())
-    }
-}
-
-impl Inner {
-    /// Ends the bridge of one stream (its partner is the caller's business) and falls back to its echo.
-    fn release(&self, streams: &mut HashMap<StreamId, Entry>, id: StreamId) {
-        let Some(entry) = streams.get_mut(&id) else { return };
-        entry.partner = None;
-        let echo = entry.echo.clone().map(|map| Forward { to: id, map });
-        if let Some(shared) = entry.shared.upgrade() {
-            self.want(&shared, |w| w.forward = Some(echo));
-        }
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        let mut streams = self.engine.streams();
-        let partner = streams.remove(&self.shared.id).and_then(|e| e.partner);
-        if let Some(partner) = partner {
-            self.engine.release(&mut streams, partner);
-        }
-        drop(streams);
-        self.want(|w| w.closed = true);
-    }
-}
-
-impl std::fmt::Debug for Stream {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Stream {} on {}", self.shared.id, self.local)
     }
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::dtmf::{self, Detector, EventPacket, Heard, Press};
-use super::engine::{Digit, Forward, MediaEvent, Shared, Sink, StreamId, Timeouts};
+use super::engine::{MediaEvent, Sink};
 use super::latch::{Admission, Latch, RtcpLatch};
 use super::outgoing::{Feed, Outgoing};
 use super::payload::{Format, Kind, Mapping};
@@ -20,6 +20,7 @@ use super::ports::{Lease, Pair};
 use super::reception::Reception;
 use super::rtcp::{self, About, Translation};
 use super::rtp::{self, Header};
+use super::shared::{Digit, Forward, Shared, StreamId, Timeouts, Wishes};
 use super::sys;
 
 /// What becomes of a received packet.
@@ -76,7 +77,7 @@ pub(super) struct Line {
     connected: Option<SocketAddr>,
     latch: Latch,
     rtcp_latch: RtcpLatch,
-    format: Arc<Format>,
+    format: Option<Arc<Format>>,
     forward: Option<Forward>,
     /// Where on this thread the line was last found that packets go to; checked before use.
     pub(super) peer: usize,
@@ -92,20 +93,12 @@ pub(super) struct Line {
     /// When the last packet came, or when silence began to count.
     heard: Instant,
     silence_told: bool,
-    pub(super) seat: Arc<()>,
     /// Last: the ports are given back after the sockets are closed.
     _lease: Lease,
 }
 
 impl Line {
-    pub(super) fn new(
-        now: Instant,
-        shared: Arc<Shared>,
-        sink: Sink,
-        pair: Pair,
-        seat: Arc<()>,
-        connect: bool,
-    ) -> Line {
+    pub(super) fn new(now: Instant, shared: Arc<Shared>, sink: Sink, pair: Pair, connect: bool) -> Line {
         Line {
             id: shared.id,
             shared,
@@ -116,7 +109,7 @@ impl Line {
             connected: None,
             latch: Latch::default(),
             rtcp_latch: RtcpLatch::default(),
-            format: Arc::new(Format::default()),
+            format: None,
             forward: None,
             peer: usize::MAX,
             reception: Reception::new(now),
@@ -129,7 +122,6 @@ impl Line {
             held: false,
             heard: now,
             silence_told: false,
-            seat,
             _lease: pair.lease,
         }
     }
@@ -144,49 +136,52 @@ impl Line {
 
     //------------ Wishes of the owner ---------------------------------------
 
-    /// Takes over what the owner wants. `Some(home)`: the line should move to that thread; `None`: it is closed.
-    pub(super) fn apply(&mut self, now: Instant, here: usize) -> Option<usize> {
-        let shared = self.shared.clone();
-        let mut wanted = shared.wanted();
-        if wanted.closed {
-            return None;
+    /// Takes over what the owner wants.
+    pub(super) fn apply(&mut self, now: Instant, wishes: Wishes) {
+        let mut opened = wishes.unlatch;
+        if let Some(format) = wishes.format {
+            self.format = Some(format);
         }
-        if let Some(format) = wanted.format.take() {
-            self.format = format;
-        }
-        let mut opened = false;
-        if let Some(remote) = wanted.remote.take() {
+        if let Some(remote) = wishes.remote {
             let received = self.latch.remote().is_some_and(|r| r.receive);
-            opened = self.latch.signalled(now, remote);
+            opened |= self.latch.signalled(now, remote);
             if remote.receive && !received {
                 self.restart_silence(now);
             }
         }
-        if std::mem::take(&mut wanted.unlatch) {
+        if wishes.unlatch {
             self.latch.unlatch(now);
-            opened = true;
         }
-        if let Some(forward) = wanted.forward.take() {
+        if let Some(forward) = wishes.forward {
             self.forward = forward;
         }
-        if let Some(timeouts) = wanted.timeouts.take() {
+        if let Some(timeouts) = wishes.timeouts {
             self.timeouts = timeouts;
             self.restart_silence(now);
         }
-        if let Some(held) = wanted.hold.take() {
+        if let Some(held) = wishes.hold {
             self.held = held;
             self.restart_silence(now);
         }
-        self.digits.append(&mut wanted.digits);
+        let room = dtmf::QUEUE.saturating_sub(self.digits.len());
+        self.digits.extend(wishes.digits.into_iter().take(room));
         if opened {
             self.disconnect();
             self.rtcp_latch.unlatch();
             self.shared.counters.latched(None);
         }
-        // On its way to another thread the line itself is the note there.
-        wanted.noted = wanted.home != here;
-        wanted.holder = wanted.home;
-        Some(wanted.home)
+    }
+
+    /// Something was agreed on: from now on its media thread has to listen, and to watch the time.
+    pub(super) fn has_work(&self) -> bool {
+        self.format.is_some() || self.latch.remote().is_some() || self.timeouts.hold.is_some()
+    }
+
+    /// Throws away what came before anything was agreed on; nobody was to be heard then.
+    pub(super) fn forget_early(&self) {
+        let early = sys::discard(&self.rtp);
+        self.shared.counters.unknown_payload.add(early);
+        self.shared.counters.rtcp_dropped.add(sys::discard(&self.rtcp));
     }
 
     fn restart_silence(&mut self, now: Instant) {
@@ -198,7 +193,7 @@ impl Line {
 
     /// Decides on one datagram of the RTP port.
     pub(super) fn receive(&mut self, now: Instant, from: SocketAddr, packet: &mut [u8]) -> Next {
-        if self.format.any {
+        if self.is_raw() {
             return self.receive_raw(now, from, packet);
         }
         let counters = &self.shared.counters;
@@ -210,7 +205,7 @@ impl Line {
             counters.not_rtp.add(1);
             return Next::Done;
         };
-        let (clock, kind) = match self.format.received(header.payload_type) {
+        let (clock, kind) = match self.format.as_ref().and_then(|f| f.received(header.payload_type)) {
             Some(payload) => (payload.clock, payload.kind),
             None => {
                 counters.unknown_payload.add(1);
@@ -232,6 +227,11 @@ impl Line {
             heard.into_iter().flatten().for_each(|h| self.heard_digit(h));
         }
         self.onward(header, event)
+    }
+
+    /// The content is not ours to know.
+    fn is_raw(&self) -> bool {
+        self.format.as_ref().is_some_and(|f| f.any)
     }
 
     /// Whether the packet comes from the right source; latches, tells, connects.
@@ -420,7 +420,7 @@ impl Line {
 
     /// Decides on one datagram of the RTCP port.
     pub(super) fn receive_rtcp(&mut self, now: Instant, from: SocketAddr, packet: &mut [u8]) -> Next {
-        if self.format.any {
+        if self.is_raw() {
             if self.rtcp_latch.admit(from, &self.latch) {
                 self.shared.counters.rtcp_received.add(1);
                 return self.raw(true);
@@ -527,7 +527,8 @@ impl Line {
         if self.sending.is_none() && now >= self.pause_until {
             let Some(digit) = self.digits.pop_front() else { return };
             // Without telephone-event any more (re-negotiated meanwhile) the digit is gone.
-            let Some(payload) = self.format.event_for(self.outgoing.clock()) else { return };
+            let clock = self.outgoing.clock();
+            let Some(payload) = self.format.as_ref().and_then(|f| f.event_for(clock)) else { return };
             self.sending = Some(Sending {
                 press: Press::new(now, digit.event, digit.duration_ms, payload.clock),
                 payload_type: payload.send,

@@ -3,14 +3,15 @@
 //! Gets commands from the legs, hands back events; knows nothing of SIP.
 //!
 //! ```text
-//!  leg ── Stream::remote/format/bridge/… ──▶ Wanted + a note ──▶ worker (media thread)
+//!  leg ── Stream::remote/format/bridge/… ──▶ Wishes + a note ──▶ worker (media thread)
 //!  leg ◀── Sink: Started, Dtmf, Silent, … ─────────────────────────┤
 //!  leg ◀── Stream::stats ◀── atomics ◀─────────────────────────────┤
 //!                                                                  │
 //!  phone A ══▶ line A: receive (header, payload, latch, count) ──▶ line B: relay (numbers, rewrite, send) ══▶ phone B
 //! ```
 //!
-//! * [`engine`]: threads, and the owner's handle of a stream. `worker`: a thread. `line`: a stream on its thread.
+//! * [`engine`]: threads, and who is joined with whom. `stream`: the owner's handle of a stream. `shared`: what it shares
+//!   with the thread. `inbox`: how the thread hears of it. `worker`: a thread. `line`: a stream as its thread has it.
 //! * Pure parts, each a value driven by packets and `now`: [`rtp`], [`rtcp`], [`latch`] (whose packets count: the table
 //!   is there), [`outgoing`] (continuous numbers), [`reception`] (loss, jitter), [`dtmf`], [`payload`].
 //! * [`ports`]: port pairs. [`stats`]: what was counted. [`mod@verdict`]: what it means, in plain words.
@@ -25,6 +26,7 @@
 
 pub mod dtmf;
 pub mod engine;
+mod inbox;
 pub mod latch;
 mod line;
 pub mod outgoing;
@@ -33,15 +35,19 @@ pub mod ports;
 pub mod reception;
 pub mod rtcp;
 pub mod rtp;
+mod shared;
 pub mod stats;
+mod stream;
 mod sys;
 pub mod verdict;
 mod worker;
 
-pub use engine::{Engine, EngineConfig, MediaEvent, Sink, Stream, StreamError, StreamId, Timeouts};
+pub use engine::{Engine, EngineConfig, MediaEvent, Sink, StreamError};
 pub use latch::{Learn, Remote};
 pub use payload::{Format, Kind, Mapping, Payload, PayloadMap};
 pub use ports::{OpenError, PortRange};
+pub use shared::{StreamId, Timeouts};
 pub use stats::Stats;
+pub use stream::Stream;
 pub use sys::raise_fd_limit;
 pub use verdict::{Side, Verdict, verdict};

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rand::Rng;
+use socket2::{Domain, Socket, Type};
 
 /// How many busy pairs are skipped before [`OpenError::Busy`] is returned.
 const TRIES: usize = 64;
@@ -186,9 +187,10 @@ impl Ports {
                 Err(_) => break,
             };
             let bind = |port| -> io::Result<UdpSocket> {
-                let socket = UdpSocket::bind(SocketAddr::new(ip, port))?;
-                socket.set_nonblocking(true)?;
-                Ok(socket)
+                let at = SocketAddr::new(ip, port);
+                let socket = Socket::new(Domain::for_address(at), Type::DGRAM.nonblocking(), None)?;
+                socket.bind(&at.into())?;
+                Ok(socket.into())
             };
             match bind(lease.port).and_then(|rtp| Ok((rtp, bind(lease.port + 1)?))) {
                 Ok((rtp, rtcp)) => return Ok(Pair { rtp, rtcp, lease }),

@@ -3,7 +3,7 @@
 //! On the packet path it takes no lock and allocates nothing. A socket is drained until it is empty, but no longer than
 //! [`TURN`] packets before the others get theirs, so a flood at one port does not starve the rest.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::io;
 use std::net::UdpSocket;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,12 +12,16 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use super::engine::{Inbox, MediaEvent, Note, StreamId};
+use super::engine::MediaEvent;
+use super::inbox::{Inbox, LINGER, Note};
 use super::line::{Line, Next};
+use super::shared::{ByStream, Order};
 use super::sys::{Epoll, Events};
 
-/// Packets from one socket before the others have their turn.
+/// Packets from one socket before the others have their turn; notes before packets have theirs.
 const TURN: usize = 64;
+/// Sockets looked at between two readings of the clock.
+const BATCH: usize = 64;
 /// Time between two looks at lines that wait for something.
 const TICK: Duration = Duration::from_millis(250);
 /// Room for the largest UDP datagram.
@@ -31,7 +35,11 @@ pub(super) struct Worker {
     inbox: Arc<Inbox>,
     epoll: Epoll,
     lines: Slab<Box<Line>>,
-    keys: HashMap<StreamId, usize>,
+    keys: ByStream<usize>,
+    /// What the owners want, not yet looked at.
+    notes: VecDeque<Note>,
+    /// Until then the thread looks into its inbox by itself.
+    linger: Option<Instant>,
     /// Sockets that were not drained in their turn.
     again: Vec<u64>,
     /// Lines with digits to send.
@@ -51,7 +59,9 @@ impl Worker {
             inbox,
             epoll,
             lines: Slab::new(),
-            keys: HashMap::new(),
+            keys: ByStream::default(),
+            notes: VecDeque::new(),
+            linger: None,
             again: Vec::new(),
             digits: Vec::new(),
             next_tick: None,
@@ -61,46 +71,51 @@ impl Worker {
 
     /// Runs until the engine stops.
     pub(super) fn run(mut self) {
-        let mut events = Events::new(256);
-        let (mut notes, mut unfinished) = (Vec::new(), Vec::new());
+        let mut events = Events::new(BATCH);
+        let mut unfinished = Vec::new();
+        let mut now = Instant::now();
         loop {
-            let timeout = self.timeout();
+            if self.inbox.called() {
+                if self.inbox.take(&mut self.notes) {
+                    return;
+                }
+                self.linger = Some(now + LINGER);
+            }
+            self.notes(now);
+            let Some(timeout) = self.timeout(now) else { continue };
             if let Err(e) = self.epoll.wait(&mut events, timeout) {
                 // Cannot happen with a set of our own; do not spin should it.
                 tracing::error!("media thread {}: waiting failed: {e}", self.index);
                 std::thread::sleep(Duration::from_millis(10));
             }
+            self.inbox.wake_up();
+            now = Instant::now();
             std::mem::swap(&mut self.again, &mut unfinished);
-            let ready = (0..events.len()).filter_map(|i| events.token(i));
-            for token in ready.chain(unfinished.drain(..)) {
-                if token == INBOX {
-                    self.inbox.wake.clear();
-                    if self.inbox.take(&mut notes) {
-                        return;
-                    }
-                    notes.drain(..).for_each(|note| self.note(note));
-                } else {
-                    self.guarded(token);
-                }
-            }
-            self.timers();
+            let ready = (0..events.len()).filter_map(|i| events.token(i)).filter(|token| *token != INBOX);
+            ready.chain(unfinished.drain(..)).for_each(|token| self.guarded(now, token));
+            self.timers(now);
         }
     }
 
-    fn timeout(&self) -> Option<Duration> {
-        if !self.again.is_empty() {
-            return Some(Duration::ZERO);
+    /// How long to wait for packets, for ever when nothing else is to be done; `None`: there are notes to look at first.
+    fn timeout(&mut self, now: Instant) -> Option<Option<Duration>> {
+        if !self.again.is_empty() || !self.notes.is_empty() {
+            return Some(Some(Duration::ZERO));
+        }
+        self.linger = self.linger.filter(|until| *until > now);
+        if self.linger.is_none() && !self.inbox.fall_asleep() {
+            return None;
         }
         let digits = self.digits.iter().filter_map(|key| self.lines.get(*key)?.digit_due());
-        let next = digits.chain(self.next_tick).min()?;
-        Some(next.saturating_duration_since(Instant::now()))
+        let next = digits.chain(self.next_tick).chain(self.linger).min();
+        Some(next.map(|next| next.saturating_duration_since(now)))
     }
 
     //------------ Packets ---------------------------------------------------
 
     /// Drains one socket. A panic in there takes one stream out of service, not the thread.
-    fn guarded(&mut self, token: u64) {
-        if catch_unwind(AssertUnwindSafe(|| self.drain(token))).is_err() {
+    fn guarded(&mut self, now: Instant, token: u64) {
+        if catch_unwind(AssertUnwindSafe(|| self.drain(now, token))).is_err() {
             self.failed(key_of(token));
         }
     }
@@ -113,9 +128,9 @@ impl Worker {
         }
     }
 
-    fn drain(&mut self, token: u64) {
+    fn drain(&mut self, now: Instant, token: u64) {
         let (key, report) = (key_of(token), token & 1 == 1);
-        let (mut errors, now) = (0, Instant::now());
+        let mut errors = 0;
         for _ in 0..TURN {
             let Some(line) = self.lines.get_mut(key) else { return };
             let (rtp, rtcp) = line.sockets();
@@ -131,20 +146,20 @@ impl Worker {
                         self.onward(now, key, n, &next);
                     }
                 }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return self.settle(key),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return self.settle(now, key),
                 // ECONNREFUSED and the like report an earlier packet of ours; what waits behind them is not lost.
                 Err(_) if errors < 8 => errors += 1,
-                Err(_) => return self.settle(key),
+                Err(_) => return self.settle(now, key),
             }
         }
         self.again.push(token);
-        self.settle(key);
+        self.settle(now, key);
     }
 
     /// After a turn: somebody has to look at the line again later?
-    fn settle(&mut self, key: usize) {
+    fn settle(&mut self, now: Instant, key: usize) {
         if self.next_tick.is_none() && self.lines.get(key).is_some_and(|l| l.needs_tick()) {
-            self.next_tick = Some(Instant::now() + TICK);
+            self.next_tick = Some(now + TICK);
         }
     }
 
@@ -182,34 +197,71 @@ impl Worker {
 
     //------------ Lines come, change and go ---------------------------------
 
-    fn note(&mut self, note: Note) {
-        let key = match note {
-            Note::Arrived(line) => match self.take_in(line) {
-                Some(key) => key,
+    /// Works off notes, but not so many that packets wait long.
+    fn notes(&mut self, now: Instant) {
+        for _ in 0..TURN {
+            match self.notes.pop_front() {
+                Some(Note::Arrived(line)) => self.arrived(now, line),
+                Some(Note::Changed(id)) => {
+                    // One that is not here moved on, and took its wishes along.
+                    if let Some(key) = self.keys.get(&id).copied() {
+                        self.changed(now, key);
+                    }
+                }
                 None => return,
-            },
-            Note::Changed(id) => match self.keys.get(&id) {
-                Some(key) => *key,
-                None => return, // It moved on, and took its wishes along.
-            },
-        };
-        let Some(line) = self.lines.get_mut(key) else { return };
-        match line.apply(Instant::now(), self.index) {
-            None => drop(self.take_out(key)),
-            Some(home) if home != self.index => {
-                if let (Some(mut line), Some(inbox)) = (self.take_out(key), self.inboxes.get(home)) {
-                    line.seat = inbox.seat.clone();
-                    // An engine that stops drops the line here.
-                    drop(inbox.put(Note::Arrived(line)));
-                }
-            }
-            Some(_) => {
-                if line.digit_due().is_some() && !self.digits.contains(&key) {
-                    self.digits.push(key);
-                }
-                self.settle(key);
             }
         }
+    }
+
+    fn arrived(&mut self, now: Instant, mut line: Box<Line>) {
+        match line.shared.order(self.index) {
+            Order::Close => drop(line),
+            Order::Move(home) => self.pass_on(line, home),
+            Order::Keep(wishes) => {
+                wishes.into_iter().for_each(|wishes| line.apply(now, *wishes));
+                if let Some(key) = self.take_in(line) {
+                    self.look_after(now, key);
+                }
+            }
+        }
+    }
+
+    fn changed(&mut self, now: Instant, key: usize) {
+        let Some(line) = self.lines.get_mut(key) else { return };
+        match line.shared.order(self.index) {
+            // Closing its sockets takes them out of the set.
+            Order::Close => drop(self.take_out(key)),
+            Order::Move(home) => {
+                if let Some(line) = self.take_out(key) {
+                    let (rtp, rtcp) = line.sockets();
+                    for socket in [rtp, rtcp] {
+                        // Fails only for a socket that was never added.
+                        drop(self.epoll.remove(socket));
+                    }
+                    self.pass_on(line, home);
+                }
+            }
+            Order::Keep(wishes) => {
+                wishes.into_iter().for_each(|wishes| line.apply(now, *wishes));
+                self.look_after(now, key);
+            }
+        }
+    }
+
+    /// A line that should live elsewhere. An engine that stops drops it here.
+    fn pass_on(&self, line: Box<Line>, home: usize) {
+        if let Some(inbox) = self.inboxes.get(home) {
+            drop(inbox.put(Note::Arrived(line)));
+        }
+    }
+
+    /// Notices what a line wants to be woken for.
+    fn look_after(&mut self, now: Instant, key: usize) {
+        let due = self.lines.get(key).and_then(|l| l.digit_due());
+        if due.is_some() && !self.digits.contains(&key) {
+            self.digits.push(key);
+        }
+        self.settle(now, key);
     }
 
     fn take_in(&mut self, line: Box<Line>) -> Option<usize> {
@@ -232,21 +284,15 @@ impl Worker {
         let line = self.lines.try_remove(key)?;
         self.keys.remove(&line.id);
         self.digits.retain(|k| *k != key);
-        let (rtp, rtcp) = line.sockets();
-        for socket in [rtp, rtcp] {
-            // Fails only for a socket that was never added.
-            drop(self.epoll.remove(socket));
-        }
         Some(line)
     }
 
     //------------ Time ------------------------------------------------------
 
-    fn timers(&mut self) {
+    fn timers(&mut self, now: Instant) {
         if self.digits.is_empty() && self.next_tick.is_none() {
             return;
         }
-        let now = Instant::now();
         let mut digits = std::mem::take(&mut self.digits);
         digits.retain(|key| {
             let Some(line) = self.lines.get_mut(*key) else { return false };
