@@ -3,8 +3,9 @@
 //! FreeSWITCH counts legs, refuses with `503 Maximum Calls In Progress` and `Retry-After: 300`
 //! (`switch_core_session_request_uuid`, `sofia.c`).
 
-use std::sync::Mutex;
+use crate::net::Window;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Why a new leg is refused.
@@ -46,6 +47,8 @@ pub struct Gate {
     second: Mutex<(Instant, u32)>,
     since_start: AtomicU64,
     refused: AtomicU64,
+    /// When a new call may begin.
+    pub window: Arc<Window>,
 }
 
 impl Gate {
@@ -58,6 +61,7 @@ impl Gate {
             second: Mutex::new((now, 0)),
             since_start: 0.into(),
             refused: 0.into(),
+            window: Arc::default(),
         }
     }
 
@@ -112,6 +116,11 @@ impl Gate {
             second.1 += 1;
         }
         None
+    }
+
+    /// A request was turned away before anything was begun for it.
+    pub fn turned_away(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How many legs have been let in and how many refused since the start.

@@ -14,6 +14,8 @@
 //! | `send` | choose socket or connection for a message |
 //! | `report` | what became of a message that could not simply be sent |
 //! | `udp` | the receive loop and the queue of a UDP socket |
+//! | `intake`, `waiting`, `window` | whose turn it is when more comes in than can be done |
+//! | `kind` | what a message is, before it is parsed |
 //! | `tcp` | listening, one connection's reading and writing |
 //! | `connections` | the open connections, by id and by peer |
 //! | `resolve` | names to addresses |
@@ -25,6 +27,8 @@
 pub mod acl;
 mod connections;
 mod guard;
+mod intake;
+mod kind;
 mod local;
 mod report;
 mod resolve;
@@ -34,6 +38,8 @@ mod start;
 pub mod stun;
 mod tcp;
 mod udp;
+mod waiting;
+mod window;
 
 pub use guard::{FloodGuard, GuardConf};
 pub use local::{local_address_towards, local_ip_v4, local_ip_v6};
@@ -41,3 +47,4 @@ pub use report::{Report, SendError};
 pub use send::LARGEST_DATAGRAM;
 pub use sockets::{BoxFuture, DatagramSocket, Kernel, Sockets, Stream, StreamListener};
 pub use start::{Incoming, Net, NetConf, StartError, StreamLimits};
+pub use window::{AtDoor, Window};

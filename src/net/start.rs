@@ -13,11 +13,12 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use super::connections::Connections;
+use super::kind::Kind;
 use super::resolve::Resolver;
 use super::send::NoStream;
 use super::sockets::{Sockets, StreamListener};
 use super::udp::UdpPort;
-use super::{FloodGuard, tcp, udp};
+use super::{FloodGuard, Window, tcp, udp};
 use crate::sip::{Flow, Limits, Message, ParseError};
 
 /// What comes in from the network.
@@ -27,6 +28,15 @@ pub enum Incoming {
     Message {
         /// The message, or why it is none.
         message: Result<Message, ParseError>,
+        /// The datagram or frame itself.
+        raw: Bytes,
+        /// Where it came from, and the way back.
+        flow: Flow,
+    },
+    /// A request outside dialogs that had to wait too long for its turn: nothing new is to be begun for it.
+    Late {
+        /// The request.
+        message: Message,
         /// The datagram or frame itself.
         raw: Bytes,
         /// Where it came from, and the way back.
@@ -47,6 +57,11 @@ pub struct NetConf {
     pub limits: Limits,
     /// Drops what comes too fast, before it is parsed.
     pub guard: Option<Arc<FloodGuard>>,
+    /// Says when a new call may begin.
+    pub window: Arc<Window>,
+    /// Whether a To tag may be one that is remembered here. An ACK with another one ends a refusal given without
+    /// transaction, and is dropped.
+    pub ours: Option<fn(&str) -> bool>,
     /// Bounds of streams.
     pub streams: StreamLimits,
 }
@@ -228,15 +243,19 @@ impl Inner {
         }
     }
 
+    /// What a datagram or frame is.
+    pub fn kind(&self, raw: &[u8]) -> Kind {
+        Kind::of(raw, self.conf.ours.unwrap_or(|_| true))
+    }
+
     /// What the flood guard says to one datagram or frame, before anything of it is parsed.
-    pub fn welcome(&self, raw: &[u8], flow: Flow) -> Welcome {
+    pub fn welcome(&self, kind: Kind, now: std::time::Instant, flow: Flow) -> Welcome {
         let Some(guard) = &self.conf.guard else { return Welcome::Yes };
-        let now = tokio::time::Instant::now().into_std();
         let source = flow.remote.ip();
-        let welcome = match Kind::of(raw) {
+        let welcome = match kind {
             Kind::Response => !guard.is_banned(now, source),
-            Kind::Inside => guard.allow_inside(now, source),
-            Kind::Request => guard.allow(now, source),
+            Kind::Inside | Kind::Cancel | Kind::Spent => guard.allow_inside(now, source),
+            Kind::Call | Kind::Outside => guard.allow(now, source),
         };
         match welcome {
             true => Welcome::Yes,
@@ -246,10 +265,13 @@ impl Inner {
     }
 
     /// Parses and delivers one datagram or frame.
-    pub fn take(&self, raw: Bytes, flow: Flow) {
+    pub fn take(&self, raw: Bytes, flow: Flow, late: bool) {
         let delivered = catch_unwind(AssertUnwindSafe(|| {
             let message = Message::parse(raw.clone(), &self.conf.limits);
-            (self.deliver)(Incoming::Message { message, raw, flow });
+            (self.deliver)(match message {
+                Ok(message) if late => Incoming::Late { message, raw, flow },
+                message => Incoming::Message { message, raw, flow },
+            });
         }));
         if delivered.is_err() {
             tracing::error!(remote = %flow.remote, "a message made the switch panic; it was dropped");
@@ -272,22 +294,4 @@ pub(super) enum Welcome {
     NotNow,
     /// The source is banned.
     Never,
-}
-
-enum Kind {
-    Response,
-    /// A request that only makes sense in a call already let in.
-    Inside,
-    Request,
-}
-
-impl Kind {
-    fn of(raw: &[u8]) -> Self {
-        let inside = [&b"ACK "[..], b"BYE ", b"CANCEL ", b"PRACK ", b"UPDATE "];
-        match raw {
-            _ if raw.get(..4).is_some_and(|head| head.eq_ignore_ascii_case(b"SIP/")) => Kind::Response,
-            _ if inside.iter().any(|method| raw.starts_with(method)) => Kind::Inside,
-            _ => Kind::Request,
-        }
-    }
 }

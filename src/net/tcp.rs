@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connections::{Connection, Outbox, opened_by_us};
+use super::kind::Kind;
 use super::report::{Parcel, SendError};
 use super::send::via_over_stream;
 use super::sockets::{Stream, StreamListener};
@@ -23,6 +24,8 @@ use crate::transaction::Key;
 
 /// How long a connection that ends has for what still waits in its queue.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long a new call, and what is behind it on its connection, may wait for its turn.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Takes connections until the network is stopped. A connection over the limits is closed at once.
 pub(super) async fn accept(net: Arc<Inner>, listener: Box<dyn StreamListener>) {
@@ -146,17 +149,19 @@ async fn read(
                 Ok(Some(Frame::Message(raw))) => {
                     whole = true;
                     // A stream is slowed down: a request dropped here would not come again.
+                    let kind = net.kind(&raw);
                     loop {
-                        match net.welcome(&raw, flow) {
+                        match net.welcome(kind, Instant::now().into_std(), flow) {
                             Welcome::Yes => break,
                             Welcome::NotNow => tokio::time::sleep(Duration::from_millis(20)).await,
                             Welcome::Never => return "its source is banned",
                         }
                     }
                     // Of its own size, as with datagrams: it may outlive what was read with it.
-                    net.take(Bytes::copy_from_slice(&raw), flow);
+                    let late = kind == Kind::Call && !has_turn(net).await;
+                    net.take(Bytes::copy_from_slice(&raw), flow, late);
                     in_a_row += 1;
-                    if in_a_row % 64 == 0 {
+                    if in_a_row % 16 == 0 {
                         tokio::task::yield_now().await;
                     }
                 }
@@ -183,6 +188,18 @@ async fn read(
             deadline = Instant::now() + limits.idle;
         }
     }
+}
+
+/// Waits until a new call may begin; false when that takes too long.
+async fn has_turn(net: &Inner) -> bool {
+    let until = Instant::now() + PATIENCE;
+    while !net.conf.window.is_open() {
+        if Instant::now() >= until {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    true
 }
 
 /// Reads once into the framer, by way of the stack: a connection that waits holds no buffer.

@@ -11,16 +11,18 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use tokio::sync::Notify;
+use tokio::time::timeout_at;
 
+use super::intake::Intake;
 use super::report::{Parcel, Report, SendError};
 use super::sockets::DatagramSocket;
-use super::start::{Inner, Welcome};
+use super::start::Inner;
 use crate::sip::{Flow, Transport};
 
 /// Datagrams that may wait for the kernel.
 const QUEUE: usize = 4096;
-/// Datagrams taken in one go before other tasks get their turn.
-const BATCH: usize = 64;
+/// Errors in one turn after which the socket gets a rest.
+const FAILURES: usize = 64;
 /// The largest datagram there is.
 const LARGEST: usize = 65_535;
 
@@ -114,7 +116,7 @@ pub(super) async fn flush(net: Arc<Inner>, index: usize) {
     }
 }
 
-/// Receives until the network is stopped.
+/// Receives until the network is stopped. The [`Intake`] says what is served when.
 ///
 /// Each datagram is copied out of the receive buffer into one of its own size (some tens of nanoseconds beside
 /// the three microseconds of the system call): a message may live as long as its call, and a slice of a buffer
@@ -123,40 +125,63 @@ pub(super) async fn receive(net: Arc<Inner>, index: usize) {
     let Some(port) = net.udp.get(index) else { return };
     let Some(socket) = port.socket.load_full() else { return };
     let mut buffer = vec![0; LARGEST];
-    let mut batch = 0;
+    let mut intake = Intake::new(net.clone());
     loop {
-        match socket.try_recv_from(&mut buffer) {
+        intake.begin();
+        let read = read(&**socket, port.local, &mut buffer, &mut intake);
+        let served = intake.serve();
+        match read {
+            Read::Failed => tokio::time::sleep(Duration::from_millis(10)).await,
+            Read::Empty if served => {
+                let ready = poll_fn(|cx| socket.poll_recv_ready(cx));
+                let ready = match intake.speaks_at() {
+                    Some(at) => timeout_at(at, ready).await.unwrap_or(Ok(())),
+                    None => ready.await,
+                };
+                if ready.is_err() {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            }
+            // The legs have their turn.
+            Read::Empty | Read::Enough => tokio::task::yield_now().await,
+        }
+    }
+}
+
+/// How a turn's reading ended.
+enum Read {
+    /// Nothing is left to be read.
+    Empty,
+    /// There may be more; it is the others' turn.
+    Enough,
+    /// Nothing but errors.
+    Failed,
+}
+
+/// Reads what one turn may read.
+fn read(socket: &dyn DatagramSocket, local: SocketAddr, buffer: &mut [u8], intake: &mut Intake) -> Read {
+    let mut failures = 0;
+    while intake.may_read() {
+        match socket.try_recv_from(buffer) {
             Ok((length, remote)) => {
                 let datagram = buffer.get(..length).unwrap_or(&[]);
                 if is_sip(datagram) {
-                    let flow = Flow { transport: Transport::Udp, local: port.local, remote, connection: 0 };
-                    if net.welcome(datagram, flow) == Welcome::Yes {
-                        net.take(Bytes::copy_from_slice(datagram), flow);
-                    }
-                }
-                batch += 1;
-                if batch >= BATCH {
-                    batch = 0;
-                    tokio::task::yield_now().await;
+                    let flow = Flow { transport: Transport::Udp, local, remote, connection: 0 };
+                    intake.datagram(datagram, flow);
                 }
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                batch = 0;
-                if poll_fn(|cx| socket.poll_recv_ready(cx)).await.is_err() {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
-            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Read::Empty,
             // What an ICMP message about an earlier datagram leaves behind; the socket goes on.
             Err(error) => {
-                tracing::debug!(local = %port.local, %error, "receiving");
-                batch += 1;
-                if batch >= BATCH {
-                    batch = 0;
-                    tokio::time::sleep(Duration::from_millis(10)).await;
+                tracing::debug!(%local, %error, "receiving");
+                failures += 1;
+                if failures >= FAILURES {
+                    return Read::Failed;
                 }
             }
         }
     }
+    Read::Enough
 }
 
 /// Keep-alives (a few CR, LF or NUL bytes, or anything of up to four bytes) and STUN are not for us.

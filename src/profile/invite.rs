@@ -62,7 +62,9 @@ impl Profile {
         // On the heap before the task begins: a future holds every value it ever moved.
         let mut call = Box::new(Call::new(leg, self.shared.plans.clone()));
         let agent = self.agent.clone();
+        let at_door = exchange.gate.window.enter();
         tokio::spawn(async move {
+            drop(at_door);
             let leg = &mut call.leg;
             match offer {
                 Err(error) => {

@@ -8,6 +8,8 @@
 //! | any other request seen before | its transaction, which answers again |
 //! | new INVITE | a new leg |
 //! | new request outside dialogs | this profile |
+//!
+//! What came late, when more comes in than can be done, begins nothing new: 503.
 
 use super::start::Profile;
 use crate::channel::{Letter, Mailbox, Token};
@@ -26,10 +28,14 @@ impl Profile {
             Incoming::Message { message: Ok(message), raw, flow } => {
                 self.trace_in(&raw, &flow);
                 if message.is_request() {
-                    self.request(message, flow);
+                    self.request(message, flow, false);
                 } else {
                     self.response(message, flow);
                 }
+            }
+            Incoming::Late { message, raw, flow } => {
+                self.trace_in(&raw, &flow);
+                self.request(message, flow, true);
             }
             Incoming::Message { message: Err(error), raw, flow } => {
                 self.trace_in(&raw, &flow);
@@ -76,7 +82,7 @@ impl Profile {
         }
     }
 
-    fn request(self: &Arc<Self>, message: Message, flow: Flow) {
+    fn request(self: &Arc<Self>, message: Message, flow: Flow, late: bool) {
         let legs = &self.shared.exchange.legs;
         if let Some(token) = message.to_tag().and_then(Token::read) {
             if let Some(leg) = legs.by_token(token) {
@@ -102,6 +108,7 @@ impl Profile {
             Method::Ack => {}
             Method::Cancel => self.reply(&message, &flow, 481, &[]),
             _ if message.to_tag().is_some() => self.reply(&message, &flow, 481, &[]),
+            _ if late => self.turn_away(&message, flow),
             Method::Invite => self.invite(message, flow, of_invite),
             _ => self.outside(message, flow),
         }

@@ -44,6 +44,24 @@ impl Profile {
         headers.iter().fold(answer, |answer, (name, value)| answer.header(*name, value)).finish()
     }
 
+    /// Refuses to begin anything for a request that came when more came than can be done. It tells when to try again,
+    /// by chance between 2 and 10 s, so that not all come back at once.
+    pub(super) fn turn_away(&self, request: &Message, flow: Flow) {
+        let register = *request.method() == Method::Register;
+        if register && self.answer_again(request, flow, self.answered.mark(request, flow.remote)) {
+            return;
+        }
+        let tag = stateless_tag(request);
+        let seconds = 2 + tag.bytes().map(u32::from).sum::<u32>() % 9;
+        let bytes = Builder::response(request, &flow, 503, crate::dialog::reason_phrase(503))
+            .to_tag(&tag)
+            .header("Retry-After", seconds)
+            .header("Warning", "399 tandem \"more comes in than this machine can do\"")
+            .finish();
+        self.shared.exchange.gate.turned_away();
+        self.send(bytes, flow);
+    }
+
     /// An answer with what it repeats of its request and what every answer of this profile has.
     fn begin_answer(&self, request: &Message, flow: &Flow, status: u16, phrase: &str) -> Builder {
         let answer = Builder::response(request, flow, status, phrase);

@@ -1,7 +1,7 @@
 //! Opening a profile: which addresses, which sockets.
 
 use crate::app::Plans;
-use crate::channel::{Exchange, Leg, UserAgent};
+use crate::channel::{Exchange, Leg, Token, UserAgent};
 use crate::config::sofia::{Address, ProfileConf};
 use crate::directory::auth::{Authenticator, Rules};
 use crate::net::{FloodGuard, GuardConf, Net, NetConf, Sockets, StartError};
@@ -101,8 +101,15 @@ impl Profile {
             Arc::new(FloodGuard::new(GuardConf { requests_total: per_second, ..GuardConf::default() }));
         let timers = agent.timers();
         let own_lines = own_lines(&agent);
-        let net =
-            NetConf { udp: vec![local], tcp: vec![local], guard: Some(guard.clone()), ..NetConf::default() };
+        let net = NetConf {
+            udp: vec![local],
+            tcp: vec![local],
+            guard: Some(guard.clone()),
+            window: shared.exchange.gate.window.clone(),
+            // Every tag of a leg is its token.
+            ours: Some(|tag| Token::read(tag).is_some()),
+            ..NetConf::default()
+        };
         // The net needs the profile and the profile the net; what comes before both are there comes again.
         let slot: Arc<OnceLock<Weak<Profile>>> = Arc::default();
         let ear = slot.clone();
