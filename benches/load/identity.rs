@@ -38,8 +38,14 @@ impl Identities {
             .lines()
             .filter(|line| !line.starts_with('#') && !line.starts_with("SEQUENTIAL"))
             .filter_map(|line| {
-                let mut fields = line.split([';', ',']);
-                Some((fields.next()?.trim().to_owned(), fields.next()?.trim().to_owned()))
+                let (user, rest) = line.split_once([';', ','])?;
+                let password = rest.split([';', ',']).next()?.trim();
+                // SIPp's own form: [authentication username=… password=…]
+                let password = match password.split_once("password=") {
+                    Some((_, password)) => password.trim_end_matches(']'),
+                    None => password,
+                };
+                Some((user.trim().to_owned(), password.to_owned()))
             })
             .collect();
         if users.is_empty() {

@@ -151,6 +151,31 @@ pub struct Cost {
     pub files: u64,
 }
 
+impl Cost {
+    /// What is said of it in the report; `what` is what `count` were of.
+    pub fn line(&self, what: &str, count: u64) -> String {
+        let count = count.max(1) as f64;
+        let [before, peak, after] = self.resident;
+        format!(
+            "{:.1} µs CPU per {what}, {:.1} context switches per {what}, memory {before} -> {peak} -> {after} KiB (before, peak, after), {} open files after",
+            self.cpu as f64 / 1000.0 / count,
+            self.switches as f64 / count,
+            self.files
+        )
+    }
+
+    /// The same for scripts, per one of `count`.
+    pub fn json(&self, count: u64) -> serde_json::Value {
+        let count = count.max(1) as f64;
+        serde_json::json!({
+            "cpu_us_each": self.cpu as f64 / 1000.0 / count, "cpu_ns": self.cpu,
+            "switches_each": self.switches as f64 / count,
+            "resident_before": self.resident[0], "resident_peak": self.resident[1],
+            "resident_after": self.resident[2], "files_after": self.files,
+        })
+    }
+}
+
 impl Watch {
     /// Begins; an error when there is no such process.
     pub fn begin(pid: u32) -> Result<Self, String> {

@@ -8,7 +8,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
 use std::mem::zeroed;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
 /// Datagrams in one system call.
@@ -153,21 +153,20 @@ impl Receiver {
 
     /// Datagrams that the kernel dropped because this socket's buffer was full.
     pub fn overflowed(&self) -> u64 {
-        const SO_MEMINFO: i32 = 55;
-        let mut values = [0u32; 9];
-        let mut length = size_of_val(&values) as libc::socklen_t;
-        // SAFETY: the kernel writes at most `length` bytes into `values`.
-        let result = unsafe {
-            libc::getsockopt(
-                self.fd.as_raw_fd(),
-                libc::SOL_SOCKET,
-                SO_MEMINFO,
-                values.as_mut_ptr().cast(),
-                &mut length,
-            )
-        };
-        if result == 0 { u64::from(values[8]) } else { 0 }
+        dropped(self.fd.as_raw_fd())
     }
+}
+
+/// Datagrams that the kernel dropped at a socket.
+pub fn dropped(fd: RawFd) -> u64 {
+    const SO_MEMINFO: i32 = 55;
+    let mut values = [0u32; 9];
+    let mut length = size_of_val(&values) as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes into `values`.
+    let result = unsafe {
+        libc::getsockopt(fd, libc::SOL_SOCKET, SO_MEMINFO, values.as_mut_ptr().cast(), &mut length)
+    };
+    if result == 0 { u64::from(values[8]) } else { 0 }
 }
 
 fn address(name: &libc::sockaddr_storage) -> Option<SocketAddr> {

@@ -3,6 +3,8 @@
 use crate::calls::{Ends, Engine, Plan};
 use crate::identity::Identities;
 use crate::measure::{self, Clock};
+use crate::registrations::{self, Registrations};
+use crate::rtp;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -20,6 +22,10 @@ pub struct Options {
 enum What {
     /// Calls through the server to a callee that the generator plays too
     Calls(Calls),
+    /// Registrations with digest, of many users
+    Registrations(Register),
+    /// RTP through calls set up by the server: loss, order, and delay of every packet, both ways
+    Rtp(Rtp),
 }
 
 /// What every load has in common.
@@ -118,6 +124,146 @@ struct Calls {
     also: u64,
 }
 
+#[derive(Args, Clone)]
+struct Register {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    who: Who,
+    /// Registrations per second; each is two requests, without and with credentials
+    #[arg(long, default_value_t = 1000.0)]
+    rate: f64,
+    /// How many; ten seconds' worth without it
+    #[arg(long)]
+    count: Option<u64>,
+    /// The lifetime asked for, in seconds; 0 unregisters
+    #[arg(long, default_value_t = 3600)]
+    expires: u32,
+    /// Contacts of each user, one after the other once every user has one
+    #[arg(long, default_value_t = 1)]
+    contacts: u64,
+    /// From a user's second REGISTER on use the nonce it knows, as a phone does that refreshes
+    #[arg(long)]
+    refresh: bool,
+    /// Our port
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// The longest wait for an answer, in seconds
+    #[arg(long, default_value_t = 32)]
+    limit: u64,
+    /// Registrations under way at most
+    #[arg(long, default_value_t = 500_000)]
+    most: usize,
+}
+
+impl Register {
+    fn plan(&self) -> Result<registrations::Plan, String> {
+        let count = amount(self.rate, self.count)?;
+        if self.contacts == 0 || self.contacts > 1000 {
+            return Err(format!("--contacts {}: from 1 to 1000", self.contacts));
+        }
+        if self.limit == 0 || self.limit > 3600 {
+            return Err(format!("--limit {}: from 1 to 3600", self.limit));
+        }
+        if self.most == 0 || self.most > 2_000_000 {
+            return Err(format!("--most {}: from 1 to 2000000", self.most));
+        }
+        let server = self.common.address()?;
+        let ip = self.common.own(server)?;
+        Ok(registrations::Plan {
+            server,
+            local: SocketAddr::new(ip, self.port),
+            identities: self.who.identities(&self.common.domain(server))?,
+            rate: self.rate,
+            count,
+            expires: self.expires,
+            contacts: self.contacts,
+            refresh: self.refresh,
+            limit: self.limit * 1_000_000_000,
+            most: self.most,
+            loss: self.common.drop,
+        })
+    }
+}
+
+#[derive(Args, Clone)]
+struct Rtp {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    who: Who,
+    /// How many calls
+    #[arg(long, default_value_t = 100)]
+    calls: u64,
+    /// For how long packets are counted
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// For how long they flow before that, in seconds
+    #[arg(long, default_value_t = 1)]
+    warm_up: u64,
+    /// Calls set up per second
+    #[arg(long, default_value_t = 200.0)]
+    rate: f64,
+    /// Sockets of each side; one for each call up to 4000 without it
+    #[arg(long)]
+    rtp_sockets: Option<usize>,
+    /// What is dialled; `{}` stands for a number of seven digits, by which the callee knows the call
+    #[arg(long, default_value = "77{}")]
+    dial: String,
+    /// The callee's port, to which the server must send what is dialled
+    #[arg(long, default_value_t = 7000)]
+    callee_port: u16,
+}
+
+impl Rtp {
+    fn plan(&self) -> Result<rtp::Plan, String> {
+        if self.calls == 0 || self.calls > 20_000 {
+            return Err(format!("--calls {}: from 1 to 20000", self.calls));
+        }
+        if self.seconds == 0 || self.seconds > 3600 || self.warm_up > 600 {
+            return Err("--seconds: from 1 to 3600; --warm-up: at most 600".to_owned());
+        }
+        let sockets = self.rtp_sockets.unwrap_or(self.calls.min(4000) as usize);
+        if sockets == 0 || sockets > 20_000 {
+            return Err(format!("--rtp-sockets {sockets}: from 1 to 20000"));
+        }
+        if self.callee_port == 0 {
+            return Err("--callee-port 0: the generator must be the callee".to_owned());
+        }
+        let calls = Calls {
+            common: self.common.clone(),
+            who: self.who.clone(),
+            rate: self.rate,
+            count: Some(self.calls),
+            hold: u64::MAX,
+            concurrent: None,
+            ring: 0,
+            bye: Side::Caller,
+            dial: self.dial.clone(),
+            caller_port: 0,
+            callee_port: self.callee_port,
+            limit: 32,
+            most: self.calls as usize,
+            also: 0,
+        };
+        let mut calls = calls.plan()?;
+        calls.hold = u64::MAX;
+        Ok(rtp::Plan { ip: calls.caller.ip(), calls, seconds: self.seconds, warm_up: self.warm_up, sockets })
+    }
+}
+
+/// How many at a rate, both within reason.
+fn amount(rate: f64, count: Option<u64>) -> Result<u64, String> {
+    if !(rate.is_finite() && rate > 0.0 && rate <= 1e6) {
+        return Err(format!("--rate {rate}: above 0, at most 1000000"));
+    }
+    let count = count.unwrap_or((rate * 10.0).ceil() as u64);
+    if count == 0 || count > 1_000_000_000 {
+        return Err(format!("--count {count}: from 1 to 1000000000"));
+    }
+    Ok(count)
+}
+
 impl Common {
     /// The server's address.
     pub fn address(&self) -> Result<SocketAddr, String> {
@@ -175,16 +321,7 @@ impl Who {
 
 impl Calls {
     fn plan(&self) -> Result<Plan, String> {
-        if !(self.rate.is_finite() && self.rate > 0.0) {
-            return Err(format!("--rate {}: must be above 0", self.rate));
-        }
-        if self.rate > 1e6 {
-            return Err(format!("--rate {}: at most 1000000", self.rate));
-        }
-        let count = self.count.unwrap_or((self.rate * 10.0).ceil() as u64);
-        if count == 0 || count > 1_000_000_000 {
-            return Err(format!("--count {count}: from 1 to 1000000000"));
-        }
+        let count = amount(self.rate, self.count)?;
         if self.most == 0 || self.most > 2_000_000 {
             return Err(format!("--most {}: from 1 to 2000000", self.most));
         }
@@ -224,6 +361,10 @@ impl Calls {
     }
 }
 
+fn success(good: bool) -> ExitCode {
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 /// Does what the command line says.
 pub fn run(options: Options) -> Result<ExitCode, String> {
     match options.what {
@@ -237,7 +378,30 @@ pub fn run(options: Options) -> Result<ExitCode, String> {
             } else {
                 engine.out.print(&plan);
             }
-            Ok(if engine.out.carried == 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+            Ok(success(engine.out.carried > 0))
+        }
+        What::Registrations(register) => {
+            let plan = register.plan()?;
+            register.common.prepare(plan.server)?;
+            let (mut run, mut receiver) = Registrations::open(&plan, Clock::start())?;
+            run.run(&mut receiver, register.common.pid)?;
+            if register.common.json {
+                println!("{}", run.out.json(&plan));
+            } else {
+                run.out.print(&plan);
+            }
+            Ok(success(run.out.registered > 0))
+        }
+        What::Rtp(flows) => {
+            let mut plan = flows.plan()?;
+            flows.common.prepare(plan.calls.server)?;
+            let (out, calls) = rtp::run(&mut plan, Clock::start(), flows.common.pid)?;
+            if flows.common.json {
+                println!("{}", out.json(&plan, &calls));
+            } else {
+                out.print(&plan, &calls);
+            }
+            Ok(success(out.lost_share() < 1.0))
         }
     }
 }

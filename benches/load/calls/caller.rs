@@ -437,7 +437,8 @@ impl Engine<'_> {
         late_ack(&mut side.send, self.plan.server, message, &room[..length], None, side.at);
     }
 
-    fn hang_up(&mut self, place: Place) {
+    /// Sends the caller's BYE.
+    pub fn hang_up(&mut self, place: Place) {
         let now = self.clock.now();
         let Some(call) = self.caller.get(place) else {
             return;
@@ -629,14 +630,19 @@ impl Engine<'_> {
         }
     }
 
+    /// The calls that talk and are wanted.
+    pub fn standing(&self, wanted: impl Fn(&Call) -> bool) -> Vec<Place> {
+        (0_u32..)
+            .zip(&self.caller.calls)
+            .filter(|(_, call)| call.state == State::Talking && wanted(call))
+            .map(|(slot, call)| Place { slot, generation: call.generation })
+            .collect()
+    }
+
     /// Ends the held calls.
     pub fn end_held(&mut self) {
         self.caller.ending_held = true;
-        let places: Vec<Place> = (0_u32..)
-            .zip(&self.caller.calls)
-            .filter(|(_, call)| call.held && call.state == State::Talking)
-            .map(|(slot, call)| Place { slot, generation: call.generation })
-            .collect();
+        let places = self.standing(|call| call.held);
         for place in places {
             self.hang_up(place);
         }

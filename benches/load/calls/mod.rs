@@ -9,8 +9,9 @@ pub mod report;
 
 use crate::identity::Identities;
 use crate::mark::{Mark, Place};
-use crate::measure::{Clock, Histogram, Watch};
+use crate::measure::{Clock, Cost, Histogram, Watch};
 use crate::net::{self, Loss, Receiver, Sender};
+use crate::pace::Pace;
 use crate::text::Text;
 use crate::wheel::{Timer, Wheel};
 use std::net::SocketAddr;
@@ -85,7 +86,7 @@ pub enum Due {
 }
 
 /// How calls went.
-#[derive(Default, Clone)]
+#[derive(Default)]
 pub struct Outcome {
     /// INVITEs of new calls sent.
     pub offered: u64,
@@ -135,16 +136,8 @@ pub struct Outcome {
     pub bye: Histogram,
     /// Question in a held call to its answer.
     pub look: Histogram,
-    /// How late calls began.
-    pub lag: Histogram,
-    /// From the first INVITE to the last one, and to the end of the last call, nanoseconds.
-    pub sending: u64,
-    /// To the end of the last call.
-    pub lasted: u64,
-    /// Nanoseconds in which the generator had something to do, while calls began.
-    pub busy: u64,
-    /// The same until the end of the last call.
-    pub busy_all: u64,
+    /// Whether the generator kept up.
+    pub pace: Pace,
     /// Datagrams the kernel dropped at the generator's sockets.
     pub overflowed: u64,
     /// Datagrams sent and received.
@@ -152,7 +145,7 @@ pub struct Outcome {
     /// Datagrams that were not understood or belonged to no call.
     pub strays: u64,
     /// What the server cost.
-    pub cost: Option<std::rc::Rc<crate::measure::Cost>>,
+    pub cost: Option<Cost>,
     /// The server's process is gone.
     pub server_gone: bool,
     /// Nothing came from the server in the first ten seconds.
@@ -246,7 +239,7 @@ impl<'a> Engine<'a> {
     }
 
     /// One pass: what came, what is due. True when there was something.
-    fn pass(&mut self, receivers: &mut [Receiver]) -> bool {
+    pub fn pass(&mut self, receivers: &mut [Receiver]) -> bool {
         let mut worked = false;
         for (side, receiver) in receivers.iter_mut().enumerate() {
             let count = receiver.fill();
@@ -274,47 +267,29 @@ impl<'a> Engine<'a> {
     pub fn run(&mut self, receivers: &mut [Receiver], watch: Option<u32>) -> Result<(), String> {
         self.set_up_held(receivers);
         let mut watch = watch.map(Watch::begin).transpose()?;
-        let begin = self.clock.now();
-        let pause = 1e9 / self.plan.rate;
-        let mut begun = 0_u64;
-        let mut busy = 0_u64;
-        let mut last = begin;
+        self.out.pace = Pace::start(self.plan.rate, self.plan.count, self.clock.now());
         let mut quiet_since = None;
         loop {
             let mut worked = self.pass(receivers);
             for _ in 0..16 {
-                if begun >= self.plan.count {
+                if !self.out.pace.begins(self.clock) {
                     break;
                 }
-                let due = begin + (begun as f64 * pause) as u64;
-                let now = self.clock.now();
-                if now < due {
-                    break;
-                }
-                self.out.lag.add(now - due);
-                begun += 1;
                 worked = true;
                 self.begin_call(false);
-                if begun == self.plan.count {
-                    self.out.sending = self.clock.now() - begin;
-                    self.out.busy = busy;
-                }
             }
             if worked {
                 self.flush();
             }
             let now = self.clock.now();
-            if worked {
-                busy += now - last;
-            } else if let Some(watch) = &mut watch {
+            self.out.pace.passed(worked, now);
+            if let Some(watch) = watch.as_mut().filter(|_| !worked) {
                 watch.look(now);
             }
-            last = now;
-            if begun < self.plan.count {
-                if now > begin + 10_000_000_000 && self.out.to_first.count() == 0 {
+            if !self.out.pace.over() {
+                if self.out.to_first.count() == 0 && self.out.pace.since(now) > 10_000_000_000 {
                     self.out.silent = true;
-                    self.out.sending = now - begin;
-                    self.out.busy = busy;
+                    self.out.pace.stop(now);
                     break;
                 }
                 continue;
@@ -331,12 +306,10 @@ impl<'a> Engine<'a> {
                 }
             }
         }
-        self.out.lasted = quiet_since.unwrap_or(last) - begin;
-        self.out.busy_all = busy;
         self.out.left_over = self.callee.active() as u64;
         self.abandon();
         if let Some(watch) = &watch {
-            self.out.cost = watch.end().map(std::rc::Rc::new);
+            self.out.cost = watch.end();
             self.out.server_gone = self.out.cost.is_none();
         }
         self.out.overflowed = receivers.iter().map(Receiver::overflowed).sum();
@@ -345,6 +318,73 @@ impl<'a> Engine<'a> {
             receivers.iter().map(|r| r.datagrams).sum(),
         ];
         Ok(())
+    }
+}
+
+/// The two halves of a call that stands, found together by the number that was dialled.
+pub struct Pair {
+    /// The caller's slot.
+    pub caller: u32,
+    /// Where the server wants the caller's audio, and its payload type.
+    pub caller_media: (SocketAddr, u8),
+    /// The callee's slot.
+    pub callee: u32,
+    /// Where the server wants the callee's audio.
+    pub callee_media: (SocketAddr, u8),
+}
+
+/// Calls that are set up, used, and ended by somebody else: see [`crate::rtp`].
+impl Engine<'_> {
+    /// Begins all calls by the plan's rate and waits until each is answered or lost.
+    pub fn set_up(&mut self, receivers: &mut [Receiver]) {
+        self.out.pace = Pace::start(self.plan.rate, self.plan.count, self.clock.now());
+        loop {
+            let mut worked = self.pass(receivers);
+            while self.out.pace.begins(self.clock) {
+                worked = true;
+                self.begin_call(false);
+                self.flush();
+            }
+            let now = self.clock.now();
+            self.out.pace.passed(worked, now);
+            let over = self.out.answered + self.out.failed.values().sum::<u64>();
+            if self.out.pace.over() && over >= self.out.offered {
+                break;
+            }
+        }
+        // The last ACKs find their way.
+        let until = self.clock.now() + 200_000_000;
+        while self.clock.now() < until {
+            self.pass(receivers);
+        }
+    }
+
+    /// The calls that stand.
+    pub fn pairs(&self) -> Vec<Pair> {
+        (0_u32..)
+            .zip(&self.callee.legs)
+            .filter_map(|(callee, leg)| {
+                let (caller, call) = self.caller.slot_of(leg.number)?;
+                Some(Pair { caller, caller_media: call.media?, callee, callee_media: leg.media? })
+            })
+            .collect()
+    }
+
+    /// Hangs up whatever stands, a thousand calls a second, and waits for the end.
+    pub fn end(&mut self, receivers: &mut [Receiver]) {
+        let begin = self.clock.now();
+        for (i, place) in self.standing(|_| true).into_iter().enumerate() {
+            self.hang_up(place);
+            self.flush();
+            while self.clock.now() < begin + i as u64 * 1_000_000 {
+                self.pass(receivers);
+            }
+        }
+        let until = self.clock.now() + 64 * T1;
+        while self.caller.active() + self.callee.active() > 0 && self.clock.now() < until {
+            self.pass(receivers);
+        }
+        self.abandon();
     }
 }
 

@@ -1,10 +1,6 @@
 //! What a run of calls is told as: for a reader, and as one line of JSON.
 
 use super::{Outcome, Plan};
-use crate::measure::duration;
-
-/// The share of the generator's time above which it is the limit.
-const FULL: f64 = 0.95;
 
 impl Outcome {
     /// Notes an in-dialog question that was answered by a failure.
@@ -19,12 +15,12 @@ impl Outcome {
 
     /// Calls per second that were offered.
     pub fn offered_rate(&self) -> f64 {
-        self.offered as f64 / (self.sending.max(1) as f64 / 1e9)
+        self.pace.per_second(self.offered)
     }
 
     /// Calls per second that were carried, over the time in which calls began.
     pub fn carried_rate(&self) -> f64 {
-        self.carried as f64 / (self.sending.max(1) as f64 / 1e9)
+        self.pace.per_second(self.carried)
     }
 
     /// The share of offered calls that were not carried.
@@ -32,41 +28,9 @@ impl Outcome {
         self.lost() as f64 / self.offered.max(1) as f64
     }
 
-    /// The share of the time in which the generator had something to do while calls began.
-    pub fn busy_share(&self) -> f64 {
-        self.busy as f64 / self.sending.max(1) as f64
-    }
-
-    /// Server CPU per offered call in microseconds.
-    pub fn cpu_per_call(&self) -> Option<f64> {
-        let cost = self.cost.as_ref()?;
-        Some(cost.cpu as f64 / 1000.0 / self.offered.max(1) as f64)
-    }
-
     /// Why the generator, and not the server, may have set the figure.
     pub fn doubts(&self, plan: &Plan) -> Vec<String> {
-        let mut doubts = Vec::new();
-        if self.busy_share() > FULL {
-            doubts.push(format!(
-                "the generator was busy {:.0} % of the time: it was the limit",
-                self.busy_share() * 100.0
-            ));
-        }
-        if plan.count > 1 && self.offered_rate() < plan.rate * 0.98 && !self.silent {
-            doubts.push(format!("only {:.0} of {:.0} calls/s were offered", self.offered_rate(), plan.rate));
-        }
-        if self.lag.max() > 50_000.0 {
-            doubts.push(format!(
-                "the generator was late by up to {} (its CPU was taken away, or it was busy)",
-                duration(self.lag.max())
-            ));
-        }
-        if self.overflowed > 0 {
-            doubts.push(format!(
-                "{} datagrams were lost at the generator's own sockets (raise net.core.rmem_max)",
-                self.overflowed
-            ));
-        }
+        let mut doubts = self.pace.doubts(self.overflowed);
         if self.not_begun > 0 {
             doubts.push(format!(
                 "{} calls were not begun: {} were there already (--most)",
@@ -141,27 +105,17 @@ impl Outcome {
             }
         }
         match &self.cost {
-            Some(cost) => println!(
-                "  server: {:.1} µs CPU per call, {:.1} context switches per call, memory {} -> {} -> {} KiB (before, peak, after), {} open files after",
-                cost.cpu as f64 / 1000.0 / self.offered.max(1) as f64,
-                cost.switches as f64 / self.offered.max(1) as f64,
-                cost.resident[0],
-                cost.resident[1],
-                cost.resident[2],
-                cost.files
-            ),
+            Some(cost) => println!("  server: {}", cost.line("call", self.offered)),
             None if self.server_gone => println!("  server: its process is gone"),
             None => {}
         }
-        println!(
-            "  generator: busy {:.0} %, {} datagrams out, {} in, {} lost at its sockets, calls begun late by p99 {}, at most {}",
-            self.busy_share() * 100.0,
-            self.datagrams[0],
-            self.datagrams[1],
-            self.overflowed,
-            duration(self.lag.quantile(0.99)),
-            duration(self.lag.max())
-        );
+        self.pace.print(self.datagrams, self.overflowed);
+        if self.not_begun > 0 {
+            println!(
+                "  NOTE: {} calls were not begun: {} were there already (--most)",
+                self.not_begun, plan.most
+            );
+        }
         if self.silent {
             println!(
                 "  NOT ONE ANSWER from {} in ten seconds: is a SIP server there, and does it know {}?",
@@ -169,14 +123,11 @@ impl Outcome {
                 plan.identities.domain()
             );
         }
-        for doubt in self.doubts(plan) {
-            println!("  NOTE: {doubt}");
-        }
     }
 
     /// For scripts.
     pub fn json(&self, plan: &Plan) -> serde_json::Value {
-        let mut value = serde_json::json!({
+        serde_json::json!({
             "kind": "calls", "rate": plan.rate, "offered": self.offered, "offered_per_second": self.offered_rate(),
             "answered": self.answered, "carried": self.carried, "carried_per_second": self.carried_rate(),
             "failed": self.lost(), "failed_share": self.lost_share(), "failures": self.failed,
@@ -189,21 +140,9 @@ impl Outcome {
             "invite_to_503": self.to_refusal.json(), "bye_to_200": self.bye.json(),
             "held_up": self.held[0], "held_alive": self.held[1], "held_asked": self.held[2],
             "held_answered": self.held[3], "held_question": self.look.json(),
-            "generator_busy": self.busy_share(), "generator_lag": self.lag.json(),
+            "generator_busy": self.pace.busy_share(), "generator_lag": self.pace.lag.json(),
             "generator_lost": self.overflowed, "doubts": self.doubts(plan),
-        });
-        if let (Some(cost), Some(object)) = (&self.cost, value.as_object_mut()) {
-            object.insert(
-                "server".to_owned(),
-                serde_json::json!({
-                    "cpu_us_per_call": self.cpu_per_call(),
-                    "cpu_share": cost.cpu as f64 / self.lasted.max(1) as f64,
-                    "switches_per_call": cost.switches as f64 / self.offered.max(1) as f64,
-                    "resident_before": cost.resident[0], "resident_peak": cost.resident[1],
-                    "resident_after": cost.resident[2], "files_after": cost.files,
-                }),
-            );
-        }
-        value
+            "server": self.cost.as_ref().map(|cost| cost.json(self.offered)),
+        })
     }
 }
