@@ -5,6 +5,7 @@ use super::caller::CallerProfile;
 use super::cause::Cause;
 use super::leg::{Direction, Happening, Leg, Progress};
 use super::letter::{Ended, Letter, News, Order};
+use super::mailbox::Tie;
 use super::variables::Variables;
 use crate::dialog::CommandError;
 use crate::event::EventName;
@@ -154,7 +155,7 @@ impl Leg {
             stats: if is_told() { self.media.main_line().map(|(_, stats)| Box::new(stats)) } else { None },
         });
         let from = self.token();
-        for mailbox in self.partner.iter().map(|p| &p.mailbox).chain(&self.owner) {
+        for mailbox in self.partner.iter().map(|p| &p.tie).chain(&self.owner).map(Tie::mailbox) {
             mailbox.post(Letter::News { from, news: News::Ended(news.clone()) });
         }
         let because = if ending.by == By::FarEnd && self.direction == Direction::Inbound {

@@ -1,10 +1,12 @@
 //! A leg that begins with a caller's INVITE.
 
+use super::alarm::Alarm;
 use super::caller::CallerProfile;
 use super::exchange::Exchange;
 use super::leg::{Direction, Leg, Progress, Times};
 use super::legs::{Entry, Token};
 use super::letter::Letter;
+use super::mailbox::Letters;
 use super::media::{LegMedia, MediaError, Policy};
 use super::user_agent::UserAgent;
 use super::variables::Variables;
@@ -17,7 +19,6 @@ use rand::{Rng, SeedableRng};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
-use tokio::sync::mpsc;
 
 /// What the profile found out about a caller before its leg begins.
 pub struct Caller {
@@ -38,7 +39,7 @@ impl Leg {
         exchange: Arc<Exchange>,
         agent: Arc<UserAgent>,
         entry: Entry,
-        mailbox: mpsc::Receiver<Letter>,
+        letters: Letters,
         caller: Caller,
     ) -> (Leg, Result<(), MediaError>) {
         let Caller { invite, flow, profile, variables } = caller;
@@ -61,7 +62,8 @@ impl Leg {
             direction: Direction::Inbound,
             session: dialog::Session::incoming(now, config, invite, flow, rng),
             entry,
-            mailbox,
+            letters,
+            alarm: Alarm::default(),
             media,
             progress: Progress::None,
             ending: None,
@@ -77,7 +79,10 @@ impl Leg {
         };
         let taken = match body {
             Some(body) => {
-                leg.variables.set_wire("switch_r_sdp", String::from_utf8_lossy(&body));
+                match std::str::from_utf8(&body) {
+                    Ok(text) => leg.variables.set_wire("switch_r_sdp", text),
+                    Err(_) => leg.variables.set_wire("switch_r_sdp", String::from_utf8_lossy(&body)),
+                }
                 leg.media.take_offer(&body)
             }
             None => Ok(()),

@@ -3,8 +3,9 @@
 use super::cause::Cause;
 use super::ending::{By, is_told};
 use super::leg::{Direction, Happening, Leg, Partner};
-use super::legs::{Mailbox, Token};
+use super::legs::Token;
 use super::letter::{Letter, News, Order};
+use super::mailbox::{Mailbox, Tie};
 use super::media::View;
 use crate::event::EventName;
 use crate::media::verdict::Summary;
@@ -49,7 +50,8 @@ impl Leg {
         self.variables.set("bridge_uuid", &uuid);
         self.variables.set("signal_bond", &uuid);
         self.dialled.retain(|m| m.token != mailbox.token);
-        self.partner = Some(Partner { mailbox, uuid: uuid.clone(), view });
+        let tie = Tie::new(self.mailbox(), mailbox);
+        self.partner = Some(Partner { tie, uuid: uuid.clone(), view });
         info!("{} {}: bridged with {uuid}", self.uuid, self.name());
         self.fire(EventName::ChannelBridge, || {
             vec![
@@ -62,7 +64,7 @@ impl Leg {
     /// Parts from the other leg without ending either; the other is told to go.
     pub fn part(&mut self, cause: Cause) {
         if let Some(partner) = self.partner.take() {
-            partner.mailbox.post(Letter::Order(Order::Hangup(cause)));
+            partner.mailbox().post(Letter::Order(Order::Hangup(cause)));
             self.parted(&partner, None);
         }
     }
@@ -84,12 +86,12 @@ impl Leg {
     /// Who hears this leg's news: the leg it is bridged with (early media bridge before the answer), else the one that
     /// dialled it.
     pub(super) fn other(&self) -> Option<&Mailbox> {
-        self.partner.as_ref().map(|p| &p.mailbox).or(self.owner.as_ref())
+        self.partner.as_ref().map(|p| &p.tie).or(self.owner.as_ref()).map(Tie::mailbox)
     }
 
     /// News of another leg.
     pub(super) fn on_news(&mut self, from: Token, news: News) {
-        if self.partner.as_ref().is_none_or(|p| p.mailbox.token != from) {
+        if self.partner.as_ref().is_none_or(|p| p.mailbox().token != from) {
             self.tell(Happening::News(from, news));
             return;
         }

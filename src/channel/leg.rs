@@ -9,13 +9,15 @@
 //! every wait returns `Over` at once, so straight-line code falls through to its end. Dropping a leg (also by a
 //! panic) ends its dialog, tells the legs that belong to it, and gives back ports and table entries.
 
+use super::alarm::Alarm;
 use super::caller::CallerProfile;
 use super::cause::Cause;
 use super::ending::Ending;
 use super::exchange::Exchange;
 use super::join::Watch;
-use super::legs::{Entry, Mailbox, Token};
+use super::legs::{Entry, Token};
 use super::letter::{Letter, News, Order};
+use super::mailbox::{Letters, Mailbox, Tie};
 use super::media::{LegMedia, View};
 use super::renegotiation::Pending;
 use super::user_agent::UserAgent;
@@ -26,9 +28,10 @@ use crate::media::Stats;
 use crate::sdp::{self, AgreedMedia};
 use crate::sip::Method;
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::{Instant, SystemTime};
-use tokio::sync::mpsc;
 
 /// Which way the call goes, seen from the switch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -104,9 +107,15 @@ pub struct Times {
 /// The leg this one is bridged with.
 #[derive(Debug)]
 pub(super) struct Partner {
-    pub(super) mailbox: Mailbox,
+    pub(super) tie: Tie,
     pub(super) uuid: Arc<str>,
     pub(super) view: Arc<View>,
+}
+
+impl Partner {
+    pub(super) fn mailbox(&self) -> &Mailbox {
+        self.tie.mailbox()
+    }
 }
 
 /// A leg. See the module's own words.
@@ -124,14 +133,15 @@ pub struct Leg {
     /// Which way the call goes.
     pub direction: Direction,
     pub(super) entry: Entry,
-    pub(super) mailbox: mpsc::Receiver<Letter>,
+    pub(super) letters: Letters,
+    pub(super) alarm: Alarm,
     pub(super) session: dialog::Session,
     pub(super) media: LegMedia,
     pub(super) progress: Progress,
     pub(super) ending: Option<Ending>,
     pub(super) partner: Option<Partner>,
     /// Who is told of this leg's progress and end: the leg that dialled it, until it is bridged.
-    pub(super) owner: Option<Mailbox>,
+    pub(super) owner: Option<Tie>,
     /// Legs this one is dialling.
     pub(super) dialled: Vec<Mailbox>,
     pub(super) happenings: VecDeque<Happening>,
@@ -258,34 +268,21 @@ impl Leg {
         }
     }
 
-    /// One wait: a letter, the death of a leg we belong to, or `wake`.
+    /// One wait: a letter, or `wake`. It keeps nothing of its own: dropped half-way, nothing is lost.
     async fn wait(&mut self, wake: Option<Instant>) {
-        let gone = match (&self.partner, &self.owner) {
-            (Some(partner), _) => Some(partner.mailbox.clone()),
-            (None, owner) => owner.clone(),
-        };
-        let lost = async {
-            match gone {
-                Some(mailbox) => mailbox.closed().await,
-                None => std::future::pending().await,
-            }
-        };
-        let alarm = async {
-            match wake {
-                Some(at) => tokio::time::sleep_until(at.into()).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            letter = self.mailbox.recv() => if let Some(letter) = letter { self.open(letter) },
-            () = lost => self.hangup(Cause::NORMAL_TEMPORARY_FAILURE),
-            () = alarm => {
-                let now = Self::now();
-                self.session.timeout(now);
-                self.watch(now);
-            }
+        poll_fn(|cx| self.poll_wait(cx, wake)).await;
+    }
+
+    fn poll_wait(&mut self, cx: &mut Context<'_>, wake: Option<Instant>) -> Poll<()> {
+        if let Poll::Ready(letter) = self.letters.poll_next(cx) {
+            self.open(letter);
+            return Poll::Ready(());
         }
+        ready!(self.alarm.poll(cx, wake));
+        let now = Self::now();
+        self.session.timeout(now);
+        self.watch(now);
+        Poll::Ready(())
     }
 
     /// Takes everything out of the session: bytes go to the net, events are acted on.
@@ -310,6 +307,12 @@ impl Leg {
             Letter::Media { line, event } => self.on_media(line, event),
             Letter::News { from, news } => self.on_news(from, news),
             Letter::Order(order) => self.on_order(order),
+            Letter::Gone(token) => {
+                let depends_on = self.partner.as_ref().map(|p| &p.tie).or(self.owner.as_ref());
+                if depends_on.is_some_and(|tie| tie.mailbox().token == token) {
+                    self.hangup(Cause::NORMAL_TEMPORARY_FAILURE);
+                }
+            }
         }
     }
 
@@ -318,7 +321,8 @@ impl Leg {
             Order::Hangup(cause) => self.hangup(cause),
             Order::Join { partner, uuid, view } => {
                 self.owner = None;
-                self.partner = Some(Partner { mailbox: partner, uuid, view });
+                let tie = Tie::new(self.mailbox(), partner);
+                self.partner = Some(Partner { tie, uuid, view });
             }
             Order::Part => self.partner = None,
             Order::Digit { digit, duration_ms } => self.send_digit(digit, duration_ms),

@@ -7,20 +7,13 @@
 //!
 //! Entries go when their [`Entry`] drops, however the leg ends. Counts are lengths, never kept by hand.
 
-use super::letter::Letter;
+use super::mailbox::{Letters, Mailbox, mailbox};
 use crate::transaction::Key;
 use rand::Rng;
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasher, Hash, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard};
-use tokio::sync::mpsc;
-
-/// How many letters may wait for a leg. A datagram more is dropped and comes again by retransmission.
-pub const MAILBOX: usize = 64;
-
-/// Places in a mailbox that only other legs and commands may use, so that a flood of SIP cannot keep a hang-up out.
-const KEPT_FREE: usize = 24;
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The number by which a leg's own identifiers name it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
@@ -49,78 +42,72 @@ pub fn new_uuid() -> Arc<str> {
     Arc::from(&*uuid.hyphenated().encode_lower(&mut [0; uuid::fmt::Hyphenated::LENGTH]))
 }
 
-/// Another leg's (or a command's) way to a leg.
-#[derive(Clone, Debug)]
-pub struct Mailbox {
-    /// Whose mailbox it is.
-    pub token: Token,
-    sender: mpsc::Sender<Letter>,
-}
-
-impl Mailbox {
-    /// Puts a letter of another leg or a command in; false when the leg is gone or its box is full.
-    pub fn post(&self, letter: Letter) -> bool {
-        self.sender.try_send(letter).is_ok()
-    }
-
-    /// Puts a peer's message in, unless that would take the room kept for legs and commands.
-    pub fn post_from_wire(&self, letter: Letter) -> bool {
-        self.sender.capacity() > KEPT_FREE && self.post(letter)
-    }
-
-    /// Waits until the leg's task has ended.
-    pub async fn closed(&self) {
-        self.sender.closed().await;
-    }
-
-    /// True when the leg's task has ended.
-    pub fn is_closed(&self) -> bool {
-        self.sender.is_closed()
-    }
-}
-
 /// One map cut into parts, so that two cores seldom want the same lock.
-struct Shards<K, V> {
-    hasher: RandomState,
-    parts: Vec<Mutex<HashMap<K, V>>>,
+struct Shards<K, V, S = RandomState> {
+    hasher: S,
+    parts: [Mutex<HashMap<K, V, S>>; PARTS],
 }
 
 const PARTS: usize = 32;
 
-impl<K: Hash + Eq, V> Shards<K, V> {
+impl<K: Hash + Eq, V, S: BuildHasher + Clone + Default> Shards<K, V, S> {
     fn new() -> Self {
-        Self { hasher: RandomState::new(), parts: (0..PARTS).map(|_| Mutex::default()).collect() }
+        let hasher = S::default();
+        let part = |_| Mutex::new(HashMap::with_hasher(hasher.clone()));
+        Self { parts: std::array::from_fn(part), hasher }
     }
 
-    fn part<Q: Hash + ?Sized>(&self, key: &Q) -> MutexGuard<'_, HashMap<K, V>> {
-        let index = (self.hasher.hash_one(key) % PARTS as u64) as usize;
+    fn part<Q: Hash + ?Sized>(&self, key: &Q) -> MutexGuard<'_, HashMap<K, V, S>> {
+        // Bits of the middle: a map goes by the lowest and the highest.
+        let index = (self.hasher.hash_one(key) >> 32) as usize % PARTS;
         // A poisoned part is still a whole map: no code that can panic runs under the lock.
-        self.parts[index].lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.parts[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn len(&self) -> usize {
-        self.parts.iter().map(|p| p.lock().unwrap_or_else(std::sync::PoisonError::into_inner).len()).sum()
+        self.parts.iter().map(|p| p.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
+    }
+}
+
+/// A token is a number nobody else could choose: it is its own hash.
+#[derive(Clone, Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 ^= number;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
 /// Every leg that lives.
 pub struct Legs {
-    tokens: Shards<Token, Mailbox>,
+    tokens: Shards<Token, Mailbox, BuildHasherDefault<AsItIs>>,
     uuids: Shards<Arc<str>, Token>,
     invites: Shards<Key, Token>,
+    /// Every leg in a call has a share of this: asking how many they are costs no lock.
+    in_call: Arc<()>,
 }
 
 impl Default for Legs {
     fn default() -> Self {
-        Self { tokens: Shards::new(), uuids: Shards::new(), invites: Shards::new() }
+        Self { tokens: Shards::new(), uuids: Shards::new(), invites: Shards::new(), in_call: Arc::new(()) }
     }
 }
 
 impl Legs {
     /// Makes an entry and its mailbox. `None` when the uuid or the token is taken.
-    pub fn enter(self: &Arc<Self>, token: Token, uuid: Arc<str>) -> Option<(Entry, mpsc::Receiver<Letter>)> {
-        let (sender, receiver) = mpsc::channel(MAILBOX);
-        let mailbox = Mailbox { token, sender };
+    pub fn enter(self: &Arc<Self>, token: Token, uuid: Arc<str>) -> Option<(Entry, Letters)> {
+        let (mailbox, letters) = mailbox(token);
         {
             let mut uuids = self.uuids.part(&*uuid);
             if uuids.contains_key(&uuid) {
@@ -133,7 +120,8 @@ impl Legs {
             tokens.insert(token, mailbox.clone());
             uuids.insert(uuid.clone(), token);
         }
-        Some((Entry { legs: self.clone(), mailbox, uuid: Some(uuid), invite: None }, receiver))
+        let uuid = Some((uuid, self.in_call.clone()));
+        Some((Entry { legs: self.clone(), mailbox, uuid, invite: None }, letters))
     }
 
     /// The leg whose token stands in an identifier.
@@ -155,7 +143,7 @@ impl Legs {
 
     /// How many legs are in a call (channels, as `show channels` counts them).
     pub fn len(&self) -> usize {
-        self.uuids.len()
+        Arc::strong_count(&self.in_call) - 1
     }
 
     /// True when no leg is in a call.
@@ -171,7 +159,7 @@ impl Legs {
     /// Every leg in a call.
     pub fn mailboxes(&self) -> Vec<Mailbox> {
         let held = |p: &Mutex<HashMap<Arc<str>, Token>>| -> Vec<Token> {
-            p.lock().unwrap_or_else(std::sync::PoisonError::into_inner).values().copied().collect()
+            p.lock().unwrap_or_else(PoisonError::into_inner).values().copied().collect()
         };
         self.uuids.parts.iter().flat_map(held).filter_map(|t| self.by_token(t)).collect()
     }
@@ -187,7 +175,7 @@ impl fmt::Debug for Legs {
 pub struct Entry {
     legs: Arc<Legs>,
     mailbox: Mailbox,
-    uuid: Option<Arc<str>>,
+    uuid: Option<(Arc<str>, Arc<()>)>,
     invite: Option<Key>,
 }
 
@@ -222,7 +210,7 @@ impl Entry {
 
     /// The call is over: the uuid is free again, while letters still find the leg until its timers have run.
     pub fn leave_call(&mut self) {
-        if let Some(uuid) = self.uuid.take() {
+        if let Some((uuid, _in_call)) = self.uuid.take() {
             self.legs.uuids.part(&*uuid).remove(&uuid);
         }
     }

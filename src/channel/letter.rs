@@ -5,7 +5,8 @@
 //! same thing.
 
 use super::cause::Cause;
-use super::legs::{Mailbox, Token};
+use super::legs::Token;
+use super::mailbox::Mailbox;
 use super::media::View;
 use crate::media::{MediaEvent, Stats};
 use crate::sip::{Flow, Message};
@@ -48,6 +49,8 @@ pub enum Letter {
     },
     /// Somebody wants something of this leg.
     Order(Order),
+    /// A leg this one is tied to is gone without a word.
+    Gone(Token),
 }
 
 /// What a leg tells the leg it belongs to (the one that dialled it, or the one it is bridged with).

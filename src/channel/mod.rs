@@ -10,11 +10,12 @@
 //! | `join` | two legs joined; digits, silence and verdict |
 //! | `ending`, `caught` | hang-up, the closing line; a panic that ends one leg alone |
 //! | `media` | descriptions, streams, what was agreed |
-//! | `letter`, `legs` | what reaches a leg, and how it is found |
+//! | `letter`, `mailbox`, `legs` | what reaches a leg, where it waits, and how the leg is found |
 //! | `caller`, `variables` (and their names, `known`), `cause`, `identity` | what is known of a call |
 //! | `departed` | legs that are gone: what is still answered in their place |
 //! | `user_agent`, `exchange`, `gate` | what legs share: a profile, the switch, the limits |
 
+mod alarm;
 pub mod caller;
 mod caught;
 pub mod cause;
@@ -29,6 +30,7 @@ mod known;
 mod leg;
 pub mod legs;
 pub mod letter;
+mod mailbox;
 pub mod media;
 mod outbound;
 mod progress;
@@ -46,8 +48,9 @@ pub use exchange::{Agents, Exchange, Functions};
 pub use gate::{Full, Gate};
 pub use inbound::{Caller, session_config};
 pub use leg::{Direction, Happening, Leg, Progress, Times};
-pub use legs::{Legs, Mailbox, Token, new_uuid};
+pub use legs::{Legs, Token, new_uuid};
 pub use letter::{Ended, Letter, News, Order};
+pub use mailbox::{Letters, MAILBOX, Mailbox};
 pub use media::{MediaError, View};
 pub use outbound::{Attempt, Codecs};
 pub use user_agent::UserAgent;

@@ -1,5 +1,6 @@
 //! A leg that begins with our INVITE: one attempt to reach one address of a called party.
 
+use super::alarm::Alarm;
 use super::caller::CallerProfile;
 use super::caught::caught;
 use super::cause::Cause;
@@ -7,8 +8,9 @@ use super::exchange::Exchange;
 use super::identity::{Privacy, calling_headers, header_variables};
 use super::inbound::{leg_media, session_config};
 use super::leg::{Direction, Happening, Leg, Progress, Times};
-use super::legs::{Mailbox, Token, new_uuid};
+use super::legs::{Token, new_uuid};
 use super::letter::News;
+use super::mailbox::{Mailbox, Tie};
 use super::media::MediaError;
 use super::progress::media_cause;
 use super::user_agent::UserAgent;
@@ -93,7 +95,7 @@ impl Leg {
             Some(uuid) => uuid.into(),
             None => new_uuid(),
         };
-        let (entry, mailbox) = exchange
+        let (entry, letters) = exchange
             .legs
             .enter(Token(rand::rng().random()), uuid.clone())
             .ok_or(Cause::DESTINATION_OUT_OF_ORDER)?;
@@ -169,13 +171,14 @@ impl Leg {
             exchange,
             agent,
             direction: Direction::Outbound,
+            owner: Some(Tie::new(entry.mailbox(), owner)),
             entry,
-            mailbox,
+            letters,
+            alarm: Alarm::default(),
             media,
             progress: Progress::None,
             ending: None,
             partner: None,
-            owner: Some(owner),
             dialled: Vec::new(),
             happenings: Default::default(),
             times: Times { created: now, created_at: SystemTime::now(), answered: None, ended: None },

@@ -55,7 +55,7 @@ impl Leg {
                     let streams = self.media.streams();
                     let view = View { remote: offer.clone(), agreed: Arc::default(), streams };
                     let news = News::Proposed(Arc::new(Proposal { view }));
-                    if partner.mailbox.post(Letter::News { from: self.token(), news }) {
+                    if partner.mailbox().post(Letter::News { from: self.token(), news }) {
                         self.pending.proposed = Some((id, offer));
                     } else {
                         self.refuse_offer(id, 500);
@@ -113,7 +113,7 @@ impl Leg {
             self.media.bridge(&partner.view);
             if let Some(view) = self.media.view() {
                 let news = News::Renegotiated(Arc::new(view));
-                partner.mailbox.post(Letter::News { from: self.token(), news });
+                partner.mailbox().post(Letter::News { from: self.token(), news });
             }
         }
         let held = self.media.is_held();
@@ -189,7 +189,7 @@ impl Leg {
 
     fn tell_settled(&self, view: Result<Arc<View>, u16>) {
         if let Some(partner) = &self.partner {
-            partner.mailbox.post(Letter::News { from: self.token(), news: News::Settled(view) });
+            partner.mailbox().post(Letter::News { from: self.token(), news: News::Settled(view) });
         }
     }
 

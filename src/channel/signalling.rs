@@ -183,7 +183,7 @@ impl Leg {
             return 200;
         }
         if let (Some(partner), false) = (&self.partner, message.body().is_empty()) {
-            partner.mailbox.post(Letter::Order(Order::Info {
+            partner.mailbox().post(Letter::Order(Order::Info {
                 content_type: message.header(Name::ContentType).unwrap_or("text/plain").to_owned(),
                 body: message.body_bytes(),
             }));
@@ -204,7 +204,7 @@ impl Leg {
         if let Some(partner) = &self.partner {
             let relayed = source == "RTP" && partner.view.takes_events();
             if !relayed {
-                partner.mailbox.post(Letter::Order(Order::Digit { digit, duration_ms }));
+                partner.mailbox().post(Letter::Order(Order::Digit { digit, duration_ms }));
             }
         }
         self.tell(Happening::Digit { digit, duration_ms });

@@ -2,8 +2,8 @@
 
 use super::departed::Departed;
 use super::identity::CidType;
-use super::legs::Mailbox;
 use super::letter::Letter;
+use super::mailbox::Mailbox;
 use super::variables::Variables;
 use crate::config::sofia::{self, ProfileConf};
 use crate::media::Timeouts;
@@ -122,7 +122,7 @@ impl UserAgent {
         let same = |ip: &&IpAddr| ip.is_ipv4() == peer.is_ipv4();
         let fitting = self.rtp.iter().filter(same);
         let count = fitting.clone().count().max(1);
-        let bind = fitting.skip(turn % count).next().copied().unwrap_or(self.local.ip());
+        let bind = fitting.clone().nth(turn % count).copied().unwrap_or(self.local.ip());
         let advertised = match self.external_rtp {
             Some(external) if !self.is_near(peer) && external.is_ipv4() == bind.is_ipv4() => external,
             _ => bind,

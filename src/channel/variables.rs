@@ -137,13 +137,17 @@ impl Variables {
 
     /// Every variable as name and value, by name.
     pub fn sorted(&self) -> Vec<(&str, &str)> {
-        self.with_prefix("")
+        self.chosen(|_| true)
     }
 
-    /// Every variable whose name begins with `prefix`, as name and value, by name.
+    /// Every variable whose name begins with `prefix`, as name and value, by name; but none that tandem has a number for.
     pub fn with_prefix(&self, prefix: &str) -> Vec<(&str, &str)> {
-        let named = |v| Some((self.name(v), self.value(v))).filter(|(name, _)| begins(name, prefix));
-        let mut found: Vec<_> = self.all.iter().filter_map(named).collect();
+        self.chosen(|v| !v.id.is_known() && begins(self.name(v), prefix))
+    }
+
+    fn chosen(&self, wanted: impl Fn(&Variable) -> bool) -> Vec<(&str, &str)> {
+        let named = |v| (self.name(v), self.value(v));
+        let mut found: Vec<_> = self.all.iter().filter(|v| wanted(v)).map(named).collect();
         found.sort_unstable();
         found
     }
@@ -160,7 +164,10 @@ impl Variables {
     }
 
     fn position(&self, name: &str) -> Option<usize> {
-        let id = known::id(name);
+        self.position_of(known::id(name), name)
+    }
+
+    fn position_of(&self, id: known::Id, name: &str) -> Option<usize> {
         self.all
             .iter()
             .position(|v| v.id == id && (id.is_known() || spelling(v, &self.text).eq_ignore_ascii_case(name)))
@@ -198,12 +205,12 @@ impl Variables {
 
     /// Gives `name` the value at `value`.
     fn point(&mut self, name: &str, value: Place, wire: bool) {
-        if let Some(held) = self.position(name).and_then(|at| self.all.get_mut(at)) {
+        let id = known::id(name);
+        if let Some(held) = self.position_of(id, name).and_then(|at| self.all.get_mut(at)) {
             let before = std::mem::replace(&mut held.value, value);
             held.wire = wire;
             self.drop_text(before);
         } else if self.all.len() < MOST_VARIABLES {
-            let id = known::id(name);
             let name = if id.spelling() == Some(name) { Place::default() } else { self.write(name) };
             self.all.push(Variable { id, wire, name, value });
         } else {

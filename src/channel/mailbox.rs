@@ -1,0 +1,251 @@
+//! A leg's mailbox: a short queue of letters, and the news of a sudden death.
+//!
+//! Nearly always no letter waits, or one: the first has its place in the box itself, and only more take a queue of
+//! their own. The box is closed when the leg drops what it receives with ([`Letters`]); those with a [`Tie`] to the leg
+//! then find a [`Letter::Gone`] in theirs.
+
+use super::legs::Token;
+use super::letter::Letter;
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use tokio::task::coop;
+
+/// How many letters may wait for a leg. A datagram more is dropped and comes again by retransmission.
+pub const MAILBOX: usize = 64;
+
+/// Places in a mailbox that only other legs and commands may use, so that a flood of SIP cannot keep a hang-up out.
+const KEPT_FREE: usize = 24;
+
+/// The box itself.
+#[derive(Default)]
+struct Slot {
+    first: Option<Letter>,
+    /// What came after `first`; empty while there is no `first`.
+    more: VecDeque<Letter>,
+    closed: bool,
+    waker: Option<Waker>,
+    /// Who is told when the leg is gone.
+    tied: Vec<Mailbox>,
+}
+
+impl Slot {
+    fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.more.len()
+    }
+
+    fn take(&mut self) -> Option<Letter> {
+        let letter = self.first.take()?;
+        self.first = self.more.pop_front();
+        if self.first.is_none() && self.more.capacity() > 0 {
+            self.more = VecDeque::new();
+        }
+        Some(letter)
+    }
+}
+
+/// Another leg's (or a command's) way to a leg.
+#[derive(Clone)]
+pub struct Mailbox {
+    /// Whose mailbox it is.
+    pub token: Token,
+    slot: Arc<Mutex<Slot>>,
+}
+
+/// A new mailbox and what its leg receives with.
+pub(super) fn mailbox(token: Token) -> (Mailbox, Letters) {
+    let slot = Arc::<Mutex<Slot>>::default();
+    (Mailbox { token, slot: slot.clone() }, Letters { token, slot })
+}
+
+impl Mailbox {
+    /// Puts a letter of another leg or a command in; false when the leg is gone or its box is full.
+    pub fn post(&self, letter: Letter) -> bool {
+        self.put(letter, MAILBOX)
+    }
+
+    /// Puts a peer's message in, unless that would take the room kept for legs and commands.
+    pub fn post_from_wire(&self, letter: Letter) -> bool {
+        self.put(letter, MAILBOX - KEPT_FREE)
+    }
+
+    fn put(&self, letter: Letter, room: usize) -> bool {
+        let mut slot = lock(&self.slot);
+        if slot.closed || slot.len() >= room {
+            return false;
+        }
+        match slot.first {
+            None => slot.first = Some(letter),
+            Some(_) => slot.more.push_back(letter),
+        }
+        let waker = slot.waker.take();
+        drop(slot);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
+    }
+
+    /// From now on `tied` is told when the leg is gone; at once when it is gone already.
+    fn tie(&self, tied: &Mailbox) {
+        let mut slot = lock(&self.slot);
+        if slot.closed {
+            drop(slot);
+            tied.post(Letter::Gone(self.token));
+        } else {
+            slot.tied.push(tied.clone());
+        }
+    }
+
+    fn untie(&self, tied: Token) {
+        let mut slot = lock(&self.slot);
+        if let Some(at) = slot.tied.iter().position(|t| t.token == tied) {
+            slot.tied.swap_remove(at);
+        }
+    }
+}
+
+impl fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Mailbox").field(&self.token).finish()
+    }
+}
+
+/// A poisoned box is still whole: no code that can panic runs under the lock.
+fn lock(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The leg's end of its mailbox. Dropping it closes the box.
+pub struct Letters {
+    token: Token,
+    slot: Arc<Mutex<Slot>>,
+}
+
+impl Letters {
+    /// The next letter, if there is one.
+    pub(super) fn next(&mut self) -> Option<Letter> {
+        lock(&self.slot).take()
+    }
+
+    /// The next letter; the task is woken when one comes.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Letter> {
+        // A leg that is flooded with letters lets other legs run now and then.
+        let Poll::Ready(turn) = coop::poll_proceed(cx) else { return Poll::Pending };
+        let mut slot = lock(&self.slot);
+        match slot.take() {
+            Some(letter) => {
+                turn.made_progress();
+                Poll::Ready(letter)
+            }
+            None => {
+                match &mut slot.waker {
+                    Some(waker) => waker.clone_from(cx.waker()),
+                    none => *none = Some(cx.waker().clone()),
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Waits for a letter.
+    #[cfg(test)]
+    async fn recv(&mut self) -> Letter {
+        std::future::poll_fn(|cx| self.poll_next(cx)).await
+    }
+}
+
+impl Drop for Letters {
+    fn drop(&mut self) {
+        let mut slot = lock(&self.slot);
+        slot.closed = true;
+        let Slot { first, more, waker, tied, .. } = std::mem::take(&mut *slot);
+        slot.closed = true;
+        drop(slot);
+        // Letters hold other boxes, and so do ties: let go of outside the lock.
+        drop((first, more, waker));
+        for tied in tied {
+            tied.post(Letter::Gone(self.token));
+        }
+    }
+}
+
+/// Belonging to another leg: while the tie lasts, that leg's sudden death is told by a letter.
+#[derive(Debug)]
+pub(super) struct Tie {
+    to: Mailbox,
+    from: Token,
+}
+
+impl Tie {
+    /// Ties the leg whose mailbox is `from` to another.
+    pub(super) fn new(from: &Mailbox, to: Mailbox) -> Tie {
+        to.tie(from);
+        Tie { to, from: from.token }
+    }
+
+    /// The other leg's mailbox.
+    pub(super) fn mailbox(&self) -> &Mailbox {
+        &self.to
+    }
+}
+
+impl Drop for Tie {
+    fn drop(&mut self) {
+        self.to.untie(self.from);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cause::Cause;
+    use super::super::letter::Order;
+    use super::*;
+
+    fn letter() -> Letter {
+        Letter::Order(Order::Hangup(Cause::NORMAL_CLEARING))
+    }
+
+    #[test]
+    fn a_flood_from_the_wire_keeps_no_order_out() {
+        let (mailbox, mut letters) = mailbox(Token(1));
+        let wire = (0..100).filter(|_| mailbox.post_from_wire(letter())).count();
+        let orders = (0..100).filter(|_| mailbox.post(letter())).count();
+        assert_eq!((wire, orders), (MAILBOX - KEPT_FREE, KEPT_FREE));
+        assert_eq!(std::iter::from_fn(|| letters.next()).count(), MAILBOX);
+        assert!(mailbox.post(letter()));
+        drop(letters);
+        assert!(!mailbox.post(letter()), "the leg is gone");
+    }
+
+    #[tokio::test]
+    async fn letters_come_in_order_and_wake() {
+        let (mailbox, mut letters) = mailbox(Token(1));
+        let reader = tokio::spawn(async move {
+            for n in 0..1000 {
+                assert!(matches!(letters.recv().await, Letter::Gone(Token(t)) if t == n));
+            }
+        });
+        for n in 0..1000 {
+            while !mailbox.post(Letter::Gone(Token(n))) {
+                tokio::task::yield_now().await;
+            }
+        }
+        reader.await.expect("all letters, in order");
+    }
+
+    #[test]
+    fn a_death_is_told_to_those_who_are_still_tied() {
+        let (dead, letters) = mailbox(Token(1));
+        let (a, mut to_a) = mailbox(Token(2));
+        let (b, mut to_b) = mailbox(Token(3));
+        let tie = Tie::new(&a, dead.clone());
+        drop(Tie::new(&b, dead.clone()));
+        drop(letters);
+        assert!(matches!(to_a.next(), Some(Letter::Gone(Token(1)))) && to_b.next().is_none());
+        drop(tie);
+        let _late = Tie::new(&b, dead);
+        assert!(matches!(to_b.next(), Some(Letter::Gone(Token(1)))));
+    }
+}
