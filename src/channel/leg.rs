@@ -371,7 +371,7 @@ impl Leg {
         self.partner = None;
         self.owner = None;
         while !self.session.is_over() {
-            while let Ok(letter) = self.mailbox.try_recv() {
+            while let Some(letter) = self.letters.next() {
                 self.open(letter);
             }
             self.drive();

@@ -8,6 +8,7 @@ use super::legs::Token;
 use super::letter::Letter;
 use std::collections::VecDeque;
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use tokio::task::coop;
@@ -150,9 +151,8 @@ impl Letters {
     }
 
     /// Waits for a letter.
-    #[cfg(test)]
-    async fn recv(&mut self) -> Letter {
-        std::future::poll_fn(|cx| self.poll_next(cx)).await
+    pub async fn recv(&mut self) -> Letter {
+        poll_fn(|cx| self.poll_next(cx)).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::start::Profile;
 use crate::channel::legs::Entry;
-use crate::channel::{Leg, Letter, Token, UserAgent, session_config};
+use crate::channel::{Leg, Letter, Letters, Token, UserAgent, session_config};
 use crate::dialog::{Output, Session};
 use crate::sip::{Builder, Flow, Message, Method, Name};
 use crate::transaction::{Again, Kept, Key, Repeated, reply_flow};
@@ -10,7 +10,6 @@ use bytes::Bytes;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use std::sync::Arc;
-use tokio::sync::mpsc::Receiver;
 use tracing::debug;
 
 impl Profile {
@@ -64,16 +63,16 @@ impl Profile {
         // The session that is gone counted its branches; this prefix is none of those.
         config.branch_prefix.push_str(&format!("f{number:x}."));
         let uuid = format!("{token}-{number:x}").into();
-        let Some((mut entry, mailbox)) = self.shared.exchange.legs.enter(token, uuid) else { return };
+        let Some((mut entry, letters)) = self.shared.exchange.legs.enter(token, uuid) else { return };
         entry.leave_call();
-        let rng = SmallRng::from_os_rng();
+        let rng = SmallRng::from_rng(&mut rand::rng());
         let Some(mut session) = Session::late_fork(now, config, message, flow, rng) else { return };
         if let Some(Output::Send { bytes, to, by }) = session.poll() {
             let invite = Key::of_response(message);
             self.agent.departed.add(token, Kept::accepted(invite, message.to_tag(), &bytes, to.clone()));
             self.agent.send(bytes, &to, by, entry.mailbox());
         }
-        tokio::spawn(serve(session, self.agent.clone(), entry, mailbox));
+        tokio::spawn(serve(session, self.agent.clone(), entry, letters));
     }
 
     fn send_again(&self, again: Again) {
@@ -85,7 +84,7 @@ impl Profile {
 }
 
 /// Serves a session without a leg until it has nothing more to say.
-async fn serve(mut session: Session, agent: Arc<UserAgent>, entry: Entry, mut mailbox: Receiver<Letter>) {
+async fn serve(mut session: Session, agent: Arc<UserAgent>, entry: Entry, mut letters: Letters) {
     loop {
         while let Some(output) = session.poll() {
             if let Output::Send { bytes, to, by } = output {
@@ -97,12 +96,11 @@ async fn serve(mut session: Session, agent: Arc<UserAgent>, entry: Entry, mut ma
             return; // what it leaves is known
         }
         tokio::select! {
-            letter = mailbox.recv() => match letter {
-                Some(Letter::Sip { message, flow }) => session.receive(Leg::now(), message, flow),
-                Some(Letter::Undelivered { by }) => session.transport_failed(Leg::now(), by),
-                Some(Letter::OverStream { by }) => session.now_reliable(by),
-                Some(_) => {}
-                None => return,
+            letter = letters.recv() => match letter {
+                Letter::Sip { message, flow } => session.receive(Leg::now(), message, flow),
+                Letter::Undelivered { by } => session.transport_failed(Leg::now(), by),
+                Letter::OverStream { by } => session.now_reliable(by),
+                _ => {}
             },
             () = tokio::time::sleep_until(at.into()) => session.timeout(Leg::now()),
         }
