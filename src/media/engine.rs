@@ -63,7 +63,7 @@ pub struct EngineConfig {
     pub threads: usize,
     /// Ports to draw pairs from.
     pub ports: PortRange,
-    /// How long a freed pair rests before it is drawn again.
+    /// How long a freed pair rests before it is drawn again, unless it stays open and is heard to be silent.
     pub rest: Duration,
     /// Connect sockets to a peer that sends from the very address it signalled: cheaper sends, and the kernel refuses
     /// third parties.
@@ -137,7 +137,7 @@ impl Engine {
         // Made before the threads, so that an error below stops those already running.
         let engine = Engine(Arc::new(inner));
         for index in 0..inboxes.len() {
-            let worker = Worker::new(index, inboxes.clone())?;
+            let worker = Worker::new(index, inboxes.clone(), engine.0.ports.clone())?;
             let thread = std::thread::Builder::new().name(format!("media-{index}")).spawn(|| worker.run())?;
             engine.0.threads().push(thread);
         }
@@ -208,6 +208,7 @@ impl Inner {
         for thread in threads.into_iter().filter(|t| t.thread().id() != here) {
             drop(thread.join());
         }
+        self.ports.close();
         // What no thread has.
         let shared = |entry: &Entry| entry.shared.upgrade();
         let left: Vec<_> = self.streams().0.values().filter_map(shared).collect();

@@ -16,7 +16,7 @@ use super::engine::{MediaEvent, Sink};
 use super::latch::{Admission, Latch, RtcpLatch};
 use super::outgoing::{Feed, Outgoing};
 use super::payload::{Format, Kind, Mapping};
-use super::ports::{Lease, Pair};
+use super::ports::Pair;
 use super::reception::Reception;
 use super::rtcp::{self, About, Translation};
 use super::rtp::{self, Header};
@@ -70,8 +70,7 @@ pub(super) struct Line {
     pub(super) id: StreamId,
     pub(super) shared: Arc<Shared>,
     sink: Sink,
-    rtp: UdpSocket,
-    rtcp: UdpSocket,
+    pair: Pair,
     /// Connecting is allowed.
     connect: bool,
     connected: Option<SocketAddr>,
@@ -93,8 +92,6 @@ pub(super) struct Line {
     /// When the last packet came, or when silence began to count.
     heard: Instant,
     silence_told: bool,
-    /// Last: the ports are given back after the sockets are closed.
-    _lease: Lease,
 }
 
 impl Line {
@@ -103,8 +100,7 @@ impl Line {
             id: shared.id,
             shared,
             sink,
-            rtp: pair.rtp,
-            rtcp: pair.rtcp,
+            pair,
             connect,
             connected: None,
             latch: Latch::default(),
@@ -122,12 +118,19 @@ impl Line {
             held: false,
             heard: now,
             silence_told: false,
-            _lease: pair.lease,
         }
     }
 
     pub(super) fn sockets(&self) -> (&UdpSocket, &UdpSocket) {
-        (&self.rtp, &self.rtcp)
+        (&self.pair.rtp, &self.pair.rtcp)
+    }
+
+    /// Ends it; its port pair may stay open for another call.
+    pub(super) fn retire(self, now: Instant) {
+        // A socket that goes on hearing the old peer only is of no use to another call.
+        if self.connected.is_none() || sys::disconnect(&self.pair.rtp).is_ok() {
+            self.pair.keep(now);
+        }
     }
 
     pub(super) fn tell(&self, event: MediaEvent) {
@@ -179,9 +182,9 @@ impl Line {
 
     /// Throws away what came before anything was agreed on; nobody was to be heard then.
     pub(super) fn forget_early(&self) {
-        let early = sys::discard(&self.rtp);
+        let early = sys::discard(&self.pair.rtp);
         self.shared.counters.unknown_payload.add(early);
-        self.shared.counters.rtcp_dropped.add(sys::discard(&self.rtcp));
+        self.shared.counters.rtcp_dropped.add(sys::discard(&self.pair.rtcp));
     }
 
     fn restart_silence(&mut self, now: Instant) {
@@ -331,7 +334,7 @@ impl Line {
 
     fn connect_if_certain(&mut self) {
         if let Some(peer) = self.latch.certain()
-            && self.rtp.connect(peer).is_ok()
+            && self.pair.rtp.connect(peer).is_ok()
         {
             self.connected = Some(peer);
         }
@@ -339,8 +342,9 @@ impl Line {
 
     fn disconnect(&mut self) {
         if self.connected.take().is_some() {
-            // Should it fail, the socket goes on hearing the old peer only; sending is by address anyway.
-            drop(sys::disconnect(&self.rtp));
+            // With a good address this cannot fail. Should it, the socket goes on hearing the old peer only, and no
+            // other: sending is by address anyway.
+            drop(sys::disconnect(&self.pair.rtp));
         }
     }
 
@@ -396,8 +400,8 @@ impl Line {
             return;
         };
         let once = || match self.connected {
-            Some(peer) if peer == to => self.rtp.send(packet),
-            _ => self.rtp.send_to(packet, to),
+            Some(peer) if peer == to => self.pair.rtp.send(packet),
+            _ => self.pair.rtp.send_to(packet, to),
         };
         // A connected socket first reports what became of an earlier packet; the second try sends.
         let sent = match once() {
@@ -470,9 +474,9 @@ impl Line {
     fn send_rtcp(&self, packet: &[u8]) {
         let Some(remote) = self.latch.remote() else { return };
         let (socket, to) = if remote.rtcp_mux {
-            (&self.rtp, self.latch.target())
+            (&self.pair.rtp, self.latch.target())
         } else {
-            (&self.rtcp, self.rtcp_latch.target(&self.latch))
+            (&self.pair.rtcp, self.rtcp_latch.target(&self.latch))
         };
         let Some(to) = to.filter(|to| to.port() != 0 && !to.ip().is_unspecified()) else { return };
         if socket.send_to(packet, to).is_ok() {

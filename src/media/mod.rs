@@ -14,7 +14,7 @@
 //!   with the thread. `inbox`: how the thread hears of it. `worker`: a thread. `line`: a stream as its thread has it.
 //! * Pure parts, each a value driven by packets and `now`: [`rtp`], [`rtcp`], [`latch`] (whose packets count: the table
 //!   is there), [`outgoing`] (continuous numbers), [`reception`] (loss, jitter), [`dtmf`], [`payload`].
-//! * [`ports`]: port pairs. [`stats`]: what was counted. [`mod@verdict`]: what it means, in plain words.
+//! * [`ports`]: port pairs. `shelf`: those that stay open between two calls. [`stats`]: what was counted. [`mod@verdict`]: what it means, in plain words.
 //! * `sys`: the system calls std does not have.
 //!
 //! A packet costs two system calls (and its share of a wait, and of the look that finds the socket empty), no lock and
@@ -36,6 +36,7 @@ pub mod reception;
 pub mod rtcp;
 pub mod rtp;
 mod shared;
+mod shelf;
 pub mod stats;
 mod stream;
 mod sys;

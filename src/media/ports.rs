@@ -2,9 +2,9 @@
 //!
 //! Ports are drawn at random, bind-checked, and given back when the [`Lease`] drops. A freed pair rests before it is
 //! drawn again, so late packets of an ended call do not reach a new one; when nothing else is left the pair that
-//! rested longest is taken.
+//! rested longest is taken. A pair that was in a call may instead stay open for another one, see `shelf`.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 
 use rand::Rng;
 use socket2::{Domain, Socket, Type};
+
+use super::shelf::{CHANCES, Heard, Kept, Shelf};
+use super::sys;
 
 /// How many busy pairs are skipped before [`OpenError::Busy`] is returned.
 const TRIES: usize = 64;
@@ -42,7 +45,7 @@ impl PortRange {
         (first..).step_by(2).take_while(move |p| *p < last).filter_map(|p| u16::try_from(p).ok())
     }
 
-    fn has(&self, even: u16) -> bool {
+    pub(super) fn has(&self, even: u16) -> bool {
         even >= self.first && even < self.last
     }
 }
@@ -85,16 +88,62 @@ pub enum OpenError {
     },
 }
 
+/// Even ports, a bit for each.
+struct PortSet {
+    bits: Box<[u64; 512]>,
+    len: usize,
+}
+
+impl PortSet {
+    fn new() -> PortSet {
+        PortSet { bits: Box::new([0; 512]), len: 0 }
+    }
+
+    fn at(port: u16) -> (usize, u64) {
+        (usize::from(port >> 7), 1 << (port >> 1 & 63))
+    }
+
+    fn contains(&self, port: u16) -> bool {
+        let (word, bit) = PortSet::at(port);
+        self.bits.get(word).is_some_and(|w| w & bit != 0)
+    }
+
+    /// Whether it is new.
+    fn insert(&mut self, port: u16) -> bool {
+        self.set(port, true)
+    }
+
+    /// Whether it was there.
+    fn remove(&mut self, port: u16) -> bool {
+        self.set(port, false)
+    }
+
+    fn set(&mut self, port: u16, on: bool) -> bool {
+        let (word, bit) = PortSet::at(port);
+        let Some(word) = self.bits.get_mut(word).filter(|w| (**w & bit != 0) != on) else { return false };
+        *word ^= bit;
+        self.len = if on { self.len + 1 } else { self.len - 1 };
+        true
+    }
+
+    fn len(&self) -> usize {
+        self.len
+    }
+}
+
 /// The pairs of one local address.
 struct Pool {
     free: Vec<u16>,
     resting: VecDeque<(Instant, u16)>,
-    used: HashSet<u16>,
+    /// In a call, or open between two.
+    used: PortSet,
+    shelf: Shelf,
 }
 
 impl Pool {
     fn new(range: PortRange) -> Pool {
-        Pool { free: range.even_ports().collect(), resting: VecDeque::new(), used: HashSet::new() }
+        let free = range.even_ports().collect();
+        Pool { free, resting: VecDeque::new(), used: PortSet::new(), shelf: Shelf::default() }
     }
 
     fn take(&mut self, now: Instant, rng: &mut impl Rng) -> Option<u16> {
@@ -116,7 +165,7 @@ impl Pool {
     }
 
     fn give(&mut self, now: Instant, rest: Duration, range: PortRange, port: u16) {
-        if self.used.remove(&port) && range.has(port) {
+        if self.used.remove(port) && range.has(port) {
             // Kept in order of time; rests differ only when the setting changed in between.
             self.resting.push_back((now + rest, port));
         }
@@ -124,9 +173,12 @@ impl Pool {
 
     fn set_range(&mut self, range: PortRange) {
         self.resting.retain(|(_, port)| range.has(*port));
-        let taken: HashSet<u16> =
-            self.resting.iter().map(|(_, p)| *p).chain(self.used.iter().copied()).collect();
-        self.free = range.even_ports().filter(|p| !taken.contains(p)).collect();
+        let mut resting = PortSet::new();
+        for (_, port) in &self.resting {
+            resting.insert(*port);
+        }
+        let taken = |port: u16| resting.contains(port) || self.used.contains(port);
+        self.free = range.even_ports().filter(|p| !taken(*p)).collect();
     }
 }
 
@@ -134,18 +186,23 @@ struct State {
     range: PortRange,
     /// One pool per local address, made when it is first asked for; only configured addresses get here.
     pools: HashMap<IpAddr, Pool>,
+    /// No pair stays open any more.
+    closed: bool,
 }
 
 /// The port pairs of every local address.
 pub struct Ports {
     state: Mutex<State>,
     rest: Duration,
+    /// Descriptors that may be open.
+    descriptors: u64,
 }
 
 impl Ports {
     /// Pairs from `range`; a freed one rests for `rest`.
     pub fn new(range: PortRange, rest: Duration) -> Arc<Ports> {
-        Arc::new(Ports { state: Mutex::new(State { range, pools: HashMap::new() }), rest })
+        let state = Mutex::new(State { range, pools: HashMap::new(), closed: false });
+        Arc::new(Ports { state, rest, descriptors: sys::fd_limit().unwrap_or(1024) })
     }
 
     fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
@@ -158,11 +215,12 @@ impl Ports {
             s.range = range;
             s.pools.values_mut().for_each(|p| p.set_range(range));
         });
+        self.clear(Some(range));
     }
 
     /// Pairs in use now, on all addresses.
     pub fn in_use(&self) -> usize {
-        self.with(|s| s.pools.values().map(|p| p.used.len()).sum())
+        self.with(|s| s.pools.values().map(|p| p.used.len() - p.shelf.len()).sum())
     }
 
     /// Reserves a pair by number alone.
@@ -177,13 +235,21 @@ impl Ports {
         })
     }
 
-    /// Opens a pair: reserves, binds both, skips pairs that other programs hold. Both sockets do not block.
+    /// Opens a pair: one that stayed open, else reserves, binds both, skips pairs that other programs hold. Both
+    /// sockets do not block.
     pub fn open(self: &Arc<Ports>, ip: IpAddr) -> Result<Pair, OpenError> {
+        match self.kept(ip) {
+            Some(pair) => Ok(pair),
+            None => self.bind(ip),
+        }
+    }
+
+    fn bind(self: &Arc<Ports>, ip: IpAddr) -> Result<Pair, OpenError> {
         let mut busy = Vec::new(); // kept until the end so that none is drawn twice
         while busy.len() < TRIES {
             let lease = match self.lease(ip) {
                 Ok(lease) => lease,
-                Err(e) if busy.is_empty() => return Err(e),
+                Err(e) if busy.is_empty() => return self.last(ip).ok_or(e),
                 Err(_) => break,
             };
             let bind = |port| -> io::Result<UdpSocket> {
@@ -195,10 +261,70 @@ impl Ports {
             match bind(lease.port).and_then(|rtp| Ok((rtp, bind(lease.port + 1)?))) {
                 Ok((rtp, rtcp)) => return Ok(Pair { rtp, rtcp, lease }),
                 Err(e) if e.kind() == io::ErrorKind::AddrInUse => busy.push(lease),
+                // No descriptors left: those of pairs between two calls are the first to go.
+                Err(e) if sys::is_descriptor_shortage(&e) && self.clear(None) => {}
                 Err(source) => return Err(OpenError::Socket { ip, source }),
             }
         }
         Err(OpenError::Busy { ip, tried: busy.len() })
+    }
+
+    //------------ Pairs that stay open --------------------------------------
+
+    /// A pair that stayed open and hears nobody.
+    fn kept(&self, ip: IpAddr) -> Option<Pair> {
+        let now = Instant::now();
+        for _ in 0..CHANCES {
+            let kept = self.with(|s| s.pools.get_mut(&ip)?.shelf.draw(now, &mut rand::rng()))?;
+            match kept.listen(now) {
+                Heard::Nothing(pair) => return Some(pair),
+                Heard::Somebody(kept) => self.shelve(ip, kept),
+                Heard::Again => {}
+            }
+        }
+        None
+    }
+
+    /// The last resort: a pair that stayed open, however short a time ago.
+    fn last(&self, ip: IpAddr) -> Option<Pair> {
+        Some(self.with(|s| s.pools.get_mut(&ip)?.shelf.oldest())?.at_any_rate())
+    }
+
+    fn shelve(&self, ip: IpAddr, kept: Kept) {
+        let mut left = Some(kept);
+        self.with(|s| {
+            let others = s.pools.values().map(|p| p.shelf.len()).sum();
+            let (range, open) = (s.range, !s.closed);
+            let fits = |k: &mut Kept| open && k.fits(range, others, self.descriptors);
+            if let Some(pool) = s.pools.get_mut(&ip) {
+                left.take_if(fits).into_iter().for_each(|kept| pool.shelf.put(kept));
+            }
+        });
+        // What did not fit closes here, outside the lock.
+        drop(left);
+    }
+
+    /// Closes pairs that nobody drew for as long as a closed one rests; true when some are still open.
+    pub(super) fn tidy(&self, now: Instant) -> bool {
+        let mut gone = Vec::new();
+        let left: usize = self.with(|s| {
+            s.pools.values_mut().for_each(|p| p.shelf.outdated(now, self.rest, &mut gone));
+            s.pools.values().map(|p| p.shelf.len()).sum()
+        });
+        drop(gone);
+        left > 0
+    }
+
+    /// Closes the pairs between two calls that are not of this range (all of them, without one); true when there were.
+    fn clear(&self, range: Option<PortRange>) -> bool {
+        let gone: Vec<_> = self.with(|s| s.pools.values_mut().map(|p| p.shelf.beyond(range)).collect());
+        gone.iter().any(|gone| !gone.is_empty())
+    }
+
+    /// From now on a pair closes with its call.
+    pub(super) fn close(&self) {
+        self.with(|s| s.closed = true);
+        self.clear(None);
     }
 }
 
@@ -236,6 +362,15 @@ pub struct Pair {
     pub rtcp: UdpSocket,
     /// Dropped last.
     pub lease: Lease,
+}
+
+impl Pair {
+    /// Lets the pair of an ended call stay open for another one, or closes it when there is no room. Neither socket may
+    /// be connected.
+    pub(super) fn keep(self, now: Instant) {
+        let (ports, ip) = (self.lease.ports.clone(), self.lease.ip);
+        ports.shelve(ip, Kept::new(now, self));
+    }
 }
 
 #[cfg(test)]

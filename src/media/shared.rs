@@ -195,10 +195,13 @@ impl Shared {
 
     /// Ends the stream: a line that is here closes now, else its thread must be told.
     pub(super) fn close(&self) -> Errand {
-        match std::mem::replace(&mut self.state().place, Place::Closed) {
-            Place::Thread { holder, noted: false, .. } => Errand::Note(holder),
-            _ => Errand::None,
+        let place = std::mem::replace(&mut self.state().place, Place::Closed);
+        match place {
+            Place::Thread { holder, noted: false, .. } => return Errand::Note(holder),
+            Place::Owner(line) => line.retire(Instant::now()),
+            Place::Thread { .. } | Place::Closed => {}
         }
+        Errand::None
     }
 
     //------------ The thread ------------------------------------------------

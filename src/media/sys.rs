@@ -104,14 +104,13 @@ const DISCARDED: u64 = 1024;
 
 /// Throws away what waits in a socket that does not block, and says how many datagrams that was.
 pub(super) fn discard(socket: &UdpSocket) -> u64 {
-    let mut rest = [0];
     let mut count = 0;
-    while count < DISCARDED {
-        match socket.recv(&mut rest) {
+    for _ in 0..DISCARDED {
+        match socket.recv(&mut [0]) {
             Ok(_) => count += 1,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
-            // What became of an earlier packet of ours.
-            Err(_) => count += 1,
+            // What became of an earlier packet of ours; it is said once.
+            Err(_) => {}
         }
     }
     count
@@ -126,12 +125,28 @@ pub(super) fn disconnect(socket: &UdpSocket) -> io::Result<()> {
     check(unsafe { libc::connect(socket.as_raw_fd(), &raw const address, len) }).map(drop)
 }
 
-/// Raises the soft limit of open files to the hard limit and returns what it is now. A call with media takes four
-/// descriptors, so the limit of a login shell (1024) is soon reached.
-pub fn raise_fd_limit() -> io::Result<u64> {
+/// The soft and the hard limit of open files.
+fn fd_limits() -> io::Result<libc::rlimit> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is a rlimit to write to.
     check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
+    Ok(limit)
+}
+
+/// How many descriptors may be open.
+pub(super) fn fd_limit() -> io::Result<u64> {
+    fd_limits().map(|limit| limit.rlim_cur)
+}
+
+/// The process, or the system, has no descriptor left.
+pub(super) fn is_descriptor_shortage(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
+/// Raises the soft limit of open files to the hard limit and returns what it is now. A call with media takes four
+/// descriptors, so the limit of a login shell (1024) is soon reached.
+pub fn raise_fd_limit() -> io::Result<u64> {
+    let mut limit = fd_limits()?;
     if limit.rlim_cur < limit.rlim_max {
         limit.rlim_cur = limit.rlim_max;
         // SAFETY: `limit` is a whole rlimit and outlives the call.

@@ -15,6 +15,7 @@ use slab::Slab;
 use super::engine::MediaEvent;
 use super::inbox::{Inbox, LINGER, Note};
 use super::line::{Line, Next};
+use super::ports::Ports;
 use super::shared::{ByStream, Order};
 use super::sys::{Epoll, Events};
 
@@ -33,6 +34,7 @@ pub(super) struct Worker {
     index: usize,
     inboxes: Arc<[Arc<Inbox>]>,
     inbox: Arc<Inbox>,
+    ports: Arc<Ports>,
     epoll: Epoll,
     lines: Slab<Box<Line>>,
     keys: ByStream<usize>,
@@ -49,7 +51,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(index: usize, inboxes: Arc<[Arc<Inbox>]>) -> io::Result<Worker> {
+    pub(super) fn new(index: usize, inboxes: Arc<[Arc<Inbox>]>, ports: Arc<Ports>) -> io::Result<Worker> {
         let inbox = inboxes.get(index).cloned().ok_or(io::ErrorKind::NotFound)?;
         let epoll = Epoll::new()?;
         epoll.add(&inbox.wake, INBOX)?;
@@ -57,6 +59,7 @@ impl Worker {
             index,
             inboxes,
             inbox,
+            ports,
             epoll,
             lines: Slab::new(),
             keys: ByStream::default(),
@@ -159,7 +162,7 @@ impl Worker {
     /// After a turn: somebody has to look at the line again later?
     fn settle(&mut self, now: Instant, key: usize) {
         if self.next_tick.is_none() && self.lines.get(key).is_some_and(|l| l.needs_tick()) {
-            self.next_tick = Some(now + TICK);
+            self.tick_later(now);
         }
     }
 
@@ -215,7 +218,7 @@ impl Worker {
 
     fn arrived(&mut self, now: Instant, mut line: Box<Line>) {
         match line.shared.order(self.index) {
-            Order::Close => drop(line),
+            Order::Close => self.retire(now, line),
             Order::Move(home) => self.pass_on(line, home),
             Order::Keep(wishes) => {
                 wishes.into_iter().for_each(|wishes| line.apply(now, *wishes));
@@ -229,15 +232,15 @@ impl Worker {
     fn changed(&mut self, now: Instant, key: usize) {
         let Some(line) = self.lines.get_mut(key) else { return };
         match line.shared.order(self.index) {
-            // Closing its sockets takes them out of the set.
-            Order::Close => drop(self.take_out(key)),
+            Order::Close => {
+                if let Some(line) = self.take_out(key) {
+                    self.watch_no_more(&line);
+                    self.retire(now, line);
+                }
+            }
             Order::Move(home) => {
                 if let Some(line) = self.take_out(key) {
-                    let (rtp, rtcp) = line.sockets();
-                    for socket in [rtp, rtcp] {
-                        // Fails only for a socket that was never added.
-                        drop(self.epoll.remove(socket));
-                    }
+                    self.watch_no_more(&line);
                     self.pass_on(line, home);
                 }
             }
@@ -246,6 +249,24 @@ impl Worker {
                 self.look_after(now, key);
             }
         }
+    }
+
+    fn watch_no_more(&self, line: &Line) {
+        let (rtp, rtcp) = line.sockets();
+        for socket in [rtp, rtcp] {
+            // Fails only for a socket that was never added.
+            drop(self.epoll.remove(socket));
+        }
+    }
+
+    fn retire(&mut self, now: Instant, line: Box<Line>) {
+        line.retire(now);
+        // Its port pair may be open still, and must not stay so for ever.
+        self.tick_later(now);
+    }
+
+    fn tick_later(&mut self, now: Instant) {
+        self.next_tick.get_or_insert(now + TICK);
     }
 
     /// A line that should live elsewhere. An engine that stops drops it here.
@@ -308,7 +329,7 @@ impl Worker {
     }
 
     fn tick(&mut self, now: Instant) {
-        let (mut failed, mut again) = (Vec::new(), false);
+        let (mut failed, mut again) = (Vec::new(), self.ports.tidy(now));
         for (key, line) in &mut self.lines {
             if line.needs_tick() {
                 if catch_unwind(AssertUnwindSafe(|| line.tick(now))).is_err() {

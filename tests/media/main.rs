@@ -4,6 +4,7 @@
 mod bed;
 mod dtmf;
 mod latching;
+mod pairs;
 mod relay;
 mod rtcp;
 mod trouble;
