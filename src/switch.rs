@@ -93,8 +93,9 @@ pub struct Switch {
 impl Switch {
     /// Opens everything the tree names. Must be called inside a tokio runtime.
     pub fn start(tree: Tree, sockets: Arc<dyn Sockets>, trace: bool) -> Result<Switch, StartError> {
-        let Tree { loaded, conf, dialplan } = tree;
+        let Tree { loaded, mut conf, dialplan } = tree;
         let now = Leg::now();
+        let snapshot = Snapshot::of(std::mem::take(&mut conf.directory));
         let switch = &conf.switch;
         let engine = EngineConfig {
             ports: PortRange::new(switch.rtp_start_port, switch.rtp_end_port),
@@ -102,7 +103,6 @@ impl Switch {
         };
         let mut secret = [0; 32];
         rand::rngs::OsRng.try_fill_bytes(&mut secret).map_err(|_| StartError::Random)?;
-        let snapshot = Snapshot::build(&conf.directory);
         let acls = Arc::new(ArcSwap::from_pointee(acls(&conf, &snapshot)));
         let exchange = Arc::new(Exchange {
             legs: Arc::new(Legs::default()),
@@ -159,8 +159,8 @@ impl Switch {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let Tree { loaded, conf, dialplan } = tree;
-        let snapshot = Snapshot::build(&conf.directory);
+        let Tree { loaded, mut conf, dialplan } = tree;
+        let snapshot = Snapshot::of(std::mem::take(&mut conf.directory));
         let before = self.exchange.directory.snapshot().len();
         let said = format!(
             "{} users (were {before}), {} extensions (were {})",

@@ -2,6 +2,7 @@
 //! `directory` builds the look-ups from it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -85,9 +86,9 @@ pub struct Settings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
     /// Its name; compared without case.
-    pub name: Box<str>,
+    pub name: Arc<str>,
     /// Its value, `${…}` in it not yet expanded.
-    pub value: Box<str>,
+    pub value: Arc<str>,
     /// Where it is written.
     pub at: Position,
 }
@@ -213,14 +214,20 @@ fn read_settings(element: &Element, problems: &mut Vec<Problem>) -> Settings {
     let mut read = |container: &'static str, tag: &'static str| {
         let mut settings = Vec::new();
         for element in element.children_named(container).flat_map(|c| c.children_named(tag)) {
-            if let Some(name) = name_of(element, "name", problems) {
-                settings.push(Setting {
-                    name: name.into(),
-                    value: element.attr("value").unwrap_or_default().into(),
-                    at: element.at.clone(),
-                });
-            }
+            let Some(name) = element.attribute("name").filter(|name| !name.value.trim().is_empty()) else {
+                name_of(element, "name", problems);
+                continue;
+            };
+            let trimmed = name.value.trim();
+            let whole = trimmed.len() == name.value.len();
+            let value = element.attribute("value").map(|value| value.value.clone());
+            settings.push(Setting {
+                name: if whole { name.value.clone() } else { trimmed.into() },
+                value: value.unwrap_or_default(),
+                at: element.at.clone(),
+            });
         }
+        settings.shrink_to_fit();
         settings
     };
     Settings { params: read("params", "param"), variables: read("variables", "variable") }

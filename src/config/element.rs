@@ -10,7 +10,7 @@ pub struct Attribute {
     /// Its name as written.
     pub name: Arc<str>,
     /// Its value, entities decoded, line breaks and tabs turned into blanks.
-    pub value: Box<str>,
+    pub value: Arc<str>,
     /// Where the name begins.
     pub at: Position,
     /// Where the value's first character is (after the quote).

@@ -1,6 +1,7 @@
 //! File patterns as glob(3) has them: `*`, `?`, `[a-z]`, sorted by byte value, hidden files only when asked for.
 
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// More matches than this for one pattern is a mistake.
@@ -10,15 +11,19 @@ pub const MAX_MATCHES: usize = 1_000_000;
 /// dialplan. A pattern without wildcards matches the file if it is there. An unreadable folder is an error.
 pub fn glob(pattern: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = vec![PathBuf::new()];
+    // What a folder lists is there.
+    let mut last_is_wild = false;
     for part in pattern.components() {
         let text = part.as_os_str().to_string_lossy();
-        if !text.contains(['*', '?', '[']) {
+        last_is_wild = text.contains(['*', '?', '[']);
+        if !last_is_wild {
             for path in &mut found {
                 path.push(part);
             }
             continue;
         }
         let mut next = Vec::new();
+        let mut pattern = Pattern::new(&text);
         for folder in &found {
             let listed = match std::fs::read_dir(folder) {
                 Ok(listed) => listed,
@@ -29,7 +34,7 @@ pub fn glob(pattern: &Path) -> io::Result<Vec<PathBuf>> {
             };
             for entry in listed {
                 let name = entry?.file_name();
-                if matches(&text, &name.to_string_lossy()) {
+                if pattern.matches(&name.to_string_lossy()) {
                     next.push(folder.join(name));
                     if next.len() > MAX_MATCHES {
                         return Err(io::Error::other("too many files match"));
@@ -39,18 +44,40 @@ pub fn glob(pattern: &Path) -> io::Result<Vec<PathBuf>> {
         }
         found = next;
     }
-    found.retain(|p| p.symlink_metadata().is_ok());
-    found.sort();
+    if !last_is_wild {
+        found.retain(|p| p.symlink_metadata().is_ok());
+    }
+    found.sort_unstable_by(|a, b| a.as_os_str().as_bytes().cmp(b.as_os_str().as_bytes()));
     Ok(found)
 }
 
 /// Whether `name` matches one component of a pattern.
 pub fn matches(pattern: &str, name: &str) -> bool {
-    if name.starts_with('.') && !pattern.starts_with('.') {
-        return false;
+    Pattern::new(pattern).matches(name)
+}
+
+/// A pattern taken apart, and room for a name.
+struct Pattern {
+    pattern: Vec<char>,
+    name: Vec<char>,
+}
+
+impl Pattern {
+    fn new(pattern: &str) -> Self {
+        Pattern { pattern: pattern.chars().collect(), name: Vec::new() }
     }
-    let pattern: Vec<char> = pattern.chars().collect();
-    let name: Vec<char> = name.chars().collect();
+
+    fn matches(&mut self, name: &str) -> bool {
+        if name.starts_with('.') && self.pattern.first() != Some(&'.') {
+            return false;
+        }
+        self.name.clear();
+        self.name.extend(name.chars());
+        walk(&self.pattern, &self.name)
+    }
+}
+
+fn walk(pattern: &[char], name: &[char]) -> bool {
     // The classic walk with one remembered star: linear in the name for each star, never exponential.
     let (mut p, mut n) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
@@ -62,7 +89,7 @@ pub fn matches(pattern: &str, name: &str) -> bool {
                 continue;
             }
             Some('?') => Some(p + 1),
-            Some('[') => match class(&pattern, p, c) {
+            Some('[') => match class(pattern, p, c) {
                 Some((true, after)) => Some(after),
                 Some((false, _)) => None,
                 None => (c == '[').then_some(p + 1),

@@ -16,6 +16,7 @@ pub mod element;
 pub mod flat;
 pub mod glob;
 pub mod globals;
+mod lately;
 pub mod load;
 pub mod modules;
 pub mod position;

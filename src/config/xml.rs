@@ -3,8 +3,8 @@
 //! Accepted as FreeSWITCH does: no declaration, no DTD, unknown entities and a lone `&` stay as they are, `<` and
 //! line breaks inside attribute values. Entities are never fetched or defined. Text beside elements is kept.
 
+use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use quick_xml::reader::Reader;
 
 use super::element::{Attribute, Element};
 use super::flat::{Cursor, Flat};
+use super::lately::Lately;
 use super::position::{Position, Source};
 use super::problem::Problem;
 
@@ -40,10 +41,12 @@ pub fn read(flat: &Flat, fallback: &Arc<Source>) -> Document {
         text: flat.text(),
         fallback,
         open: Vec::new(),
-        roots: Vec::new(),
+        done: Vec::new(),
+        attributes: Vec::new(),
         problems: Vec::new(),
         comments: Vec::new(),
-        names: HashMap::new(),
+        names: Lately::new(256),
+        values: Lately::new(4096),
         errors: 0,
         cursor: Cell::new(Cursor::default()),
     };
@@ -65,11 +68,18 @@ struct Reading<'a> {
     flat: &'a Flat,
     text: &'a str,
     fallback: &'a Arc<Source>,
-    open: Vec<Element>,
-    roots: Vec<Element>,
+    /// Elements that are not closed yet, each with the number of `done` when it was opened.
+    open: Vec<(Element, usize)>,
+    /// Finished elements whose parent is not: the children of each open element follow one another at its end.
+    done: Vec<Element>,
+    /// The attributes of the element that is being read.
+    attributes: Vec<Attribute>,
     problems: Vec<Problem>,
     comments: Vec<Range<usize>>,
-    names: HashMap<Box<str>, Arc<str>>,
+    /// Names of elements and attributes: none is in here that is not sound.
+    names: Lately,
+    /// Values of attributes.
+    values: Lately,
     errors: usize,
     cursor: Cell<Cursor>,
 }
@@ -84,7 +94,7 @@ impl Reading<'_> {
                 Next::Again(offset) => base = offset,
             }
         }
-        if let Some(innermost) = self.open.last() {
+        if let Some((innermost, _)) = self.open.last() {
             let (at, name) = (innermost.at.clone(), innermost.name.clone());
             self.error(
                 &at,
@@ -142,16 +152,14 @@ impl Reading<'_> {
     }
 
     fn finish(mut self) -> Document {
-        while let Some(element) = self.open.pop() {
-            self.place(element);
-        }
+        while self.close() {}
         let root = self.root();
         Document { root, problems: self.problems, comments: self.comments }
     }
 
     /// One root. Sections without a `<document>` around them get one.
     fn root(&mut self) -> Element {
-        let mut roots = std::mem::take(&mut self.roots).into_iter();
+        let mut roots = std::mem::take(&mut self.done).into_iter();
         let Some(mut root) = roots.next() else {
             let at = self.at(0);
             if self.errors == 0 {
@@ -198,25 +206,19 @@ impl Reading<'_> {
         self.problems.push(Problem::error(at, message).hint(hint));
     }
 
-    fn name(&mut self, name: &str) -> Arc<str> {
-        if let Some(known) = self.names.get(name) {
-            return Arc::clone(known);
-        }
-        let shared: Arc<str> = name.into();
-        self.names.insert(name.into(), Arc::clone(&shared));
-        shared
+    /// A name that is sound; `None` for one that is not.
+    fn name(&mut self, name: &str) -> Option<Arc<str>> {
+        self.names.find(name).or_else(|| is_name(name).then(|| self.names.share(name)))
     }
 
-    /// Puts a finished element into its parent.
-    fn place(&mut self, mut element: Element) {
-        // A directory of 100,000 users is a million of these.
-        element.attributes.shrink_to_fit();
-        element.children.shrink_to_fit();
+    /// Closes the innermost open element. False when there is none.
+    fn close(&mut self) -> bool {
+        let Some((mut element, from)) = self.open.pop() else { return false };
+        // Each list is made at its final size: a directory of 100,000 users is a million elements.
+        element.children = self.done.drain(from..).collect();
         element.text.shrink_to_fit();
-        match self.open.last_mut() {
-            Some(parent) => parent.children.push(element),
-            None => self.roots.push(element),
-        }
+        self.done.push(element);
+        true
     }
 
     /// An opening or empty tag whose inside is `from..to`.
@@ -225,11 +227,11 @@ impl Reading<'_> {
         let name_len = inside.find(|c: char| c.is_ascii_whitespace() || c == '/').unwrap_or(inside.len());
         let (name, rest) = inside.split_at(name_len);
         let position = self.at(at);
-        if !is_name(name) {
+        let Some(known) = self.name(name) else {
             self.error(&position, "stray <".into(), "write &lt; for a < that does not begin a tag".into());
             // It is text: what it seemed to swallow may hold real tags.
             return if self.errors < MAX_ERRORS { Next::Again(from) } else { Next::Stop };
-        }
+        };
         if self.open.len() >= MAX_DEPTH {
             self.error(
                 &position,
@@ -238,20 +240,21 @@ impl Reading<'_> {
             );
             return Next::Stop;
         }
-        let mut element = Element::new("", position);
-        element.name = self.name(name);
-        let sound = self.attributes(&mut element, rest, from + name_len);
+        let sound = self.attributes(&known, rest, from + name_len);
+        let attributes = self.attributes.drain(..).collect();
+        let element =
+            Element { name: known, attributes, children: Vec::new(), text: String::new(), at: position };
         if empty {
-            self.place(element);
+            self.done.push(element);
         } else {
-            self.open.push(element);
+            self.open.push((element, self.done.len()));
         }
         if sound { Next::Done } else { Next::Stop }
     }
 
-    /// Reads the attributes in `rest`, which begins at `offset`. False when a quote is missing, so that what
+    /// Reads the attributes in `rest` into `attributes`, which is empty; `rest` begins at `offset`. False when a quote is missing, so that what
     /// follows was read the wrong way round.
-    fn attributes(&mut self, element: &mut Element, rest: &str, offset: usize) -> bool {
+    fn attributes(&mut self, element: &str, rest: &str, offset: usize) -> bool {
         let mut i = 0;
         loop {
             let blank = rest.get(i..).unwrap_or("");
@@ -268,14 +271,14 @@ impl Reading<'_> {
                 if quote == '"' || quote == '\'' {
                     self.error(
                         &position,
-                        format!("in <{}> something follows the closing quote directly", element.name),
+                        format!("in <{}> something follows the closing quote directly", element),
                         "put a blank between attributes; if a quote is missing, it is before this place"
                             .into(),
                     );
                 } else {
                     self.error(
                         &position,
-                        format!("stray / in <{}>", element.name),
+                        format!("stray / in <{}>", element),
                         "quote the value, or end the tag with />".into(),
                     );
                 }
@@ -283,35 +286,36 @@ impl Reading<'_> {
             }
             let end = trimmed.find(|c: char| c == '=' || c.is_ascii_whitespace()).unwrap_or(trimmed.len());
             let (name, after) = trimmed.split_at(end);
-            if name.contains(['<', '>']) {
+            let known = self.names.find(name);
+            if known.is_none() && name.contains(['<', '>']) {
                 self.error(
                     &position,
-                    format!("stray < inside the tag <{}>", element.name),
-                    format!("close <{}> with > or /> first", element.name),
+                    format!("stray < inside the tag <{}>", element),
+                    format!("close <{}> with > or /> first", element),
                 );
                 return false;
             }
-            if name.starts_with(['"', '\'']) {
+            if known.is_none() && name.starts_with(['"', '\'']) {
                 self.error(
                     &position,
-                    format!("in <{}> a value has no name", element.name),
+                    format!("in <{}> a value has no name", element),
                     "write name=\"value\"".into(),
                 );
                 return false;
             }
-            if !is_name(name) {
+            let Some(known) = known.or_else(|| self.name(name)) else {
                 self.error(
                     &position,
-                    format!("in <{}> `{}` is no attribute name", element.name, clip(name)),
+                    format!("in <{}> `{}` is no attribute name", element, clip(name)),
                     "write name=\"value\"".into(),
                 );
                 return false;
-            }
+            };
             let value_part = after.trim_start_matches(|c: char| c.is_ascii_whitespace());
             let Some(value_part) = value_part.strip_prefix('=') else {
                 self.error(
                     &position,
-                    format!("attribute {name} of <{}> has no value", element.name),
+                    format!("attribute {name} of <{}> has no value", element),
                     format!("write {name}=\"…\""),
                 );
                 return false;
@@ -322,7 +326,7 @@ impl Reading<'_> {
                 let at = self.at(value_at);
                 self.error(
                     &at,
-                    format!("the value of attribute {name} of <{}> has no quotes", element.name),
+                    format!("the value of attribute {name} of <{}> has no quotes", element),
                     format!("write {name}=\"…\""),
                 );
                 return false;
@@ -332,28 +336,28 @@ impl Reading<'_> {
                 let at = self.at(value_at);
                 self.error(
                     &at,
-                    format!("the value of attribute {name} of <{}> is never closed", element.name),
+                    format!("the value of attribute {name} of <{}> is never closed", element),
                     format!("a closing {quote} is missing"),
                 );
                 return false;
             };
             let raw = body.get(..length).unwrap_or("");
-            if let Some(line) = raw.find('\n')
+            if let Some(line) = memchr::memchr(b'\n', raw.as_bytes())
                 && raw.get(line..).is_some_and(|r| r.contains('<'))
             {
                 let at = self.at(value_at);
                 self.error(
                     &at,
-                    format!("the value of attribute {name} of <{}> runs into the next tag", element.name),
+                    format!("the value of attribute {name} of <{}> runs into the next tag", element),
                     format!("a closing {quote} is missing on this line"),
                 );
                 return false;
             }
             let first = self.at(value_at + 1);
             let value = self.decode(raw, value_at + 1, true);
-            let attribute =
-                Attribute { name: self.name(name), value: value.into(), at: position, value_at: first };
-            if let Some(earlier) = element.attribute(name) {
+            let value = self.values.share(&value);
+            let attribute = Attribute { name: known, value, at: position, value_at: first };
+            if let Some(earlier) = self.attributes.iter().find(|a| *a.name == *name) {
                 let message = format!(
                     "attribute {name} is given twice; the first, at {}:{}, counts",
                     earlier.at.line, earlier.at.column
@@ -362,7 +366,7 @@ impl Reading<'_> {
                 self.errors += 1;
                 self.problems.push(problem);
             } else {
-                element.attributes.push(attribute);
+                self.attributes.push(attribute);
             }
             i = rest.len() - body.len() + length + 1;
         }
@@ -370,7 +374,7 @@ impl Reading<'_> {
 
     fn end(&mut self, offset: usize, name: &str) {
         let position = self.at(offset);
-        let Some(innermost) = self.open.last() else {
+        let Some((innermost, _)) = self.open.last() else {
             self.error(
                 &position,
                 format!("</{name}> closes nothing"),
@@ -379,14 +383,12 @@ impl Reading<'_> {
             return;
         };
         if &*innermost.name == name {
-            if let Some(element) = self.open.pop() {
-                self.place(element);
-            }
+            self.close();
             return;
         }
         let message =
             format!("</{name}> stands where <{}> of {} must be closed", innermost.name, innermost.at);
-        let depth = self.open.iter().rposition(|e| &*e.name == name);
+        let depth = self.open.iter().rposition(|(e, _)| &*e.name == name);
         let hint = match depth {
             Some(_) => format!("write </{}> before it", innermost.name),
             None => format!("write </{}>, or remove it", innermost.name),
@@ -394,9 +396,7 @@ impl Reading<'_> {
         self.error(&position, message, hint);
         if let Some(depth) = depth {
             while self.open.len() > depth {
-                if let Some(element) = self.open.pop() {
-                    self.place(element);
-                }
+                self.close();
             }
         }
     }
@@ -407,18 +407,22 @@ impl Reading<'_> {
             return;
         }
         let blank = raw.bytes().all(|b| b.is_ascii_whitespace());
-        if blank && self.open.last().is_some_and(|e| e.text.is_empty()) {
+        if blank && self.open.last().is_some_and(|(e, _)| e.text.is_empty()) {
             return;
         }
-        let text = if decode { self.decode(raw, from, false) } else { raw.replace("\r\n", "\n") };
-        if let Some(element) = self.open.last_mut() {
+        let text = if decode { self.decode(raw, from, false) } else { raw.replace("\r\n", "\n").into() };
+        if let Some((element, _)) = self.open.last_mut() {
             element.text.push_str(&text);
         }
     }
 
     /// Character references and the five entities of XML; others stay as typed. In an attribute white space
     /// becomes blanks.
-    fn decode(&mut self, raw: &str, offset: usize, attribute: bool) -> String {
+    fn decode<'t>(&mut self, raw: &'t str, offset: usize, attribute: bool) -> Cow<'t, str> {
+        let turns = |b: u8| matches!(b, b'&' | b'\r') || (attribute && matches!(b, b'\n' | b'\t'));
+        if !raw.bytes().any(turns) {
+            return raw.into();
+        }
         let mut out = String::with_capacity(raw.len());
         let mut rest = raw;
         while let Some(c) = rest.chars().next() {
@@ -448,7 +452,7 @@ impl Reading<'_> {
             }
             rest = rest.get(c.len_utf8()..).unwrap_or("");
         }
-        out
+        out.into()
     }
 
     /// Markup that never ends.
@@ -494,8 +498,8 @@ impl Reading<'_> {
         let (name, rest) = inside.split_at(name_len);
         let at = self.at(offset);
         if is_name(name) {
-            let mut element = Element::new(name, at.clone());
-            self.attributes(&mut element, rest, offset + 1 + name_len);
+            self.attributes(name, rest, offset + 1 + name_len);
+            self.attributes.clear();
         }
         if self.errors == before {
             self.error(

@@ -1,6 +1,7 @@
 //! The directory as look-ups.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -112,8 +113,13 @@ impl Domain {
 impl Snapshot {
     /// Builds the look-ups. Of two users with one id the first counts; an id counts before a number-alias.
     pub fn build(conf: &DirectoryConf) -> Snapshot {
+        Snapshot::of(conf.clone())
+    }
+
+    /// The same, out of what was read.
+    pub fn of(conf: DirectoryConf) -> Snapshot {
         let mut snapshot = Snapshot::default();
-        for domain in &conf.domains {
+        for domain in conf.domains {
             let key: Box<str> = domain.name.to_ascii_lowercase().into();
             if !snapshot.domains.contains_key(&key) {
                 snapshot.domains.insert(key.clone(), build_domain(domain));
@@ -164,64 +170,66 @@ impl Snapshot {
     }
 }
 
-fn build_domain(conf: &DomainConf) -> Domain {
-    let name: Arc<str> = conf.name.as_str().into();
-    let shared = Arc::new(conf.settings.clone());
+fn build_domain(conf: DomainConf) -> Domain {
     let mut domain = Domain {
-        name: name.clone(),
-        settings: shared.clone(),
+        name: conf.name.into(),
+        settings: Arc::new(conf.settings),
         users: HashMap::new(),
         in_order: Vec::new(),
         groups: HashMap::new(),
     };
-    let mut add = |user: &UserConf, group: Option<(&Arc<str>, &Arc<Settings>)>| {
-        let key: Box<str> = user.id.to_ascii_lowercase().into();
-        if domain.users.contains_key(&key) {
-            return;
+    let mut groups = Vec::with_capacity(conf.groups.len());
+    for group in conf.groups {
+        let (name, settings): (Arc<str>, _) = (group.name.into(), Arc::new(group.settings));
+        let mut ids = Vec::with_capacity(group.members.len());
+        for member in group.members {
+            ids.push(match member {
+                Member::User(user) => domain.add(user, Some((&name, &settings))),
+                Member::Pointer { id, .. } => id.to_ascii_lowercase().into(),
+            });
         }
-        let user = Arc::new(User {
-            id: user.id.as_str().into(),
-            domain: name.clone(),
-            group: group.map(|(name, _)| name.clone()),
-            number_alias: user.number_alias.as_deref().map(Into::into),
-            networks: user.networks.as_slice().into(),
-            at: user.at.clone(),
-            levels: [
-                Some(Arc::new(user.settings.clone())),
-                group.map(|(_, settings)| settings.clone()),
-                Some(shared.clone()),
-            ],
-        });
-        domain.users.insert(key, user.clone());
-        domain.in_order.push(user);
-    };
-    let groups: Vec<(Arc<str>, Arc<Settings>)> =
-        conf.groups.iter().map(|g| (g.name.as_str().into(), Arc::new(g.settings.clone()))).collect();
-    for (group, (name, settings)) in conf.groups.iter().zip(&groups) {
-        for member in &group.members {
-            if let Member::User(user) = member {
-                add(user, Some((name, settings)));
-            }
-        }
+        groups.push((name, settings, ids));
     }
-    for user in &conf.users {
-        add(user, None);
+    for user in conf.users {
+        domain.add(user, None);
     }
+    domain.in_order.shrink_to_fit();
     for user in &domain.in_order {
         if let Some(alias) = &user.number_alias {
             domain.users.entry(alias.to_ascii_lowercase().into()).or_insert_with(|| user.clone());
         }
     }
-    for (group, (name, settings)) in conf.groups.iter().zip(groups) {
-        let key: Box<str> = group.name.to_ascii_lowercase().into();
-        let members = group.members.iter().filter_map(|member| match member {
-            Member::User(user) => domain.users.get(user.id.to_ascii_lowercase().as_str()).cloned(),
-            Member::Pointer { id, .. } => domain.users.get(id.to_ascii_lowercase().as_str()).cloned(),
-        });
-        let members = members.collect();
+    for (name, settings, ids) in groups {
+        let members = ids.iter().filter_map(|id| domain.users.get(id).cloned()).collect();
+        let key: Box<str> = name.to_ascii_lowercase().into();
         domain.groups.entry(key).or_insert(Group { name, members, settings });
     }
     domain
+}
+
+impl Domain {
+    /// Takes a user in, unless its id is there already. Gives the key it is found by.
+    fn add(&mut self, user: UserConf, group: Option<(&Arc<str>, &Arc<Settings>)>) -> Box<str> {
+        let key: Box<str> = user.id.to_ascii_lowercase().into();
+        if let Entry::Vacant(place) = self.users.entry(key.clone()) {
+            let user = Arc::new(User {
+                id: user.id.into(),
+                domain: self.name.clone(),
+                group: group.map(|(name, _)| name.clone()),
+                number_alias: user.number_alias.map(Into::into),
+                networks: user.networks.into(),
+                at: user.at,
+                levels: [
+                    Some(Arc::new(user.settings)),
+                    group.map(|(_, settings)| settings.clone()),
+                    Some(self.settings.clone()),
+                ],
+            });
+            place.insert(user.clone());
+            self.in_order.push(user);
+        }
+        key
+    }
 }
 
 /// Calls `look_up` with `name` in lower case; short names without an allocation.

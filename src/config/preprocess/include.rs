@@ -1,6 +1,6 @@
 //! `cmd="include"`: which files, and which not.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::glob::glob;
@@ -10,7 +10,7 @@ use crate::config::problem::Problem;
 use crate::config::suggest::nearest;
 
 use super::line::Run;
-use super::path::{normal, read_file, reason};
+use super::path::{normal, open_file, reason};
 
 /// Files may include files this deep, as in FreeSWITCH.
 pub const MAX_NESTING: usize = 100;
@@ -66,8 +66,22 @@ impl Run<'_> {
         if files.is_empty() {
             self.nothing_included(pattern, &plain, at);
         }
+        // A folder of 100,000 files is put into words once.
+        let mut folder = (PathBuf::new(), String::new());
         for file in files {
-            self.include_one(&file, tag, at, depth + 1);
+            let shown = match (file.parent(), file.file_name()) {
+                (Some(parent), Some(name)) => {
+                    if folder.0 != parent || folder.1.is_empty() {
+                        folder = (parent.to_path_buf(), self.shown(&normal(parent)));
+                    }
+                    match folder.1.as_str() {
+                        "." => name.display().to_string(),
+                        shown => format!("{}/{}", shown.trim_end_matches('/'), name.display()),
+                    }
+                }
+                _ => self.shown(&normal(&file)),
+            };
+            self.include_one(&file, shown, tag, at, depth + 1);
         }
     }
 
@@ -98,7 +112,7 @@ impl Run<'_> {
         ));
     }
 
-    fn include_one(&mut self, file: &Path, tag: &Position, at: &Position, depth: usize) {
+    fn include_one(&mut self, file: &Path, shown: String, tag: &Position, at: &Position, depth: usize) {
         if self.full {
             return;
         }
@@ -106,19 +120,18 @@ impl Run<'_> {
             self.too_large(at);
             return;
         }
-        let shown = self.shown(&normal(file));
-        let canonical = file.canonicalize().unwrap_or_else(|_| file.to_path_buf());
-        if self.stack.contains(&canonical) {
+        let opened = open_file(file);
+        if opened.as_ref().is_ok_and(|opened| self.stack.contains(&opened.identity)) {
             let problem = Problem::error(at, format!("{shown} includes itself"));
             self.problems.push(
                 problem.hint("remove the include, or narrow the pattern so that it leaves this file out"),
             );
             return;
         }
-        match read_file(file) {
-            Ok(bytes) => {
+        match opened.and_then(|opened| Ok((opened.identity, opened.read()?))) {
+            Ok((identity, bytes)) => {
                 let source = Arc::new(Source { path: shown.into(), included_at: Some(tag.clone()) });
-                self.file(file, &source, &bytes, depth);
+                self.file(file, Some(identity), &source, &bytes, depth);
             }
             Err(reason) => {
                 let problem = Problem::error(at, format!("{shown} cannot be included: {reason}"));

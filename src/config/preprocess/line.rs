@@ -1,5 +1,6 @@
 //! The lines of the files: expansion, directives, what goes into the flat text.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,8 @@ use crate::config::position::{Position, Source};
 use crate::config::problem::Problem;
 use crate::config::suggest::nearest;
 
-use super::path::{normal, place, read_file};
+use super::path::{Identity, normal, open_file, place};
+use super::scan::{closing, find_blind, plain_lines, quoted, unwrapped, without_comments};
 
 /// No global may grow beyond this, and no expanded line beyond sixteen times this.
 pub(super) const MAX_VALUE: usize = 1 << 20;
@@ -47,8 +49,8 @@ pub fn run(options: &Options, root: &Path, table: &mut Table) -> Done {
     let mut run = Run::new(options, table);
     let path = absolute(root);
     let mut fatal = false;
-    match read_file(&path) {
-        Ok(bytes) => run.file(&path, &source, &bytes, 0),
+    match open_file(&path).and_then(|opened| Ok((opened.identity, opened.read()?))) {
+        Ok((identity, bytes)) => run.file(&path, Some(identity), &source, &bytes, 0),
         Err(reason) => {
             fatal = true;
             let problem = Problem::error(&at, reason);
@@ -62,7 +64,9 @@ pub fn run(options: &Options, root: &Path, table: &mut Table) -> Done {
 pub fn run_text(options: &Options, name: &str, text: &[u8], table: &mut Table) -> Done {
     let source = root_source(name);
     let mut run = Run::new(options, table);
-    run.file(&absolute(Path::new(name)), &source, text, 0);
+    let path = absolute(Path::new(name));
+    let identity = open_file(&path).ok().map(|opened| opened.identity);
+    run.file(&path, identity, &source, text, 0);
     run.done(source, false)
 }
 
@@ -80,22 +84,22 @@ pub(super) struct Run<'a> {
     pub(super) files: Vec<PathBuf>,
     pub(super) set: HashMap<String, Position>,
     /// The files being read now, outermost first, to find loops.
-    pub(super) stack: Vec<PathBuf>,
+    pub(super) stack: Vec<Identity>,
     pub(super) answers: HashMap<Ask, Result<IpAddr, String>>,
     pub(super) asked: Duration,
     pub(super) full: bool,
 }
 
 /// A line after `$${}` expansion, with the way back to its columns.
-struct Line {
-    text: String,
+struct Line<'t> {
+    text: Cow<'t, str>,
     /// (offset in `text`, column in the file, whether it was put there by an expansion).
     pieces: Vec<(usize, u32, bool)>,
     /// How much of the line as typed FreeSWITCH looks at for `<include>`: it ends inside the first expansion.
     seen: usize,
 }
 
-impl Line {
+impl Line<'_> {
     /// The column where the byte at `offset` was typed.
     fn column(&self, offset: usize) -> u32 {
         let index = self.pieces.partition_point(|p| p.0 <= offset);
@@ -145,21 +149,47 @@ impl<'a> Run<'a> {
         }
     }
 
-    pub(super) fn file(&mut self, path: &Path, source: &Arc<Source>, bytes: &[u8], depth: usize) {
+    pub(super) fn file(
+        &mut self,
+        path: &Path,
+        identity: Option<Identity>,
+        source: &Arc<Source>,
+        bytes: &[u8],
+        depth: usize,
+    ) {
         self.files.push(path.to_path_buf());
-        self.stack.push(path.canonicalize().unwrap_or_else(|_| path.to_path_buf()));
+        self.stack.extend(identity);
         if let Some(text) = self.decode(source, bytes) {
             let mut in_comment = false;
-            for (index, line) in text.split_inclusive('\n').enumerate() {
-                let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
-                self.line(path, source, number, line, &mut in_comment, depth);
+            let mut rest = &*text;
+            let mut number = 1u32;
+            while !rest.is_empty() {
+                if !in_comment {
+                    let (plain, special) = rest.split_at(plain_lines(rest));
+                    if !self.flat.push(plain, source, number, 1, false) {
+                        self.too_large(&Position { source: Arc::clone(source), line: number, column: 1 });
+                        break;
+                    }
+                    number =
+                        number.saturating_add(memchr::memchr_iter(b'\n', plain.as_bytes()).count() as u32);
+                    rest = special;
+                }
+                let end = memchr::memchr(b'\n', rest.as_bytes()).map_or(rest.len(), |end| end + 1);
+                let (line, after) = rest.split_at(end);
+                if !line.is_empty() {
+                    self.line(path, source, number, line, &mut in_comment, depth);
+                }
+                number = number.saturating_add(1);
+                rest = after;
             }
         }
-        self.stack.pop();
+        if identity.is_some() {
+            self.stack.pop();
+        }
     }
 
     /// The file's characters. UTF-8; what is not, is read as Latin-1 with a warning unless the file declares it.
-    fn decode<'t>(&mut self, source: &Arc<Source>, bytes: &'t [u8]) -> Option<std::borrow::Cow<'t, str>> {
+    fn decode<'t>(&mut self, source: &Arc<Source>, bytes: &'t [u8]) -> Option<Cow<'t, str>> {
         let at = |line, column| Position { source: Arc::clone(source), line, column };
         if bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) {
             self.problems.push(Problem::error(&at(1, 1), "the file is UTF-16").hint("save it as UTF-8"));
@@ -275,7 +305,7 @@ impl<'a> Run<'a> {
         path: &Path,
         source: &Arc<Source>,
         number: u32,
-        line: &Line,
+        line: &Line<'_>,
         found: usize,
         depth: usize,
     ) {
@@ -442,53 +472,53 @@ impl<'a> Run<'a> {
     }
 
     /// Replaces each `$${name}` by its value, or by nothing.
-    fn expand(&mut self, typed: &str, source: &Arc<Source>, number: u32) -> Line {
+    fn expand<'t>(&mut self, typed: &'t str, source: &Arc<Source>, number: u32) -> Line<'t> {
         if !typed.contains("$${") {
-            return Line { text: typed.to_owned(), pieces: vec![(0, 1, false)], seen: typed.len() };
+            return Line { text: Cow::Borrowed(typed), pieces: vec![(0, 1, false)], seen: typed.len() };
         }
-        let mut line =
-            Line { text: String::with_capacity(typed.len() * 2), pieces: Vec::new(), seen: typed.len() };
+        let mut text = String::with_capacity(typed.len() * 2);
+        let (mut pieces, mut seen) = (Vec::new(), typed.len());
         let mut rest = typed;
         let mut column = 1u32;
         while let Some(start) = rest.find("$${") {
             let plain = rest.get(..start).unwrap_or("");
-            line.pieces.push((line.text.len(), column, false));
-            line.text.push_str(plain);
+            pieces.push((text.len(), column, false));
+            text.push_str(plain);
             column += plain.chars().count() as u32;
             let at = Position { source: Arc::clone(source), line: number, column };
             let from = rest.get(start..).unwrap_or("");
             let Some(length) = closing(from.get(2..).unwrap_or("")) else {
                 let problem = Problem::error(&at, "unterminated $${");
                 self.unless_comment
-                    .push((self.flat.len() + line.text.len(), problem.hint("write } after the name")));
+                    .push((self.flat.len() + text.len(), problem.hint("write } after the name")));
                 rest = from;
                 break;
             };
             let end = 2 + length;
             let name = from.get(3..end).unwrap_or("");
-            if line.seen == typed.len() {
-                line.seen = typed.len() - rest.len() + start + end;
+            if seen == typed.len() {
+                seen = typed.len() - rest.len() + start + end;
             }
-            line.pieces.push((line.text.len(), column, true));
+            pieces.push((text.len(), column, true));
             match self.table.get(name) {
-                Some(value) if line.text.len() + value.len() <= MAX_VALUE * 16 => line.text.push_str(value),
+                Some(value) if text.len() + value.len() <= MAX_VALUE * 16 => text.push_str(value),
                 Some(_) => {
                     let problem = Problem::error(&at, "this line grows beyond all measure");
                     self.problems.push(problem.hint("look at the values of its variables"));
                 }
-                None => self.unset.push((self.flat.len() + line.text.len(), name.to_owned(), at)),
+                None => self.unset.push((self.flat.len() + text.len(), name.to_owned(), at)),
             }
             let whole = from.get(..=end).unwrap_or("");
             column += whole.chars().count() as u32;
             rest = from.get(end + 1..).unwrap_or("");
         }
-        line.pieces.push((line.text.len(), column, false));
-        line.text.push_str(rest);
-        line
+        pieces.push((text.len(), column, false));
+        text.push_str(rest);
+        Line { text: Cow::Owned(text), pieces, seen }
     }
 
     /// Writes `line.text[from..to]` to the flat text.
-    fn emit(&mut self, line: &Line, from: usize, to: usize, source: &Arc<Source>, number: u32) {
+    fn emit(&mut self, line: &Line<'_>, from: usize, to: usize, source: &Arc<Source>, number: u32) {
         for (index, (start, _, fixed)) in line.pieces.iter().enumerate() {
             let end = line.pieces.get(index + 1).map_or(line.text.len(), |next| next.0);
             let (start, end) = (*start.max(&from), end.min(to));
@@ -511,69 +541,4 @@ impl<'a> Run<'a> {
             );
         }
     }
-}
-
-struct Quoted<'a> {
-    value: &'a str,
-    /// Where the value begins.
-    start: usize,
-    /// Behind the closing quote.
-    after: usize,
-    /// There is a closing quote.
-    closed: bool,
-}
-
-/// Finds `word`, then `=`, then `"…"` at or after `from`, as FreeSWITCH does: whatever stands between is skipped.
-fn quoted<'a>(text: &'a str, from: usize, word: &str) -> Option<Quoted<'a>> {
-    let at = from + find_blind(text.get(from..)?, word)?;
-    let equals = at + text.get(at..)?.find('=')?;
-    let start = equals + text.get(equals..)?.find('"')? + 1;
-    let body = text.get(start..)?;
-    match body.find('"') {
-        Some(end) => Some(Quoted { value: body.get(..end)?, start, after: start + end + 1, closed: true }),
-        None => Some(Quoted { value: body, start, after: text.len(), closed: false }),
-    }
-}
-
-/// The first place where `needle` (lower case ASCII) stands in `text`, in any case.
-fn find_blind(text: &str, needle: &str) -> Option<usize> {
-    let needle = needle.as_bytes();
-    text.as_bytes().windows(needle.len()).position(|w| w.eq_ignore_ascii_case(needle))
-}
-
-/// `text` begins with `{`; the offset of the brace that closes it.
-fn closing(text: &str) -> Option<usize> {
-    let mut depth = 0usize;
-    for (offset, byte) in text.bytes().enumerate() {
-        match byte {
-            b'{' => depth += 1,
-            b'}' => {
-                depth = depth.checked_sub(1)?;
-                if depth == 0 {
-                    return Some(offset);
-                }
-            }
-            _ => {}
-        }
-    }
-    None
-}
-
-/// The line without what may stand beside an `<include>`.
-fn unwrapped(line: &str) -> String {
-    let mut rest = without_comments(line).replace("<include>", "").replace("</include>", "");
-    while let Some(start) = rest.find("<?") {
-        let end = rest.get(start..).and_then(|r| r.find("?>")).map_or(rest.len(), |e| start + e + 2);
-        rest.replace_range(start..end, "");
-    }
-    rest
-}
-
-fn without_comments(text: &str) -> String {
-    let mut rest = text.to_owned();
-    while let Some(start) = rest.find("<!--") {
-        let Some(end) = rest.get(start..).and_then(|r| r.find("-->")) else { break };
-        rest.replace_range(start..start + end + 3, "");
-    }
-    rest
 }

@@ -1,6 +1,8 @@
 //! Paths and bytes of files.
 
+use std::fs::{File, OpenOptions};
 use std::io::Read;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
 /// No single file may be larger.
@@ -34,21 +36,45 @@ pub(crate) fn normal(path: &Path) -> PathBuf {
     if out.as_os_str().is_empty() { PathBuf::from(".") } else { out }
 }
 
-pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, String> {
-    let kind = std::fs::metadata(path).map_err(|e| reason(&e))?;
+/// Which file it is, by whatever names: device and inode.
+pub(super) type Identity = (u64, u64);
+
+/// A file that is open for reading.
+pub(super) struct Opened {
+    pub identity: Identity,
+    file: File,
+    length: u64,
+}
+
+/// Opens an ordinary file. It does not wait for one that is none: the end of a pipe nobody writes to would never come.
+pub(super) fn open_file(path: &Path) -> Result<Opened, String> {
+    let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let kind = match &opened {
+        Ok(file) => file.metadata(),
+        Err(_) => std::fs::metadata(path),
+    };
+    let kind = kind.map_err(|e| reason(&e))?;
     if kind.is_dir() {
         return Err("it is a folder".to_owned());
     }
     if !kind.is_file() {
         return Err("it is no ordinary file".to_owned());
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(kind.len()).unwrap_or(0).min(1 << 20));
-    let file = std::fs::File::open(path).map_err(|e| reason(&e))?;
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|e| reason(&e))?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(format!("it is larger than {} MiB", MAX_FILE >> 20));
+    let file = opened.map_err(|e| reason(&e))?;
+    Ok(Opened { identity: (kind.dev(), kind.ino()), file, length: kind.len() })
+}
+
+impl Opened {
+    /// The file's bytes.
+    pub fn read(self) -> Result<Vec<u8>, String> {
+        // One more, so that the end is seen without more room.
+        let mut bytes = Vec::with_capacity(usize::try_from(self.length).unwrap_or(0).min(1 << 20) + 1);
+        self.file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|e| reason(&e))?;
+        if bytes.len() as u64 > MAX_FILE {
+            return Err(format!("it is larger than {} MiB", MAX_FILE >> 20));
+        }
+        Ok(bytes)
     }
-    Ok(bytes)
 }
 
 /// The error without its number.
