@@ -32,22 +32,27 @@ pub fn glob(pattern: &Path) -> io::Result<Vec<PathBuf>> {
                 }
                 Err(e) => return Err(e),
             };
+            let mut names = Vec::new();
             for entry in listed {
                 let name = entry?.file_name();
                 if pattern.matches(&name.to_string_lossy()) {
-                    next.push(folder.join(name));
-                    if next.len() > MAX_MATCHES {
+                    names.push(name);
+                    if next.len() + names.len() > MAX_MATCHES {
                         return Err(io::Error::other("too many files match"));
                     }
                 }
             }
+            names.sort_unstable();
+            next.extend(names.into_iter().map(|name| folder.join(name)));
         }
         found = next;
     }
     if !last_is_wild {
         found.retain(|p| p.symlink_metadata().is_ok());
     }
-    found.sort_unstable_by(|a, b| a.as_os_str().as_bytes().cmp(b.as_os_str().as_bytes()));
+    if !found.is_sorted_by(|a, b| a.as_os_str().as_bytes() <= b.as_os_str().as_bytes()) {
+        found.sort_by_cached_key(|path| path.as_os_str().as_bytes().to_vec());
+    }
     Ok(found)
 }
 

@@ -10,7 +10,7 @@ pub struct Lately {
 }
 
 /// Longer texts are seldom met twice.
-const LONGEST: usize = 48;
+const LONGEST: usize = 128;
 
 impl Lately {
     /// So many places; a power of two.

@@ -32,6 +32,7 @@ pub mod xml;
 pub use conf::Conf;
 pub use element::{Attribute, Element, configuration, section};
 pub use globals::Globals;
+pub(crate) use lately::Lately;
 pub use load::{Ask, Loaded, Lookup, Options, load, parse};
 pub use position::{Position, Source};
 pub use problem::{Problem, Severity};

@@ -155,6 +155,9 @@ impl Profile {
 
     /// The line fail2ban reads.
     fn log_attempt(&self, request: &Message, flow: &Flow, failure: bool) {
+        if !self.agent.conf.log_auth_failures && !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
         let to = request.to().uri();
         let user = to.user().unwrap_or_default();
         let line = AuthLine {

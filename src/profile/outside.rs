@@ -10,13 +10,8 @@ impl Profile {
         if request.max_forwards() == Some(0) && *request.method() != Method::Register {
             return self.reply(&request, &flow, 483, &[]);
         }
-        let wanted: Vec<&str> =
-            request.headers(Name::Require).flat_map(|v| v.split(',')).map(str::trim).collect();
-        let supported = self.agent.supported();
-        let knows = |tag: &&str| supported.split(", ").any(|s| s.eq_ignore_ascii_case(tag)) || tag.is_empty();
-        let missing: Vec<&str> = wanted.into_iter().filter(|tag| !knows(tag) && *tag != "outbound").collect();
-        if !missing.is_empty() {
-            return self.reply(&request, &flow, 420, &[("Unsupported", missing.join(", "))]);
+        if let Some(missing) = self.missing_extensions(&request) {
+            return self.reply(&request, &flow, 420, &[("Unsupported", missing)]);
         }
         let scheme = request.uri().is_some_and(|u| u.is_sip() || u.scheme_name().eq_ignore_ascii_case("tel"));
         if !scheme {
@@ -48,6 +43,16 @@ impl Profile {
             Method::Other(_) => self.reply(&request, &flow, 501, &[]),
             Method::Invite | Method::Ack | Method::Cancel => {}
         }
+    }
+
+    /// What a request requires and we have not.
+    fn missing_extensions(&self, request: &Message) -> Option<String> {
+        request.header(Name::Require)?;
+        let supported = self.agent.supported();
+        let knows = |tag: &&str| supported.split(", ").any(|s| s.eq_ignore_ascii_case(tag)) || tag.is_empty();
+        let wanted = request.headers(Name::Require).flat_map(|v| v.split(',')).map(str::trim);
+        let missing: Vec<&str> = wanted.filter(|tag| !knows(tag) && *tag != "outbound").collect();
+        (!missing.is_empty()).then(|| missing.join(", "))
     }
 
     fn missing(&self, method: &Method) -> String {

@@ -76,8 +76,10 @@ impl Profile {
     /// The rules for one REGISTER: the profile's, bent by the user's own.
     fn policy(&self, request: &Message, flow: &Flow, user: Option<&User>) -> Policy {
         let said = |name: &str| user.and_then(|u| u.variable(name).or_else(|| u.param(name)));
-        let mut policy = Policy::of(&self.agent.conf).for_user(said);
-        policy.draw(rand::rng().random());
+        let mut policy = self.policy.clone().for_user(said);
+        if policy.max_deviation > 0 {
+            policy.draw(rand::rng().random());
+        }
         policy.nat = self.is_behind_nat(request, flow);
         policy
     }

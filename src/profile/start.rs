@@ -5,6 +5,7 @@ use crate::channel::{Exchange, Leg, Token, UserAgent};
 use crate::config::sofia::{Address, ProfileConf};
 use crate::directory::auth::{Authenticator, Rules};
 use crate::net::{FloodGuard, GuardConf, Net, NetConf, Sockets, StartError};
+use crate::registrar::Policy;
 use crate::sip::{Builder, Name};
 use crate::transaction::{Answered, MergeGuard};
 use std::net::{IpAddr, SocketAddr};
@@ -73,6 +74,8 @@ pub struct Profile {
     pub(super) merges: Mutex<MergeGuard>,
     /// What was done for requests outside dialogs, and answered.
     pub(super) answered: Answered,
+    /// The rules for registrations that users may bend.
+    pub(super) policy: Policy,
     /// The header lines every answer has.
     pub(super) own_lines: Box<[u8]>,
 }
@@ -100,7 +103,7 @@ impl Profile {
         let guard =
             Arc::new(FloodGuard::new(GuardConf { requests_total: per_second, ..GuardConf::default() }));
         let timers = agent.timers();
-        let own_lines = own_lines(&agent);
+        let (own_lines, policy) = (own_lines(&agent), Policy::of(&agent.conf));
         let net = NetConf {
             udp: vec![local],
             tcp: vec![local],
@@ -126,6 +129,7 @@ impl Profile {
             guard,
             merges: Mutex::new(MergeGuard::new(MERGES, Duration::from_secs(32))),
             answered: Answered::new(timers.t1x64, ANSWERED),
+            policy,
             own_lines,
             shared,
         });

@@ -5,40 +5,13 @@ use std::time::{Duration, Instant};
 
 use crate::sip::{Destination, Flow, Uri};
 
-/// An address-of-record: `user@domain`, compared without case as the directory does.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Aor(Box<str>);
-
-impl Aor {
-    /// The key of a user of a domain.
-    pub fn new(user: &str, domain: &str) -> Self {
-        let mut key = String::with_capacity(user.len() + domain.len() + 1);
-        key.push_str(user);
-        key.push('@');
-        key.push_str(domain);
-        key.make_ascii_lowercase();
-        Aor(key.into())
-    }
-
-    /// `user@domain` in lower case.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Aor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 /// Where a user can be reached. Immutable: a refresh makes another.
 #[derive(Clone, Debug)]
 pub struct Binding {
     /// The user as registered.
     pub user: Box<str>,
     /// The domain as registered.
-    pub domain: Box<str>,
+    pub domain: Arc<str>,
     /// The name of the profile it registered with.
     pub profile: Arc<str>,
     pub(super) contact: Contact,
@@ -55,7 +28,7 @@ pub struct Binding {
     /// The value for a Route header towards the phone (RFC 3327), in order, every entry in brackets.
     pub path: Option<Box<str>>,
     /// The User-Agent of the phone.
-    pub user_agent: Box<str>,
+    pub user_agent: Arc<str>,
     /// The flow the REGISTER came on. Never shown to the phone.
     pub flow: Flow,
     /// True when the phone is behind a NAT: requests go to the flow and not to what the contact says.

@@ -15,7 +15,7 @@ mod table;
 mod text;
 
 pub use crate::config::sofia::MultipleRegistrations as Multiple;
-pub use binding::{Aor, Binding};
+pub use binding::Binding;
 pub use policy::Policy;
 pub use register::{Change, Gone, Refusal, Registered};
 pub use request::{Request, Wanted, Wish};

@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
+
 use super::binding::Binding;
 use super::policy::Policy;
 use super::request::{Request, Wanted, Wish};
@@ -90,9 +92,9 @@ const ORDER_WINDOW: Duration = Duration::from_secs(32);
 /// What is to happen to each contact there is, and which come new.
 pub(super) struct Plan {
     /// One for each contact there was.
-    pub fates: Vec<Fate>,
+    pub fates: SmallVec<[Fate; 2]>,
     /// New contacts.
-    pub added: Vec<Binding>,
+    pub added: SmallVec<[Arc<Binding>; 1]>,
     /// What the first contact got.
     pub granted: Option<u32>,
 }
@@ -100,7 +102,7 @@ pub(super) struct Plan {
 /// What happens to a contact there was.
 pub(super) enum Fate {
     Kept,
-    Refreshed(Box<Binding>),
+    Refreshed(Arc<Binding>),
     Gone(Gone),
 }
 
@@ -114,7 +116,8 @@ impl Fate {
 pub(super) struct Asker<'a> {
     pub now: Instant,
     pub user: &'a str,
-    pub domain: &'a str,
+    pub domain: Arc<str>,
+    pub user_agent: Arc<str>,
     pub flow: Flow,
     pub policy: &'a Policy,
 }
@@ -122,8 +125,11 @@ pub(super) struct Asker<'a> {
 impl Plan {
     /// Works out what `request` does to `present`, the contacts the user has at this profile.
     pub fn make(asker: &Asker<'_>, request: &Request, present: &[Arc<Binding>]) -> Result<Plan, Refusal> {
-        let mut plan =
-            Plan { fates: present.iter().map(|_| Fate::Kept).collect(), added: Vec::new(), granted: None };
+        let mut plan = Plan {
+            fates: present.iter().map(|_| Fate::Kept).collect(),
+            added: SmallVec::new(),
+            granted: None,
+        };
         let wishes = match &request.wanted {
             Wanted::Nothing => return Ok(plan),
             _ if is_out_of_order(asker.now, request, present) => {
@@ -164,7 +170,7 @@ impl Plan {
     ) {
         let mut binding = Binding {
             user: asker.user.into(),
-            domain: asker.domain.into(),
+            domain: asker.domain.clone(),
             profile: asker.policy.profile.clone(),
             contact: wish.contact.clone(),
             q: wish.q,
@@ -173,7 +179,7 @@ impl Plan {
             call_id: request.call_id.as_str().into(),
             cseq: request.cseq,
             path: request.path.as_deref().map(Into::into),
-            user_agent: request.user_agent.as_str().into(),
+            user_agent: asker.user_agent.clone(),
             flow: asker.flow,
             nat: asker.policy.nat,
             since: asker.now,
@@ -181,7 +187,7 @@ impl Plan {
             granted: Duration::from_secs(granted.into()),
             margin: asker.policy.late_margin,
         };
-        let mut places = Vec::new();
+        let mut places: SmallVec<[(usize, Instant); 2]> = SmallVec::new();
         for (at, (old, fate)) in present.iter().zip(&self.fates).enumerate() {
             if fate.is_kept() && is_same_contact(old, wish) {
                 places.push((at, old.since));
@@ -189,19 +195,19 @@ impl Plan {
         }
         // The same URI twice in one request: the later one counts.
         let refreshed = self.fates.iter_mut().filter_map(|fate| match fate {
-            Fate::Refreshed(binding) => Some(&mut **binding),
+            Fate::Refreshed(binding) => Some(binding),
             _ => None,
         });
         let twin = self.added.iter_mut().chain(refreshed).find(|b| same_uri(b.uri(), wish.uri()));
         let mut places = places.into_iter();
         if let Some(twin) = twin {
             binding.since = twin.since;
-            *twin = binding;
+            *twin = Arc::new(binding);
         } else if let Some((at, since)) = places.next() {
             binding.since = since;
-            self.decide(at, Fate::Refreshed(Box::new(binding)));
+            self.decide(at, Fate::Refreshed(Arc::new(binding)));
         } else {
-            self.added.push(binding);
+            self.added.push(Arc::new(binding));
         }
         // Contacts that are now one with it.
         for (at, _) in places {
@@ -235,7 +241,7 @@ impl Plan {
             Fate::Refreshed(binding) => Some(binding.uri()),
             _ => None,
         });
-        self.added.iter().map(Binding::uri).chain(refreshed)
+        self.added.iter().map(|binding| binding.uri()).chain(refreshed)
     }
 
     fn mark(&mut self, present: &[Arc<Binding>], same: impl Fn(&Binding) -> bool) -> usize {

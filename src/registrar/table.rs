@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -10,12 +10,14 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 use smallvec::SmallVec;
 
-use super::binding::{Aor, Binding};
+use super::binding::Binding;
 use super::expiry::{Due, Millis, Queue};
 use super::policy::Policy;
 use super::register::{Asker, Change, Fate, Gone, Plan, Refusal, Registered};
 use super::request::{Request, Wanted};
+use crate::config::Lately;
 use crate::sip::Flow;
+use crate::transaction::Hashed;
 
 /// How much the table may hold. Beyond it new contacts are refused; those there are can always be refreshed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,18 +49,25 @@ struct Shard {
     len: AtomicUsize,
 }
 
-#[derive(Default)]
 struct State {
     slots: Slab<Slot>,
-    aors: HashMap<Aor, SmallVec<[u32; 2]>>,
+    /// By the names of their addresses-of-record.
+    aors: HashMap<Name, SmallVec<[u32; 2]>, BuildHasherDefault<Hashed>>,
     connections: HashMap<u64, SmallVec<[u32; 2]>>,
     queue: Queue,
+    /// Domains and User-Agents, which a million bindings have in common.
+    texts: Lately,
 }
 
 struct Slot {
+    aor: Name,
     binding: Arc<Binding>,
     due: Due,
 }
+
+/// An address-of-record, `user@domain` compared without case as the directory does, as a hash under a key of this table. Two that
+/// share one are told apart by what their bindings say; who does not know the key cannot make them.
+type Name = u64;
 
 const SHARDS: usize = 32;
 
@@ -80,29 +89,40 @@ impl Registrar {
         (user, domain): (&str, &str),
         policy: &Policy,
     ) -> Result<Registered, Refusal> {
-        let aor = Aor::new(user, domain);
-        let shard = self.shard(&aor);
+        let aor = self.name(user, domain);
+        let shard = self.shard(aor);
         let mut state = shard.lock();
-        let mut present: Vec<(u32, Arc<Binding>)> = Vec::new();
+        let mut slots: SmallVec<[u32; 2]> = SmallVec::new();
+        let mut present: SmallVec<[Arc<Binding>; 2]> = SmallVec::new();
         let mut over: SmallVec<[u32; 2]> = SmallVec::new();
-        for slot in state.of_profile(&aor, &policy.profile) {
-            match state.binding(slot) {
-                Some(binding) if binding.gone_at() > now => present.push((slot, binding.clone())),
-                _ => over.push(slot),
+        for (slot, binding) in state.bindings(aor, user, domain) {
+            if binding.profile != policy.profile {
+                continue;
+            }
+            if binding.gone_at() > now {
+                slots.push(slot);
+                present.push(binding.clone());
+            } else {
+                over.push(slot);
             }
         }
-        let asker = Asker { now, user, domain, flow, policy };
-        let bindings: Vec<Arc<Binding>> = present.iter().map(|(_, b)| b.clone()).collect();
-        let plan = Plan::make(&asker, request, &bindings)?;
-        self.check_room(&plan, &state, &aor)?;
+        let (domain, user_agent) = (state.texts.share(domain), state.texts.share(&request.user_agent));
+        let asker = Asker { now, user, domain, user_agent, flow, policy };
+        let plan = Plan::make(&asker, request, &present)?;
+        self.check_room(&plan, state.bindings(aor, user, &asker.domain).count())?;
         let mut changes = Vec::new();
         for slot in over {
             changes.extend(state.remove(slot).map(|b| Change::Gone(b, Gone::Expired)));
         }
-        let first = bindings.is_empty() && !plan.added.is_empty();
+        let first = present.is_empty() && !plan.added.is_empty();
+        drop(present);
         let granted = plan.granted;
-        self.carry_out(&mut state, &aor, plan, present, &mut changes);
-        let contacts = state.echo(&aor, &policy.profile, now);
+        self.carry_out(&mut state, aor, plan, &slots, &mut changes);
+        let contacts = state
+            .bindings(aor, user, &asker.domain)
+            .filter(|(_, binding)| binding.profile == policy.profile)
+            .filter_map(|(_, binding)| echo(binding, now))
+            .collect();
         state.tidy();
         shard.publish(&state);
         let outbound = policy.outbound
@@ -114,15 +134,10 @@ impl Registrar {
     /// Where a user can be reached now, at whichever profile: the best first (by q), of equals the one registered
     /// earliest.
     pub fn lookup(&self, now: Instant, user: &str, domain: &str) -> Vec<Arc<Binding>> {
-        let aor = Aor::new(user, domain);
-        let state = self.shard(&aor).lock();
-        let slots = state.aors.get(&aor).map(|slots| slots.as_slice()).unwrap_or_default();
-        let mut found: Vec<Arc<Binding>> = slots
-            .iter()
-            .filter_map(|slot| state.binding(*slot))
-            .filter(|b| b.gone_at() > now)
-            .cloned()
-            .collect();
+        let aor = self.name(user, domain);
+        let state = self.shard(aor).lock();
+        let here = state.bindings(aor, user, domain).map(|(_, binding)| binding);
+        let mut found: Vec<Arc<Binding>> = here.filter(|b| b.gone_at() > now).cloned().collect();
         drop(state);
         found.sort_by(|a, b| b.q.cmp(&a.q).then(a.since.cmp(&b.since)));
         found
@@ -210,17 +225,34 @@ impl Registrar {
         self.len() == 0
     }
 
-    fn shard(&self, aor: &Aor) -> &Shard {
-        let at = self.hasher.hash_one(aor) as usize % SHARDS;
+    fn name(&self, user: &str, domain: &str) -> Name {
+        let mut hasher = self.hasher.build_hasher();
+        for part in [user, domain] {
+            // In lower case, a word at a time.
+            for eight in part.as_bytes().chunks(8) {
+                let mut word = [0; 8];
+                for (low, byte) in word.iter_mut().zip(eight) {
+                    *low = byte.to_ascii_lowercase();
+                }
+                hasher.write_u64(u64::from_le_bytes(word));
+            }
+            hasher.write_usize(part.len());
+        }
+        hasher.finish()
+    }
+
+    fn shard(&self, aor: Name) -> &Shard {
+        // Neither the lowest nor the highest bits: those are the map's.
+        let at = (aor >> 32) as usize % SHARDS;
         // There are SHARDS of them, so `at` is always there.
         &self.shards[at]
     }
 
-    fn check_room(&self, plan: &Plan, state: &State, aor: &Aor) -> Result<(), Refusal> {
+    /// `present` is how many contacts the address-of-record has, at whichever profile.
+    fn check_room(&self, plan: &Plan, present: usize) -> Result<(), Refusal> {
         if plan.added.is_empty() {
             return Ok(());
         }
-        let present = state.aors.get(aor).map_or(0, |slots| slots.len());
         let here = present + plan.count() - plan.fates.len();
         if here > self.bounds.per_aor {
             return Err(Refusal::new(403, "Forbidden"));
@@ -235,25 +267,23 @@ impl Registrar {
     fn carry_out(
         &self,
         state: &mut State,
-        aor: &Aor,
+        aor: Name,
         plan: Plan,
-        present: Vec<(u32, Arc<Binding>)>,
+        present: &[u32],
         changes: &mut Vec<Change>,
     ) {
-        for ((slot, _), fate) in present.into_iter().zip(plan.fates) {
+        for (slot, fate) in present.iter().copied().zip(plan.fates) {
             match fate {
                 Fate::Kept => {}
                 Fate::Gone(why) => changes.extend(state.remove(slot).map(|b| Change::Gone(b, why))),
                 Fate::Refreshed(binding) => {
-                    let binding = Arc::new(*binding);
                     state.replace(slot, binding.clone(), self.due_at(&binding));
                     changes.push(Change::Refreshed(binding));
                 }
             }
         }
         for binding in plan.added {
-            let binding = Arc::new(binding);
-            state.insert(aor.clone(), binding.clone(), self.due_at(&binding));
+            state.insert(aor, binding.clone(), self.due_at(&binding));
             changes.push(Change::Added(binding));
         }
     }
@@ -280,32 +310,21 @@ impl State {
         self.slots.get(slot as usize).map(|s| &s.binding)
     }
 
-    fn of_profile(&self, aor: &Aor, profile: &str) -> SmallVec<[u32; 2]> {
-        let slots = self.aors.get(aor).map(|slots| slots.as_slice()).unwrap_or_default();
-        let here = |slot: &u32| self.binding(*slot).is_some_and(|b| &*b.profile == profile);
-        slots.iter().copied().filter(here).collect()
+    /// The contacts of an address-of-record, in the order they came.
+    fn bindings(&self, aor: Name, user: &str, domain: &str) -> impl Iterator<Item = (u32, &Arc<Binding>)> {
+        let slots = self.aors.get(&aor).map(|slots| slots.as_slice()).unwrap_or_default();
+        slots.iter().filter_map(|slot| Some((*slot, self.binding(*slot)?))).filter(move |(_, binding)| {
+            binding.user.eq_ignore_ascii_case(user) && binding.domain.eq_ignore_ascii_case(domain)
+        })
     }
 
-    fn echo(&self, aor: &Aor, profile: &str, now: Instant) -> Vec<String> {
-        let mut contacts = Vec::new();
-        for slot in self.of_profile(aor, profile) {
-            if let Some(binding) = self.binding(slot) {
-                let remaining = binding.remaining(now);
-                if remaining > 0 {
-                    contacts.push(format!("{};expires={remaining}", binding.contact()));
-                }
-            }
-        }
-        contacts
-    }
-
-    fn insert(&mut self, aor: Aor, binding: Arc<Binding>, at: Millis) {
+    fn insert(&mut self, aor: Name, binding: Arc<Binding>, at: Millis) {
         let entry = self.slots.vacant_entry();
         let slot = entry.key() as u32;
         let due = self.queue.add(slot, at);
         self.connect(slot, &binding);
         // `connect` does not touch the slots, so the key is still the one that comes next.
-        self.slots.insert(Slot { binding, due });
+        self.slots.insert(Slot { aor, binding, due });
         self.aors.entry(aor).or_default().push(slot);
     }
 
@@ -320,9 +339,8 @@ impl State {
     }
 
     fn remove(&mut self, slot: u32) -> Option<Arc<Binding>> {
-        let binding = self.slots.try_remove(slot as usize)?.binding;
+        let Slot { aor, binding, .. } = self.slots.try_remove(slot as usize)?;
         self.disconnect(slot, &binding);
-        let aor = Aor::new(&binding.user, &binding.domain);
         if let Some(slots) = self.aors.get_mut(&aor) {
             slots.retain(|s| *s != slot);
             if slots.is_empty() {
@@ -367,6 +385,24 @@ impl State {
             *self = State::default();
         }
     }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        State {
+            slots: Slab::new(),
+            aors: HashMap::default(),
+            connections: HashMap::new(),
+            queue: Queue::default(),
+            texts: Lately::new(64),
+        }
+    }
+}
+
+/// The value of a Contact header of the 200; none for a contact whose time is over but for the margin.
+fn echo(binding: &Binding, now: Instant) -> Option<String> {
+    let remaining = binding.remaining(now);
+    (remaining > 0).then(|| format!("{};expires={remaining}", binding.contact()))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::Hashed;
 use crate::sip::Message;
 
 /// What all copies of one request have in common, and no other request, under a keyed hash: nobody who does not know the key
@@ -31,7 +32,7 @@ pub struct Answered {
 
 #[derive(Default)]
 struct Shard {
-    places: HashMap<u64, Place, BuildHasherDefault<Ready>>,
+    places: HashMap<u64, Place, BuildHasherDefault<Hashed>>,
     /// Oldest first.
     pages: VecDeque<Page>,
     /// The number of the first page; they are numbered through.
@@ -178,26 +179,6 @@ fn record(bytes: &[u8]) -> Option<(u64, &[u8], &[u8])> {
     let (length, rest) = rest.split_first_chunk()?;
     let (text, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
     Some((u64::from_le_bytes(*mark), text, rest))
-}
-
-/// For keys that are keyed hashes already.
-#[derive(Default)]
-struct Ready(u64);
-
-impl Hasher for Ready {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
-    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! Which nonces have been used, and up to which count: what makes a copied `Authorization` worthless.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasherDefault;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use super::nonce::{Nonce, seconds};
+use crate::transaction::Hashed;
 
 /// The nonce counts seen with good credentials. Only somebody with a password can make an entry.
 ///
@@ -17,7 +19,8 @@ pub struct Uses {
 
 #[derive(Default)]
 struct Shard {
-    counts: HashMap<u64, u32>,
+    /// By [`place`].
+    counts: HashMap<u64, u32, BuildHasherDefault<Hashed>>,
     order: VecDeque<u64>,
     /// Nonces made at or before this second and without an entry may have been used.
     forgotten: Option<u32>,
@@ -45,7 +48,7 @@ impl Uses {
         if count == 0 {
             return false;
         }
-        if let Some(last) = shard.counts.get_mut(&nonce.id()) {
+        if let Some(last) = shard.counts.get_mut(&place(nonce.id())) {
             let rises = count > *last;
             *last = count.max(*last);
             return rises;
@@ -56,7 +59,7 @@ impl Uses {
         if shard.counts.len() >= self.room {
             shard.forget_oldest();
         }
-        shard.counts.insert(nonce.id(), count);
+        shard.counts.insert(place(nonce.id()), count);
         shard.order.push_back(nonce.id());
         true
     }
@@ -74,18 +77,24 @@ impl Shard {
             if (oldest >> 32) + life.as_secs() >= now {
                 break;
             }
-            self.counts.remove(oldest);
+            self.counts.remove(&place(*oldest));
             self.order.pop_front();
         }
     }
 
     fn forget_oldest(&mut self) {
         if let Some(oldest) = self.order.pop_front() {
-            self.counts.remove(&oldest);
+            self.counts.remove(&place(oldest));
             let second = (oldest >> 32) as u32;
             self.forgotten = Some(self.forgotten.map_or(second, |s| s.max(second)));
         }
     }
+}
+
+/// Spreads the names of nonces over a map, each to a place of its own. They are our own numbers, and only those used with good
+/// credentials come here, so that nobody can choose them to meet.
+fn place(id: u64) -> u64 {
+    id.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(32)
 }
 
 #[cfg(test)]

@@ -341,7 +341,7 @@ impl Registrar {
                 assert!(!slots.is_empty() && slots.len() <= self.bounds.per_aor);
                 let here: Vec<_> = slots.iter().map(|s| state.binding(*s).expect("a live slot")).collect();
                 for (at, one) in here.iter().enumerate() {
-                    assert_eq!(&Aor::new(&one.user, &one.domain), aor);
+                    assert_eq!(self.name(&one.user, &one.domain), *aor);
                     for other in here.iter().skip(at + 1) {
                         assert!(one.uri() != other.uri() || one.reg_id != other.reg_id, "{one:?} {other:?}");
                     }
