@@ -14,6 +14,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 use tracing::{error, info, warn};
 
+/// A call is some hundred small values made on one thread and freed on another, then nothing for a while: the C
+/// library's allocator answers that with a growing heap (ten `mprotect` per call) and locks.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A FreeSWITCH-style B2BUA softswitch: SIP registrar, XML dialplan, call bridging and RTP relay.
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
