@@ -1,10 +1,11 @@
 //! The command line.
 
-use crate::calls::{Ends, Engine, Plan};
+use crate::calls::{self, Ends, Plan};
 use crate::identity::Identities;
 use crate::measure::{self, Clock};
-use crate::registrations::{self, Registrations};
-use crate::rtp;
+use crate::reflect::{self, Reflector};
+use crate::search::{Search, Step, search};
+use crate::{registrations, rtp, tandem};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -26,6 +27,8 @@ enum What {
     Registrations(Register),
     /// RTP through calls set up by the server: loss, order, and delay of every packet, both ways
     Rtp(Rtp),
+    /// tandem itself: starts it with a configuration of its own and measures every row of the README's table
+    Tandem(Tandem),
 }
 
 /// What every load has in common.
@@ -49,9 +52,129 @@ pub struct Common {
     /// One line of JSON instead of text
     #[arg(long)]
     pub json: bool,
+    /// Instead of a server a thread that only hands on what it gets: what the generator itself can do at most
+    #[arg(long = "self")]
+    pub itself: bool,
+    /// The CPU of that thread
+    #[arg(long, requires = "itself")]
+    pub self_pin: Option<usize>,
     /// The share of datagrams to lose on purpose, both ways (0.01 is one in a hundred)
     #[arg(long, default_value_t = 0.0)]
     pub drop: f64,
+}
+
+/// How the greatest rate is found.
+#[derive(Args, Clone)]
+struct Greatest {
+    /// Find the greatest rate at which fewer than one in a thousand fail, from --rate on
+    #[arg(long)]
+    search: bool,
+    /// How long each step of the search lasts, in seconds
+    #[arg(long, default_value_t = 3.0)]
+    step: f64,
+    /// How often the found rate is run; the medians are told
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+}
+
+impl Greatest {
+    /// Searches and tells.
+    fn find(
+        &self,
+        json: bool,
+        from: f64,
+        run: impl FnMut(f64, f64) -> Result<Step, String>,
+    ) -> Result<ExitCode, String> {
+        if !(self.step >= 0.1 && self.step <= 600.0) || self.runs == 0 || self.runs > 100 {
+            return Err("--step: from 0.1 to 600; --runs: from 1 to 100".to_owned());
+        }
+        let wanted = Search { from, seconds: self.step, runs: self.runs, share: 0.001 };
+        let found = search(wanted, run, |what, step| {
+            if !json {
+                println!("{what:>8} {}", step.line());
+            }
+        })?;
+        if json {
+            println!("{}", found.json());
+        } else {
+            println!("greatest {}", found.line());
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+#[derive(Args, Clone)]
+struct Tandem {
+    /// The binary; the one cargo has just built without it
+    #[arg(long)]
+    binary: Option<PathBuf>,
+    /// The rows, of start, calls, digest, registrations, rtp, memory, growth
+    #[arg(long, value_delimiter = ',', default_value = "start,calls,digest,registrations,rtp,memory,growth")]
+    rows: Vec<String>,
+    /// The port of its profile on 127.0.0.1; the callee takes the next but one
+    #[arg(long, default_value_t = 15060)]
+    port: u16,
+    /// The CPU of tandem
+    #[arg(long, default_value_t = 0)]
+    server_cpu: usize,
+    /// The CPU of the generator
+    #[arg(long, default_value_t = 1)]
+    pin: usize,
+    /// Users in the directory for registrations and the start
+    #[arg(long, default_value_t = 100_000)]
+    users: u64,
+    /// Runs whose median is told
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// How long each step lasts, in seconds
+    #[arg(long, default_value_t = 3.0)]
+    step: f64,
+    /// Calls per second where the cost of one is measured; five times as many registrations
+    #[arg(long, default_value_t = 1000.0)]
+    rate: f64,
+    /// The numbers of calls with RTP
+    #[arg(long, value_delimiter = ',', default_value = "100,500,1000,1500")]
+    rtp_calls: Vec<u64>,
+    /// Calls at once for memory and growth (each takes four sockets of tandem: mind ulimit -n)
+    #[arg(long, default_value_t = 4000)]
+    many: u64,
+    /// A configuration of your own, whose start is measured too
+    #[arg(long)]
+    conf: Option<PathBuf>,
+    /// Find the greatest rates too; takes some minutes
+    #[arg(long)]
+    search: bool,
+    /// JSON lines instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+impl Tandem {
+    fn plan(&self) -> Result<tandem::Plan, String> {
+        amount(self.rate, Some(1))?;
+        if !(self.step >= 0.1 && self.step <= 600.0) || self.runs == 0 || self.runs > 100 {
+            return Err("--step: from 0.1 to 600; --runs: from 1 to 100".to_owned());
+        }
+        if self.users == 0 || self.users > 2_000_000 || self.many == 0 || self.many > 100_000 {
+            return Err("--users: from 1 to 2000000; --many: from 1 to 100000".to_owned());
+        }
+        let built = option_env!("CARGO_BIN_EXE_tandem").map(PathBuf::from);
+        Ok(tandem::Plan {
+            binary: self.binary.clone().or(built).ok_or("--binary: which tandem?")?,
+            rows: self.rows.clone(),
+            port: self.port,
+            cpus: [self.server_cpu, self.pin],
+            users: self.users,
+            runs: self.runs,
+            seconds: self.step,
+            rate: self.rate,
+            rtp: self.rtp_calls.clone(),
+            many: self.many,
+            conf: self.conf.clone(),
+            search: self.search,
+            json: self.json,
+        })
+    }
 }
 
 /// Who calls or registers.
@@ -86,6 +209,8 @@ struct Calls {
     common: Common,
     #[command(flatten)]
     who: Who,
+    #[command(flatten)]
+    greatest: Greatest,
     /// Calls per second
     #[arg(long, default_value_t = 100.0)]
     rate: f64,
@@ -130,6 +255,8 @@ struct Register {
     common: Common,
     #[command(flatten)]
     who: Who,
+    #[command(flatten)]
+    greatest: Greatest,
     /// Registrations per second; each is two requests, without and with credentials
     #[arg(long, default_value_t = 1000.0)]
     rate: f64,
@@ -204,7 +331,7 @@ struct Rtp {
     /// Calls set up per second
     #[arg(long, default_value_t = 200.0)]
     rate: f64,
-    /// Sockets of each side; one for each call up to 4000 without it
+    /// Sockets of each side, which calls share when they are fewer; each call's own costs the generator more
     #[arg(long)]
     rtp_sockets: Option<usize>,
     /// What is dialled; `{}` stands for a number of seven digits, by which the callee knows the call
@@ -223,7 +350,7 @@ impl Rtp {
         if self.seconds == 0 || self.seconds > 3600 || self.warm_up > 600 {
             return Err("--seconds: from 1 to 3600; --warm-up: at most 600".to_owned());
         }
-        let sockets = self.rtp_sockets.unwrap_or(self.calls.min(4000) as usize);
+        let sockets = self.rtp_sockets.unwrap_or(self.calls.min(64) as usize);
         if sockets == 0 || sockets > 20_000 {
             return Err(format!("--rtp-sockets {sockets}: from 1 to 20000"));
         }
@@ -233,6 +360,7 @@ impl Rtp {
         let calls = Calls {
             common: self.common.clone(),
             who: self.who.clone(),
+            greatest: Greatest { search: false, step: 3.0, runs: 3 },
             rate: self.rate,
             count: Some(self.calls),
             hold: u64::MAX,
@@ -365,43 +493,82 @@ fn success(good: bool) -> ExitCode {
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// Puts a reflecting thread in the place of the server when that is wanted.
+fn instead(
+    common: &Common,
+    server: &mut SocketAddr,
+    callee: Option<SocketAddr>,
+) -> Result<Option<Reflector>, String> {
+    if !common.itself {
+        common.prepare(*server)?;
+        return Ok(None);
+    }
+    if let Some(cpu) = common.pin {
+        measure::pin(cpu)?;
+    }
+    let callee = callee.unwrap_or(*server);
+    let ip = common.own(*server)?;
+    let reflector = reflect::start(ip, callee, common.self_pin)?;
+    *server = reflector.at;
+    Ok(Some(reflector))
+}
+
 /// Does what the command line says.
 pub fn run(options: Options) -> Result<ExitCode, String> {
     match options.what {
         What::Calls(calls) => {
-            let plan = calls.plan()?;
-            calls.common.prepare(plan.server)?;
-            let (mut engine, mut receivers) = Engine::open(&plan, Clock::start())?;
-            engine.run(&mut receivers, calls.common.pid)?;
-            if calls.common.json {
-                println!("{}", engine.out.json(&plan));
-            } else {
-                engine.out.print(&plan);
+            let common = &calls.common;
+            let mut plan = calls.plan()?;
+            let _reflector = instead(common, &mut plan.server, plan.callee)?;
+            if calls.greatest.search {
+                return calls.greatest.find(common.json, plan.rate, |rate, seconds| {
+                    plan.rate = rate;
+                    plan.count = (rate * seconds).ceil() as u64;
+                    calls::once(&plan, common.pid).map(|out| out.step(rate))
+                });
             }
-            Ok(success(engine.out.carried > 0))
+            let out = calls::once(&plan, common.pid)?;
+            if common.json {
+                println!("{}", out.json(&plan));
+            } else {
+                out.print(&plan);
+            }
+            Ok(success(out.carried > 0))
         }
         What::Registrations(register) => {
-            let plan = register.plan()?;
-            register.common.prepare(plan.server)?;
-            let (mut run, mut receiver) = Registrations::open(&plan, Clock::start())?;
-            run.run(&mut receiver, register.common.pid)?;
-            if register.common.json {
-                println!("{}", run.out.json(&plan));
-            } else {
-                run.out.print(&plan);
+            let common = &register.common;
+            let mut plan = register.plan()?;
+            let _reflector = instead(common, &mut plan.server, None)?;
+            if register.greatest.search {
+                return register.greatest.find(common.json, plan.rate, |rate, seconds| {
+                    plan.rate = rate;
+                    plan.count = (rate * seconds).ceil() as u64;
+                    registrations::once(&plan, common.pid).map(|out| out.step(rate))
+                });
             }
-            Ok(success(run.out.registered > 0))
+            let out = registrations::once(&plan, common.pid)?;
+            if common.json {
+                println!("{}", out.json(&plan));
+            } else {
+                out.print(&plan);
+            }
+            Ok(success(out.registered > 0))
         }
         What::Rtp(flows) => {
+            let common = &flows.common;
             let mut plan = flows.plan()?;
-            flows.common.prepare(plan.calls.server)?;
-            let (out, calls) = rtp::run(&mut plan, Clock::start(), flows.common.pid)?;
-            if flows.common.json {
+            let _reflector = instead(common, &mut plan.calls.server, plan.calls.callee)?;
+            let (out, calls) = rtp::run(&mut plan, Clock::start(), common.pid)?;
+            if common.json {
                 println!("{}", out.json(&plan, &calls));
             } else {
                 out.print(&plan, &calls);
             }
             Ok(success(out.lost_share() < 1.0))
+        }
+        What::Tandem(all) => {
+            tandem::run(&all.plan()?)?;
+            Ok(ExitCode::SUCCESS)
         }
     }
 }

@@ -81,6 +81,11 @@ impl Pace {
         self.busy_sending as f64 / self.sending.max(1) as f64
     }
 
+    /// Whether the generator could not do what was asked of it.
+    pub fn limited(&self) -> bool {
+        self.busy_share() > FULL || (self.begun > 100 && self.per_second(self.begun) < self.rate * 0.98)
+    }
+
     /// Why the generator, and not the server, may have set the figure.
     pub fn doubts(&self, overflowed: u64) -> Vec<String> {
         let mut doubts = Vec::new();

@@ -407,6 +407,13 @@ impl<'a> Registrations<'a> {
     }
 }
 
+/// One run from its opening to its end.
+pub fn once(plan: &Plan, pid: Option<u32>) -> Result<Outcome, String> {
+    let (mut run, mut receiver) = Registrations::open(plan, Clock::start())?;
+    run.run(&mut receiver, pid)?;
+    Ok(run.out)
+}
+
 impl Outcome {
     /// The share that was not registered.
     pub fn lost_share(&self) -> f64 {
@@ -416,6 +423,27 @@ impl Outcome {
     /// Registrations per second that ended well, over the time in which they began.
     pub fn rate(&self) -> f64 {
         self.pace.per_second(self.registered)
+    }
+
+    /// The figures that a search compares.
+    pub fn step(&self, rate: f64) -> crate::search::Step {
+        let mut figures = vec![
+            ("401 p99 ms", self.to_401.quantile(0.99) / 1000.0),
+            ("200 p99 ms", self.to_200.quantile(0.99) / 1000.0),
+            ("generator busy %", self.pace.busy_share() * 100.0),
+        ];
+        if let Some(cost) = &self.cost {
+            let each = self.offered.max(1) as f64;
+            figures.insert(0, ("CPU µs", cost.cpu as f64 / 1000.0 / each));
+            figures.push(("peak MiB", cost.resident[1] as f64 / 1024.0));
+        }
+        crate::search::Step {
+            rate,
+            good: self.rate(),
+            lost: self.lost_share(),
+            limited: self.pace.limited(),
+            figures,
+        }
     }
 
     /// For a reader.

@@ -321,6 +321,13 @@ impl<'a> Engine<'a> {
     }
 }
 
+/// One run from its opening to its end.
+pub fn once(plan: &Plan, pid: Option<u32>) -> Result<Outcome, String> {
+    let (mut engine, mut receivers) = Engine::open(plan, Clock::start())?;
+    engine.run(&mut receivers, pid)?;
+    Ok(engine.out)
+}
+
 /// The two halves of a call that stands, found together by the number that was dialled.
 pub struct Pair {
     /// The caller's slot.

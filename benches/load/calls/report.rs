@@ -40,6 +40,30 @@ impl Outcome {
         doubts
     }
 
+    /// The figures that a search compares.
+    pub fn step(&self, rate: f64) -> crate::search::Step {
+        let mut figures = vec![
+            ("100 p99 ms", self.to_100.quantile(0.99) / 1000.0),
+            ("b-leg p50 ms", self.to_leg.quantile(0.5) / 1000.0),
+            ("b-leg p99 ms", self.to_leg.quantile(0.99) / 1000.0),
+            ("200 p99 ms", self.to_200.quantile(0.99) / 1000.0),
+            ("generator busy %", self.pace.busy_share() * 100.0),
+        ];
+        if let Some(cost) = &self.cost {
+            let each = self.offered.max(1) as f64;
+            figures.insert(0, ("CPU µs", cost.cpu as f64 / 1000.0 / each));
+            figures.push(("switches", cost.switches as f64 / each));
+            figures.push(("peak MiB", cost.resident[1] as f64 / 1024.0));
+        }
+        crate::search::Step {
+            rate,
+            good: self.carried_rate(),
+            lost: self.lost_share(),
+            limited: self.pace.limited(),
+            figures,
+        }
+    }
+
     /// For a reader.
     pub fn print(&self, plan: &Plan) {
         let callee = match plan.callee {

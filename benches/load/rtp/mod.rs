@@ -318,6 +318,32 @@ impl Outcome {
         self.directions.iter().map(|way| way.arrived).sum()
     }
 
+    /// The figures whose medians are told.
+    pub fn step(&self) -> crate::search::Step {
+        let [there, back] = &self.directions;
+        let most = |share: f64| there.delay.quantile(share).max(back.delay.quantile(share));
+        let seconds = self.lasted.max(1) as f64 / 1e9;
+        let mut figures = vec![
+            ("delay p50 µs", most(0.5)),
+            ("p99 µs", most(0.99)),
+            ("p99.9 µs", most(0.999)),
+            ("out of order", (there.disordered + back.disordered) as f64),
+            ("generator busy %", self.busy * 100.0),
+        ];
+        if let Some((cpu, before, with)) = self.server {
+            figures.insert(0, ("CPU µs/packet", cpu as f64 / 1000.0 / self.arrived().max(1) as f64));
+            figures.push(("server %", cpu as f64 / seconds / 1e7));
+            figures.push(("KiB/call", with.saturating_sub(before) as f64 / self.calls.max(1) as f64));
+        }
+        crate::search::Step {
+            rate: (there.sent + back.sent) as f64 / seconds,
+            good: self.arrived() as f64 / seconds,
+            lost: self.lost_share(),
+            limited: self.busy > 0.97,
+            figures,
+        }
+    }
+
     /// Why the generator, and not the server, may have set the figure.
     pub fn doubts(&self, plan: &Plan) -> Vec<String> {
         let mut doubts = Vec::new();

@@ -77,7 +77,8 @@ impl Sockets {
                     })?;
                 }
                 let mut event = libc::epoll_event {
-                    events: libc::EPOLLIN as u32,
+                    // Edge-triggered: one recvmmsg that comes back short has drained the socket.
+                    events: (libc::EPOLLIN | libc::EPOLLET) as u32,
                     u64: ((side as u64) << 32) | index as u64,
                 };
                 // SAFETY: both descriptors are open and `event` is alive.
@@ -102,6 +103,7 @@ impl Sockets {
                 head.msg_hdr.msg_iov = part;
                 head.msg_hdr.msg_iovlen = 1;
                 head.msg_hdr.msg_control = control.as_mut_ptr().cast();
+                head.msg_hdr.msg_controllen = CONTROL as _;
                 head
             })
             .collect();
@@ -139,24 +141,28 @@ impl Sockets {
             let Some(socket) = self.sides.get(side).and_then(|side| side.get(index)) else {
                 continue;
             };
-            for head in &mut self.heads {
-                head.msg_hdr.msg_controllen = CONTROL as _;
-            }
-            // SAFETY: the heads point into `bytes`, `control` and `parts`, which are alive and never resized.
-            let got = unsafe {
-                libc::recvmmsg(
-                    socket.as_raw_fd(),
-                    self.heads.as_mut_ptr(),
-                    BATCH as u32,
-                    libc::MSG_DONTWAIT,
-                    std::ptr::null_mut(),
-                )
-            };
-            for i in 0..usize::try_from(got).unwrap_or(0) {
-                let length = (self.heads[i].msg_len as usize).min(LONGEST);
-                let start = i * LONGEST;
-                let stamp = stamp(&self.heads[i].msg_hdr).unwrap_or_else(time_of_day);
-                take(side, index, &self.bytes[start..start + length], stamp);
+            loop {
+                // SAFETY: the heads point into `bytes`, `control` and `parts`, which are alive and never resized.
+                let got = unsafe {
+                    libc::recvmmsg(
+                        socket.as_raw_fd(),
+                        self.heads.as_mut_ptr(),
+                        BATCH as u32,
+                        libc::MSG_DONTWAIT,
+                        std::ptr::null_mut(),
+                    )
+                };
+                let got = usize::try_from(got).unwrap_or(0);
+                for (i, head) in self.heads.iter_mut().enumerate().take(got) {
+                    let length = (head.msg_len as usize).min(LONGEST);
+                    let start = i * LONGEST;
+                    let stamp = stamp(&head.msg_hdr).unwrap_or_else(time_of_day);
+                    head.msg_hdr.msg_controllen = CONTROL as _;
+                    take(side, index, &self.bytes[start..start + length], stamp);
+                }
+                if got < BATCH {
+                    break;
+                }
             }
         }
         debug_assert!(!self.control.is_empty());
