@@ -14,7 +14,9 @@ use tracing::info;
 
 /// A dial string.
 pub async fn run(call: &mut Call, data: &Expanded) {
-    match originate(&mut call.leg, data.guarded()).await {
+    // In a box of its own, which a call that is up no longer has.
+    let calling = Box::pin(originate(&mut call.leg, data.guarded()));
+    match calling.await {
         Ok(winner) => joined(call, winner).await,
         Err(failure) => failed(call, &failure),
     }

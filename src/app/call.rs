@@ -7,6 +7,7 @@ use crate::dialplan::{Action, Dialplan, Hunt, Hunter, inline};
 use crate::event::EventName;
 use arc_swap::ArcSwap;
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
 use tracing::{debug, info, warn};
 
@@ -40,7 +41,7 @@ impl Call {
 
     /// The whole life of an a-leg: hunt, execute, hang up, serve the last timers.
     pub async fn run(&mut self) {
-        if caught(self.live()).await.is_err() {
+        if caught(pin!(self.live())).await.is_err() {
             self.leg.panicked();
         }
         self.leg.finish().await;

@@ -6,11 +6,11 @@ use super::cause::Cause;
 use super::leg::{Direction, Happening, Leg, Progress};
 use super::letter::{Ended, Letter, News, Order};
 use super::mailbox::Tie;
+use super::queue::Queue;
 use super::variables::Variables;
 use crate::dialog::CommandError;
 use crate::event::EventName;
 use crate::sip::{Message, Method, Name, Transport};
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -201,7 +201,7 @@ impl Leg {
         self.variables = Variables::default();
         self.caller = CallerProfile::default();
         self.last_partner = None;
-        self.happenings = VecDeque::new();
+        self.happenings = Queue::default();
         self.dialled = Vec::new();
     }
 

@@ -5,11 +5,12 @@
 
 use std::sync::LazyLock;
 
-/// A name as a number: its place in [`NAMES`], or a mark and a hash that several names may share.
+/// A name as a number: its place in [`NAMES`], or one of the others by hash, which several names may share.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Id(u16);
+pub(super) struct Id(pub(super) u8);
 
-const UNKNOWN: u16 = 0x8000;
+/// Numbers from here on are hashes of unknown names.
+const UNKNOWN: u8 = 192;
 
 impl Id {
     /// Nobody else has this number.
@@ -29,10 +30,8 @@ pub(super) fn id(name: &str) -> Id {
     let mut slot = hash as usize % SLOTS;
     loop {
         match TABLE.get(slot).copied().unwrap_or_default() {
-            0 => return Id(UNKNOWN | hash as u16),
-            n if NAMES.get(usize::from(n) - 1).is_some_and(|known| known.eq_ignore_ascii_case(name)) => {
-                return Id(u16::from(n) - 1);
-            }
+            0 => return Id(UNKNOWN | (hash & 63) as u8),
+            n if NAMES.get(usize::from(n) - 1).is_some_and(|known| same(known, name)) => return Id(n - 1),
             _ => slot = (slot + 1) % SLOTS,
         }
     }
@@ -50,11 +49,16 @@ fn hash(name: &str) -> u32 {
     (hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u32
 }
 
+/// Equal but for case; nearly always they are equal to the letter.
+fn same(known: &str, name: &str) -> bool {
+    known == name || known.eq_ignore_ascii_case(name)
+}
+
 const SLOTS: usize = 512;
 
 /// Open addressing: 0, or a place in [`NAMES`] and one.
 static TABLE: LazyLock<[u8; SLOTS]> = LazyLock::new(|| {
-    const { assert!(NAMES.len() < 255) };
+    const { assert!(NAMES.len() < UNKNOWN as usize) };
     let mut table = [0; SLOTS];
     for (n, name) in (1u8..).zip(NAMES) {
         let mut slot = hash(name) as usize % SLOTS;

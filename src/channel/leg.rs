@@ -19,6 +19,7 @@ use super::legs::{Entry, Token};
 use super::letter::{Letter, News, Order};
 use super::mailbox::{Letters, Mailbox, Tie};
 use super::media::{LegMedia, View};
+use super::queue::Queue;
 use super::renegotiation::Pending;
 use super::user_agent::UserAgent;
 use super::variables::Variables;
@@ -27,7 +28,6 @@ use crate::event::{EventName, Headers};
 use crate::media::Stats;
 use crate::sdp::{self, AgreedMedia};
 use crate::sip::Method;
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -144,7 +144,7 @@ pub struct Leg {
     pub(super) owner: Option<Tie>,
     /// Legs this one is dialling.
     pub(super) dialled: Vec<Mailbox>,
-    pub(super) happenings: VecDeque<Happening>,
+    pub(super) happenings: Queue<Happening>,
     pub(super) times: Times,
     pub(super) watch: Watch,
     pub(super) pending: Pending,
@@ -236,7 +236,7 @@ impl Leg {
     pub async fn next_until(&mut self, deadline: Option<Instant>) -> Happening {
         loop {
             self.drive();
-            if let Some(happening) = self.happenings.pop_front() {
+            if let Some(happening) = self.happenings.pop() {
                 return happening;
             }
             if self.ending.is_some() {
@@ -337,9 +337,9 @@ impl Leg {
     pub(super) fn tell(&mut self, happening: Happening) {
         const MOST: usize = 256;
         if self.happenings.len() >= MOST {
-            self.happenings.pop_front();
+            self.happenings.pop();
         }
-        self.happenings.push_back(happening);
+        self.happenings.push(happening);
     }
 
     /// Fires a channel event with the headers every channel event has.
@@ -381,7 +381,7 @@ impl Leg {
             let Some(wake) = self.session.next_timeout() else { return };
             self.wait(Some(wake)).await;
             self.drive();
-            self.happenings.clear();
+            self.happenings = Queue::default();
         }
     }
 }

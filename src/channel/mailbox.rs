@@ -1,12 +1,11 @@
 //! A leg's mailbox: a short queue of letters, and the news of a sudden death.
 //!
-//! Nearly always no letter waits, or one: the first has its place in the box itself, and only more take a queue of
-//! their own. The box is closed when the leg drops what it receives with ([`Letters`]); those with a [`Tie`] to the leg
+//! The box is closed when the leg drops what it receives with ([`Letters`]); those with a [`Tie`] to the leg
 //! then find a [`Letter::Gone`] in theirs.
 
 use super::legs::Token;
 use super::letter::Letter;
-use std::collections::VecDeque;
+use super::queue::Queue;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,28 +21,11 @@ const KEPT_FREE: usize = 24;
 /// The box itself.
 #[derive(Default)]
 struct Slot {
-    first: Option<Letter>,
-    /// What came after `first`; empty while there is no `first`.
-    more: VecDeque<Letter>,
+    letters: Queue<Letter>,
     closed: bool,
     waker: Option<Waker>,
     /// Who is told when the leg is gone.
     tied: Vec<Mailbox>,
-}
-
-impl Slot {
-    fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.more.len()
-    }
-
-    fn take(&mut self) -> Option<Letter> {
-        let letter = self.first.take()?;
-        self.first = self.more.pop_front();
-        if self.first.is_none() && self.more.capacity() > 0 {
-            self.more = VecDeque::new();
-        }
-        Some(letter)
-    }
 }
 
 /// Another leg's (or a command's) way to a leg.
@@ -73,13 +55,10 @@ impl Mailbox {
 
     fn put(&self, letter: Letter, room: usize) -> bool {
         let mut slot = lock(&self.slot);
-        if slot.closed || slot.len() >= room {
+        if slot.closed || slot.letters.len() >= room {
             return false;
         }
-        match slot.first {
-            None => slot.first = Some(letter),
-            Some(_) => slot.more.push_back(letter),
-        }
+        slot.letters.push(letter);
         let waker = slot.waker.take();
         drop(slot);
         if let Some(waker) = waker {
@@ -127,7 +106,7 @@ pub struct Letters {
 impl Letters {
     /// The next letter, if there is one.
     pub(super) fn next(&mut self) -> Option<Letter> {
-        lock(&self.slot).take()
+        lock(&self.slot).letters.pop()
     }
 
     /// The next letter; the task is woken when one comes.
@@ -135,7 +114,7 @@ impl Letters {
         // A leg that is flooded with letters lets other legs run now and then.
         let Poll::Ready(turn) = coop::poll_proceed(cx) else { return Poll::Pending };
         let mut slot = lock(&self.slot);
-        match slot.take() {
+        match slot.letters.pop() {
             Some(letter) => {
                 turn.made_progress();
                 Poll::Ready(letter)
@@ -160,11 +139,11 @@ impl Drop for Letters {
     fn drop(&mut self) {
         let mut slot = lock(&self.slot);
         slot.closed = true;
-        let Slot { first, more, waker, tied, .. } = std::mem::take(&mut *slot);
+        let Slot { letters, waker, tied, .. } = std::mem::take(&mut *slot);
         slot.closed = true;
         drop(slot);
         // Letters hold other boxes, and so do ties: let go of outside the lock.
-        drop((first, more, waker));
+        drop((letters, waker));
         for tied in tied {
             tied.post(Letter::Gone(self.token));
         }

@@ -81,9 +81,12 @@ pub struct LegMedia {
     author: Author,
     policy: Policy,
     lines: SmallVec<[Line; 1]>,
-    local: Option<sdp::Session>,
+    /// Our description as sent.
+    local: Option<Bytes>,
+    /// The same taken apart, while an answer to it is awaited.
+    offered: Option<Box<sdp::Session>>,
     /// Our description before the last one, should the far end refuse that.
-    before: Option<sdp::Session>,
+    before: Option<Bytes>,
     remote: Option<Arc<sdp::Session>>,
     agreed: Arc<[AgreedMedia]>,
 }
@@ -107,6 +110,7 @@ impl LegMedia {
             policy,
             lines: SmallVec::new(),
             local: None,
+            offered: None,
             before: None,
             remote: None,
             agreed: Arc::default(),
@@ -125,7 +129,7 @@ impl LegMedia {
 
     /// Our description as sent.
     pub fn local(&self) -> Option<Bytes> {
-        self.local.as_ref().map(|l| Bytes::from(l.to_string()))
+        self.local.clone()
     }
 
     /// The far end's telephone-event number to send, on the audio line.
@@ -143,6 +147,11 @@ impl LegMedia {
         self.lines.iter().map(|l| (l.index, l.stream.id())).collect()
     }
 
+    /// Our description as sent, taken apart.
+    fn described(&self) -> Option<sdp::Session> {
+        sdp::Session::parse_bytes(self.local.as_ref()?).ok()
+    }
+
     /// Takes the far end's offer; nothing is answered yet.
     pub fn take_offer(&mut self, body: &[u8]) -> Result<(), MediaError> {
         self.remote = Some(Arc::new(sdp::Session::parse_bytes(body)?));
@@ -156,18 +165,23 @@ impl LegMedia {
 
     /// Makes our offer, ports and all.
     pub fn offer(&mut self, source: sdp::Source<'_>, rules: &Rules) -> Result<Bytes, MediaError> {
-        let draft = match &self.local {
-            Some(before) => sdp::reoffer(before, source, rules)?,
+        let draft = match self.described() {
+            Some(before) => sdp::reoffer(&before, source, rules)?,
             None => sdp::offer(source, rules)?,
         };
-        self.write(&draft)
+        let (local, body) = self.write(&draft)?;
+        self.offered = Some(Box::new(local));
+        Ok(body)
     }
 
     /// Takes the far end's answer to our offer.
     pub fn take_answer(&mut self, body: &[u8]) -> Result<(), MediaError> {
         let answer = sdp::Session::parse_bytes(body)?;
-        let local = self.local.as_ref().ok_or(MediaError::NothingOffered)?;
-        let agreed = sdp::agreed(local, &answer);
+        let local = match self.offered.take() {
+            Some(offered) => *offered,
+            None => self.described().ok_or(MediaError::NothingOffered)?,
+        };
+        let agreed = sdp::agreed(&local, &answer);
         if agreed.is_empty() {
             return Err(SdpError::NoCommonCodec.into());
         }
@@ -190,12 +204,10 @@ impl LegMedia {
         rules: &Rules,
     ) -> Result<Bytes, MediaError> {
         let draft = sdp::answer(offer, settled, rules)?;
-        let body = self.write(&draft)?;
+        let (local, body) = self.write(&draft)?;
         self.remote = Some(offer.clone());
-        if let Some(local) = &self.local {
-            let agreed = sdp::agreed(local, offer);
-            self.settle(agreed);
-        }
+        let agreed = sdp::agreed(&local, offer);
+        self.settle(agreed);
         Ok(body)
     }
 
@@ -203,12 +215,13 @@ impl LegMedia {
     pub fn restore(&mut self) {
         if let Some(before) = self.before.take() {
             self.local = Some(before);
+            self.offered = None;
         }
     }
 
     /// Puts ports into a draft, opening what is missing and closing what is no longer in use.
-    fn write(&mut self, draft: &Draft) -> Result<Bytes, MediaError> {
-        let wanted: Vec<usize> = draft.wanted().map(|(index, _)| index).collect();
+    fn write(&mut self, draft: &Draft) -> Result<(sdp::Session, Bytes), MediaError> {
+        let wanted: SmallVec<[usize; 4]> = draft.wanted().map(|(index, _)| index).collect();
         for &index in &wanted {
             if !self.lines.iter().any(|l| l.index == index) {
                 let stream = self.engine.open(self.address.bind, (self.sink)(index))?;
@@ -218,14 +231,15 @@ impl LegMedia {
         self.lines.retain(|l| wanted.contains(&l.index));
         let port =
             |index| self.lines.iter().find(|l| l.index == index).map_or(0, |l| l.stream.local().port());
-        let ports: Vec<u16> = (0..draft.len()).map(port).collect();
+        let ports: SmallVec<[u16; 4]> = (0..draft.len()).map(port).collect();
         let mut local = draft.write(&self.author, &ports)?;
-        if let Some(before) = &self.local {
-            local = local.numbered_after(before);
+        if let Some(before) = self.described() {
+            local = local.numbered_after(&before);
         }
         let body = Bytes::from(local.to_string());
-        self.before = self.local.replace(local);
-        Ok(body)
+        self.before = self.local.replace(body.clone());
+        self.offered = None;
+        Ok((local, body))
     }
 
     /// Tells the streams what was agreed.
@@ -306,7 +320,7 @@ impl LegMedia {
     pub fn close(&mut self) {
         self.lines = SmallVec::new();
         self.agreed = Arc::default();
-        (self.local, self.before, self.remote) = (None, None, None);
+        (self.local, self.offered, self.before, self.remote) = (None, None, None, None);
     }
 }
 

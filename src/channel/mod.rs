@@ -10,7 +10,7 @@
 //! | `join` | two legs joined; digits, silence and verdict |
 //! | `ending`, `caught` | hang-up, the closing line; a panic that ends one leg alone |
 //! | `media` | descriptions, streams, what was agreed |
-//! | `letter`, `mailbox`, `legs` | what reaches a leg, where it waits, and how the leg is found |
+//! | `letter`, `mailbox` (a `queue`), `legs` | what reaches a leg, where it waits, and how the leg is found |
 //! | `caller`, `variables` (and their names, `known`), `cause`, `identity` | what is known of a call |
 //! | `departed` | legs that are gone: what is still answered in their place |
 //! | `user_agent`, `exchange`, `gate` | what legs share: a profile, the switch, the limits |
@@ -34,6 +34,7 @@ mod mailbox;
 pub mod media;
 mod outbound;
 mod progress;
+mod queue;
 mod renegotiation;
 mod signalling;
 pub mod user_agent;

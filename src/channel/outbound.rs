@@ -22,6 +22,7 @@ use crate::sip::{Destination, NameAddr, Transport, Uri};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 use tracing::warn;
@@ -194,7 +195,7 @@ impl Leg {
 
     /// The whole life of a b-leg: it serves its own far end and does what the leg it belongs to says.
     async fn serve(&mut self) {
-        if caught(self.live()).await.is_err() {
+        if caught(pin!(self.live())).await.is_err() {
             self.panicked();
         }
         self.finish().await;

@@ -3,11 +3,11 @@
 //! FreeSWITCH keeps them in a `switch_event` (`switch_channel_set_variable`): the first spelling of a name
 //! stays, an empty value removes. Values that a peer sent are data and are never expanded again (DESIGN §5).
 //!
-//! A call sets some sixty variables and reads few of them. So a variable is twenty bytes in a list, its name a number
+//! A call sets some sixty variables and reads few of them. So a variable is sixteen bytes in a list, its name a number
 //! where tandem knows it ([`super::known`]), and its value a place: in the message that began the leg, which nearly
 //! all that is told of a caller only restates, or in one buffer for what is written by us.
 
-use super::known;
+use super::known::{self, Id};
 use bytes::Bytes;
 use std::fmt::{self, Write};
 
@@ -35,16 +35,25 @@ impl Place {
 /// One variable.
 #[derive(Clone, Copy, Debug)]
 struct Variable {
-    id: known::Id,
-    wire: bool,
-    /// The name as it was first written; nothing when that is how tandem writes it.
-    name: Place,
     value: Place,
+    /// Where the name stands as it was first written.
+    name: u32,
+    /// 0 when that is how tandem writes it.
+    name_length: u16,
+    wire: bool,
+}
+
+impl Variable {
+    fn name(&self) -> Place {
+        Place { at: self.name, length: self.name_length.into() }
+    }
 }
 
 /// A leg's variables.
 #[derive(Clone, Debug, Default)]
 pub struct Variables {
+    /// The number of each variable's name, in a row of its own: that is searched through.
+    ids: Vec<u8>,
     all: Vec<Variable>,
     /// Names and values that stand nowhere else.
     text: Vec<u8>,
@@ -60,13 +69,26 @@ pub const MOST_VARIABLES: usize = 1024;
 /// How much text may lie waste before it is cleared away.
 const WASTE: usize = 4096;
 
+/// The longest name a variable may have.
+const LONGEST_NAME: usize = u16::MAX as usize;
+
 /// The most text a leg's variables may have together; what is set beyond is dropped.
 const MOST_TEXT: usize = GROUND as usize - 1;
 
 impl Variables {
-    /// No variables yet, room for those of a call, and the message that many of them are going to quote.
+    /// No variables yet, and the message that many of them are going to quote.
     pub fn of(ground: Bytes) -> Self {
-        Self { all: Vec::with_capacity(64), text: Vec::with_capacity(512), ground, waste: 0 }
+        Self { ground, ..Self::with_room(64) }
+    }
+
+    /// No variables yet, room for `count`.
+    pub fn with_room(count: usize) -> Self {
+        Self {
+            ids: Vec::with_capacity(count),
+            all: Vec::with_capacity(count),
+            text: Vec::with_capacity(count * 8),
+            ..Self::default()
+        }
     }
 
     /// The value of `name`, whatever its case.
@@ -108,7 +130,7 @@ impl Variables {
         let at = self.text.len();
         let _ = write!(Writer(&mut self.text), "{value}");
         let length = self.text.len() - at;
-        if length == 0 || self.text.len() > MOST_TEXT {
+        if length == 0 || name.len() > LONGEST_NAME || self.text.len() > MOST_TEXT {
             self.text.truncate(at);
             return self.unset(name);
         }
@@ -118,16 +140,24 @@ impl Variables {
     /// Takes `name` away.
     pub fn unset(&mut self, name: &str) {
         if let Some(index) = self.position(name) {
+            self.ids.remove(index);
             let gone = self.all.remove(index);
-            self.drop_text(gone.name);
+            self.drop_text(gone.name());
             self.drop_text(gone.value);
         }
     }
 
     /// Takes every variable away whose name begins with `prefix`.
     pub fn unset_prefix(&mut self, prefix: &str) {
-        let Variables { all, text, .. } = self;
-        all.retain(|v| !begins(spelling(v, text), prefix));
+        let gone = |v: &Variables, at| {
+            v.at(at).is_some_and(|(id, held)| begins(spelling(id, held, &v.text), prefix))
+        };
+        for at in (0..self.all.len()).rev() {
+            if gone(self, at) {
+                self.ids.remove(at);
+                self.all.remove(at);
+            }
+        }
     }
 
     /// FreeSWITCH's truth (`switch_true`): yes, true, on, enabled, active, allow, t or a non-zero number.
@@ -137,26 +167,31 @@ impl Variables {
 
     /// Every variable as name and value, by name.
     pub fn sorted(&self) -> Vec<(&str, &str)> {
-        self.chosen(|_| true)
+        self.chosen(|_, _| true)
     }
 
     /// Every variable whose name begins with `prefix`, as name and value, by name; but none that tandem has a number for.
     pub fn with_prefix(&self, prefix: &str) -> Vec<(&str, &str)> {
-        self.chosen(|v| !v.id.is_known() && begins(self.name(v), prefix))
+        self.chosen(|id, v| !id.is_known() && begins(spelling(id, v, &self.text), prefix))
     }
 
-    fn chosen(&self, wanted: impl Fn(&Variable) -> bool) -> Vec<(&str, &str)> {
-        let named = |v| (self.name(v), self.value(v));
-        let mut found: Vec<_> = self.all.iter().filter(|v| wanted(v)).map(named).collect();
+    fn chosen(&self, wanted: impl Fn(Id, &Variable) -> bool) -> Vec<(&str, &str)> {
+        let all = self.ids.iter().map(|id| Id(*id)).zip(&self.all);
+        let named = |(id, v): (Id, _)| (spelling(id, v, &self.text), self.value(v));
+        let mut found: Vec<_> = all.filter(|(id, v)| wanted(*id, v)).map(named).collect();
         found.sort_unstable();
         found
     }
 
     /// Copies what `from` has, a peer's data staying data.
     pub fn copy(&mut self, from: &Variables, name: &str) {
-        if let Some(v) = from.find(name) {
-            self.put(from.name(v), from.value(v), v.wire);
+        if let Some((id, v)) = from.position(name).and_then(|at| from.at(at)) {
+            self.put(spelling(id, v, &from.text), from.value(v), v.wire);
         }
+    }
+
+    fn at(&self, index: usize) -> Option<(Id, &Variable)> {
+        Some((Id(*self.ids.get(index)?), self.all.get(index)?))
     }
 
     fn find(&self, name: &str) -> Option<&Variable> {
@@ -167,14 +202,12 @@ impl Variables {
         self.position_of(known::id(name), name)
     }
 
-    fn position_of(&self, id: known::Id, name: &str) -> Option<usize> {
-        self.all
-            .iter()
-            .position(|v| v.id == id && (id.is_known() || spelling(v, &self.text).eq_ignore_ascii_case(name)))
-    }
-
-    fn name(&self, v: &Variable) -> &str {
-        spelling(v, &self.text)
+    fn position_of(&self, id: Id, name: &str) -> Option<usize> {
+        if id.is_known() {
+            return memchr::memchr(id.0, &self.ids);
+        }
+        let is = |v| spelling(id, v, &self.text).eq_ignore_ascii_case(name);
+        memchr::memchr_iter(id.0, &self.ids).find(|at| self.all.get(*at).is_some_and(is))
     }
 
     fn value(&self, v: &Variable) -> &str {
@@ -183,7 +216,10 @@ impl Variables {
     }
 
     fn put(&mut self, name: &str, value: &str, wire: bool) {
-        if value.is_empty() || self.text.len() + name.len() + value.len() > MOST_TEXT {
+        if value.is_empty()
+            || name.len() > LONGEST_NAME
+            || self.text.len() + name.len() + value.len() > MOST_TEXT
+        {
             return self.unset(name);
         }
         let place = self.quoted(value).unwrap_or_else(|| self.write(value));
@@ -212,7 +248,8 @@ impl Variables {
             self.drop_text(before);
         } else if self.all.len() < MOST_VARIABLES {
             let name = if id.spelling() == Some(name) { Place::default() } else { self.write(name) };
-            self.all.push(Variable { id, wire, name, value });
+            self.ids.push(id.0);
+            self.all.push(Variable { value, name: name.at, name_length: name.length as u16, wire });
         } else {
             self.drop_text(value);
         }
@@ -226,12 +263,13 @@ impl Variables {
         if self.waste > WASTE && self.waste > self.text.len() / 2 {
             let old = std::mem::replace(&mut self.text, Vec::with_capacity(WASTE));
             for v in &mut self.all {
-                for place in [&mut v.name, &mut v.value] {
-                    if !place.is_ground() {
-                        let piece = place.of(&old);
-                        place.at = self.text.len() as u32;
-                        self.text.extend_from_slice(piece);
-                    }
+                let name = v.name().of(&old);
+                v.name = self.text.len() as u32;
+                self.text.extend_from_slice(name);
+                if !v.value.is_ground() {
+                    let value = v.value.of(&old);
+                    v.value.at = self.text.len() as u32;
+                    self.text.extend_from_slice(value);
                 }
             }
             self.waste = 0;
@@ -240,10 +278,10 @@ impl Variables {
 }
 
 /// The name as it was first written.
-fn spelling<'v>(v: &Variable, text: &'v [u8]) -> &'v str {
-    match v.name.length {
-        0 => v.id.spelling().unwrap_or_default(),
-        _ => std::str::from_utf8(v.name.of(text)).unwrap_or_default(),
+fn spelling<'v>(id: Id, v: &Variable, text: &'v [u8]) -> &'v str {
+    match v.name_length {
+        0 => id.spelling().unwrap_or_default(),
+        _ => std::str::from_utf8(v.name().of(text)).unwrap_or_default(),
     }
 }
 

@@ -347,7 +347,7 @@ impl Originate<'_> {
 
 /// What the called side gets of the caller (inventory §5.2).
 fn attempt(leg: &Leg, target: Target, outer: &[(String, String)], own: &[(String, String)]) -> Attempt {
-    let mut variables = Variables::default();
+    let mut variables = Variables::with_room(24);
     if let Some(list) = leg.variables.get("export_vars") {
         for name in list.split(',').map(str::trim) {
             let name = name.strip_prefix("nolocal:").or(name.strip_prefix("_nolocal_")).unwrap_or(name);

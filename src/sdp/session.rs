@@ -168,7 +168,7 @@ impl Session {
     pub fn numbered_after(mut self, previous: &Session) -> Session {
         let address = std::mem::replace(&mut self.origin, previous.origin.clone()).connection;
         self.origin.connection = address;
-        if self != *previous {
+        if self.to_string() != previous.to_string() {
             let version = previous.origin.version.parse::<u64>().unwrap_or(0);
             self.origin.version = version.wrapping_add(1).to_string();
         }
