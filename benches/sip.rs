@@ -2,8 +2,12 @@
 //!
 //! Each row is the median of 31 runs in this process. The first row, looking for line ends only, is the yardstick: machines differ,
 //! so compare ratios.
+//!
+//! `cargo bench --bench sip -- count N WHAT` does N times what is named so in its row (a part of the name is enough) and says
+//! nothing: run under callgrind with two values of N, the difference is what it costs in instructions.
 
 use std::hint::black_box;
+use std::sync::OnceLock;
 
 use bytes::{Bytes, BytesMut};
 use tandem::sip::digest::{Algorithm, ha1, verify};
@@ -17,8 +21,22 @@ fn processor_time() -> f64 {
     now.tv_sec as f64 * 1e9 + now.tv_nsec as f64
 }
 
+/// How often, and what, when instructions are to be counted.
+fn count() -> Option<&'static (u32, String)> {
+    static COUNT: OnceLock<Option<(u32, String)>> = OnceLock::new();
+    let read = || {
+        let mut words = std::env::args().skip_while(|word| word != "count").skip(1);
+        Some((words.next()?.parse().ok()?, words.collect::<Vec<_>>().join(" ")))
+    };
+    COUNT.get_or_init(read).as_ref()
+}
+
 fn measure(what: &str, mut work: impl FnMut()) {
     const CALLS: u32 = 20_000;
+    if let Some((times, name)) = count() {
+        let wanted = what.contains(name.as_str());
+        return (0..if wanted { *times } else { 0 }).for_each(|_| work());
+    }
     for _ in 0..CALLS {
         work();
     }
@@ -46,7 +64,9 @@ fn main() {
     let invite = datagram(include_str!("../tests/fixtures/invite.txt"));
     let register = datagram(include_str!("../tests/fixtures/register.txt"));
     let flow = Flow::udp("192.0.2.1:5060".parse().unwrap(), "198.51.100.7:4444".parse().unwrap());
-    println!("INVITE {} bytes, REGISTER {} bytes", invite.len(), register.len());
+    if count().is_none() {
+        println!("INVITE {} bytes, REGISTER {} bytes", invite.len(), register.len());
+    }
 
     measure("line ends of the INVITE", || {
         black_box(memchr::memchr_iter(b'\n', black_box(&invite)).count());

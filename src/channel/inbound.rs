@@ -10,7 +10,7 @@ use super::mailbox::Letters;
 use super::media::{LegMedia, MediaError, Policy};
 use super::user_agent::UserAgent;
 use super::variables::Variables;
-use crate::dialog::{self, SessionConfig};
+use crate::dialog::{self, Identity};
 use crate::event::EventName;
 use crate::media::{Learn, Sink};
 use crate::sip::{Flow, Message, Name, Transport};
@@ -44,10 +44,10 @@ impl Leg {
     ) -> (Leg, Result<(), MediaError>) {
         let Caller { invite, flow, profile, variables } = caller;
         let called = invite.uri().and_then(|u| u.user().map(|u| u.into_owned()));
-        let config = SessionConfig {
-            contact: agent.contact(called.as_deref(), flow.remote.ip(), flow.transport),
+        let own = Identity {
+            contact: agent.contact(called.as_deref(), flow.remote.ip(), flow.transport).into(),
             sticky: is_sticky(&invite, &flow),
-            ..session_config(&agent, entry.token(), flow.remote.ip())
+            ..identity(&agent, entry.token(), flow.remote.ip())
         };
         let mut rng = SmallRng::from_rng(&mut rand::rng());
         let media = leg_media(&exchange, &agent, &entry, flow.remote.ip(), rng.random::<u32>());
@@ -60,7 +60,7 @@ impl Leg {
             exchange,
             agent,
             direction: Direction::Inbound,
-            session: dialog::Session::incoming(now, config, invite, flow, rng),
+            session: dialog::Session::incoming(now, own, invite, flow, rng),
             entry,
             letters,
             alarm: Alarm::default(),
@@ -124,23 +124,14 @@ fn is_private(ip: IpAddr) -> bool {
     }
 }
 
-/// What every session of a profile has in common.
-pub fn session_config(agent: &UserAgent, token: Token, peer: IpAddr) -> SessionConfig {
-    let sent_by = agent.address_for(peer).to_string();
-    SessionConfig {
-        local_tag: token.to_string(),
-        branch_prefix: format!("z9hG4bK{token}."),
-        sent_by: vec![(Transport::Udp, sent_by.clone()), (Transport::Tcp, sent_by)],
-        contact: agent.contact(None, peer, Transport::Udp),
-        user_agent: agent.user_agent(),
-        allow: agent.allow(),
-        supported: agent.supported(),
-        timers: agent.timers(),
-        session_expires: agent.conf.session_timeout.filter(|s| *s > 0),
-        min_se: agent.conf.minimum_session_expires.unwrap_or(0),
-        enable_timer: agent.conf.enable_timer,
-        reliable_provisional: agent.conf.enable_100rel,
-        ..SessionConfig::default()
+/// The session of a leg towards `peer`, with the profile's plain Contact.
+pub fn identity(agent: &UserAgent, token: Token, peer: IpAddr) -> Identity {
+    Identity {
+        shared: agent.sessions(peer),
+        local_tag: token.to_string().into(),
+        branch_prefix: format!("z9hG4bK{token}.").into(),
+        contact: agent.contact(None, peer, Transport::Udp).into(),
+        sticky: true,
     }
 }
 

@@ -47,7 +47,7 @@ pub use departed::Departed;
 pub use ending::{By, Ending};
 pub use exchange::{Agents, Exchange, Functions};
 pub use gate::{Full, Gate};
-pub use inbound::{Caller, session_config};
+pub use inbound::{Caller, identity};
 pub use leg::{Direction, Happening, Leg, Progress, Times};
 pub use legs::{Legs, Token, new_uuid};
 pub use letter::{Ended, Letter, News, Order};

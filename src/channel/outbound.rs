@@ -6,7 +6,7 @@ use super::caught::caught;
 use super::cause::Cause;
 use super::exchange::Exchange;
 use super::identity::{Privacy, calling_headers, header_variables};
-use super::inbound::{leg_media, session_config};
+use super::inbound::{identity, leg_media};
 use super::leg::{Direction, Happening, Leg, Progress, Times};
 use super::legs::{Token, new_uuid};
 use super::letter::News;
@@ -15,7 +15,7 @@ use super::media::MediaError;
 use super::progress::media_cause;
 use super::user_agent::UserAgent;
 use super::variables::Variables;
-use crate::dialog::{self, Invite, SessionConfig};
+use crate::dialog::{self, Identity, Invite};
 use crate::event::EventName;
 use crate::sdp::{self, AgreedMedia, Prefs};
 use crate::sip::{Destination, NameAddr, Transport, Uri};
@@ -127,10 +127,10 @@ impl Leg {
             warn!("{uuid} {}: nothing to offer: {error}", caller.chan_name);
             media_cause(&error)
         })?;
-        let config = SessionConfig {
-            contact: agent.contact(None, peer, transport),
+        let own = Identity {
+            contact: agent.contact(None, peer, transport).into(),
             sticky: matches!(destination, Destination::Flow(_)),
-            ..session_config(&agent, entry.token(), peer)
+            ..identity(&agent, entry.token(), peer)
         };
         let host = variables.get("sip_invite_domain").map_or_else(|| agent.host(), str::to_owned);
         let withheld = privacy.number;
@@ -165,7 +165,7 @@ impl Leg {
             to_destination: destination,
         };
         let leg = Leg {
-            session: dialog::Session::outgoing(now, config, invite, rng),
+            session: dialog::Session::outgoing(now, own, invite, rng),
             uuid,
             variables,
             caller,

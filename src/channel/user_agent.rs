@@ -6,6 +6,7 @@ use super::letter::Letter;
 use super::mailbox::Mailbox;
 use super::variables::Variables;
 use crate::config::sofia::{self, ProfileConf};
+use crate::dialog::SessionConfig;
 use crate::media::Timeouts;
 use crate::net::acl::Acls;
 use crate::net::{Net, Report};
@@ -57,6 +58,8 @@ pub struct UserAgent {
     /// Its legs that are gone, as long as something may come again for them.
     pub departed: Departed,
     net: OnceLock<Net>,
+    /// What its sessions share, by whether the peer sees our own address or the external one.
+    sessions: [OnceLock<Arc<SessionConfig>>; 2],
     turn: AtomicUsize,
 }
 
@@ -84,6 +87,7 @@ impl UserAgent {
             external_rtp: None,
             acls,
             net: OnceLock::new(),
+            sessions: Default::default(),
             turn: 0.into(),
         }
     }
@@ -182,6 +186,29 @@ impl UserAgent {
     /// T1, T2, T4 and 64·T1.
     pub fn timers(&self) -> Timers {
         timers_of(&self.conf)
+    }
+
+    /// What all sessions with such a peer have in common.
+    pub fn sessions(&self, peer: IpAddr) -> Arc<SessionConfig> {
+        let address = self.address_for(peer);
+        let make = || {
+            let sent_by = address.to_string();
+            Arc::new(SessionConfig {
+                sent_by: vec![(Transport::Udp, sent_by.clone()), (Transport::Tcp, sent_by)],
+                user_agent: self.user_agent(),
+                allow: self.allow(),
+                supported: self.supported(),
+                timers: self.timers(),
+                session_expires: self.conf.session_timeout.filter(|s| *s > 0),
+                min_se: self.conf.minimum_session_expires.unwrap_or(0),
+                enable_timer: self.conf.enable_timer,
+                reliable_provisional: self.conf.enable_100rel,
+                ..SessionConfig::default()
+            })
+        };
+        let [own, external] = &self.sessions;
+        let place = if address == self.local { own } else { external };
+        place.get_or_init(make).clone()
     }
 
     /// How the caller is shown.

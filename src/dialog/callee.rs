@@ -9,8 +9,8 @@ use rand::rngs::SmallRng;
 use super::body::{self, Body};
 use super::dialog::Dialog;
 use super::event::{CommandError, Event, Headers, How};
-use super::identity::{SessionConfig, timer_headers};
-use super::inside::{Ask, allow_of};
+use super::identity::{Identity, timer_headers};
+use super::inside::{Ask, allows_update};
 use super::offer::{Exchange, Pending};
 use super::peer_offer::{PeerOffer, Unacked};
 use super::reliable::{Receiver, Sender, Waiting, rack};
@@ -22,7 +22,10 @@ use crate::transaction::{Id, ServerId};
 /// The called side of a session.
 #[derive(Debug)]
 pub(super) struct Callee {
-    pub invite: Ask,
+    /// The INVITE, until it is answered.
+    pub invite: Option<Ask>,
+    pub server: ServerId,
+    cseq: u32,
     reliability: Reliability,
     sender: Sender,
     /// The answer that waits for a PRACK (RFC 3262 §3).
@@ -46,12 +49,12 @@ impl Session {
     /// accepted whatever the owner thinks (420, 415, 422, 400) is refused, told by [`Event::Failed`].
     pub fn incoming(
         now: Instant,
-        config: SessionConfig,
+        own: impl Into<Identity>,
         invite: Message,
         flow: Flow,
         rng: SmallRng,
     ) -> Session {
-        let mut session = Session::new(now, config, rng);
+        let mut session = Session::new(now, own.into(), rng);
         session.receive(now, invite, flow);
         if matches!(session.side, Side::None) {
             session.end(now);
@@ -65,11 +68,18 @@ impl Session {
         let first = Sender::new(self.rng.random_range(1..1 << 30));
         let required = invite.require().has("100rel");
         let supported = invite.supported().has("100rel");
-        let reliable = required || (supported && self.wire.config.reliable_provisional);
+        let reliable = required || (supported && self.wire.own.shared.reliable_provisional);
         let reliability = if reliable { Reliability::Always } else { Reliability::Never };
-        let dialog = Dialog::of_request(&invite, &self.wire.config.local_tag, flow);
-        let callee =
-            Callee { invite: ask.clone(), reliability, sender: first, answer: None, told_tag: false };
+        let dialog = Dialog::of_request(&invite, &self.wire.own.local_tag, flow);
+        let callee = Callee {
+            invite: Some(ask.clone()),
+            server: ask.server,
+            cseq: invite.cseq().number,
+            reliability,
+            sender: first,
+            answer: None,
+            told_tag: false,
+        };
         self.side = Side::Callee(Box::new(callee));
         if !matches!(invite.method(), crate::sip::Method::Invite) || invite.to_tag().is_some() {
             return self.refuse_invite(now, 481, None, &[]);
@@ -88,8 +98,8 @@ impl Session {
         if let Body::Sdp(sdp) = body::of(&invite) {
             exchange.offered(&sdp);
         }
-        let allow = allow_of(&invite);
-        self.peers = vec![Peer { dialog, exchange, receiver: Receiver::default(), fork: 0, allow }];
+        let updates = allows_update(&invite);
+        self.peers = vec![Peer { dialog, exchange, receiver: Receiver::default(), fork: 0, updates }];
     }
 
     //------------ Commands ----------------------------------------------------------------------------------
@@ -182,7 +192,7 @@ impl Session {
 
     fn send_provisional(&mut self, now: Instant, status: u16, sdp: Option<Bytes>, headers: Headers<'_>) {
         let Side::Callee(callee) = &mut self.side else { return };
-        let Some(peer) = self.peers.first_mut() else { return };
+        let (Some(peer), Some(invite)) = (self.peers.first_mut(), &callee.invite) else { return };
         let reliable = callee.reliability == Reliability::Always;
         let sdp = sdp
             .filter(|_| !peer.exchange.agreed() && (reliable || peer.exchange.pending() == Pending::Peers));
@@ -193,7 +203,7 @@ impl Session {
             (None, _) => {}
         }
         callee.told_tag = true;
-        let mut b = self.wire.response(&callee.invite, status, None, headers);
+        let mut b = self.wire.response(invite, status, None, headers);
         b = self.wire.abilities(b, headers);
         if reliable {
             b = b.header(Name::Require, "100rel").header(Name::RSeq, callee.sender.rseq());
@@ -203,18 +213,18 @@ impl Session {
             None => b.finish(),
         };
         if reliable {
-            let timers = self.wire.config.timers;
+            let timers = self.wire.own.shared.timers;
             callee.sender.sent(status, bytes.clone(), sdp.is_some(), timers.t1);
             self.waits.set(Wait::ReliableAgain, now + timers.t1);
             self.waits.set(Wait::ReliableEnds, now + timers.t1x64);
         }
-        self.tx.respond(now, callee.invite.server, bytes, status);
+        self.tx.respond(now, callee.server, bytes, status);
     }
 
     fn send_answer(&mut self, now: Instant, sdp: Option<Bytes>, headers: Headers<'_>) {
         let Side::Callee(callee) = &mut self.side else { return };
-        let Some(peer) = self.peers.first_mut() else { return };
-        let said = self.timer.accept(&super::inside::timer_asked(&callee.invite.message));
+        let (Some(peer), Some(invite)) = (self.peers.first_mut(), callee.invite.take()) else { return };
+        let said = self.timer.accept(&super::inside::timer_asked(&invite.message));
         let mut offered = false;
         let sdp = match peer.exchange.pending() {
             Pending::Peers => {
@@ -236,7 +246,6 @@ impl Session {
             }
         };
         callee.sender.finish();
-        let invite = callee.invite.clone();
         let mut b = self.wire.response(&invite, 200, None, headers);
         b = self.wire.abilities(b, headers);
         b = timer_headers(b, &said);
@@ -263,12 +272,13 @@ impl Session {
         headers: Headers<'_>,
     ) {
         let Side::Callee(callee) = &self.side else { return };
-        let mut b = self.wire.response(&callee.invite, status, reason, headers);
+        let Some(invite) = &callee.invite else { return };
+        let mut b = self.wire.response(invite, status, reason, headers);
         if matches!(status, 405 | 501) {
             b = self.wire.abilities(b, headers);
         }
         let bytes = b.finish();
-        self.tx.respond(now, callee.invite.server, bytes, status);
+        self.tx.respond(now, callee.server, bytes, status);
         self.close_offers(now);
     }
 
@@ -294,7 +304,7 @@ impl Session {
         if !self.tx.is_pending(Id::Server(invite)) {
             return;
         }
-        let first = matches!(&self.side, Side::Callee(c) if c.invite.server == invite);
+        let first = matches!(&self.side, Side::Callee(c) if c.server == invite);
         if first && self.phase == Phase::Setup {
             self.send_refusal(now, 487, None, &[]);
             self.tell(Event::Cancelled { message });
@@ -310,7 +320,7 @@ impl Session {
     /// A PRACK in the dialog (RFC 3262 §3).
     pub(super) fn pracked(&mut self, now: Instant, ask: Ask) {
         let Side::Callee(callee) = &mut self.side else { return self.reply(now, &ask, 481, &[]) };
-        let rseq = ask.message.header(Name::RAck).and_then(|r| rack(r, callee.invite.message.cseq().number));
+        let rseq = ask.message.header(Name::RAck).and_then(|r| rack(r, callee.cseq));
         let Some(_) = rseq.and_then(|r| callee.sender.acknowledged(r)) else {
             return self.reply(now, &ask, 481, &[]);
         };
@@ -361,7 +371,7 @@ impl Session {
         let Side::Callee(callee) = &mut self.side else { return };
         if let Some((status, bytes, interval)) = callee.sender.again() {
             self.waits.set(Wait::ReliableAgain, now + interval);
-            self.tx.respond(now, callee.invite.server, bytes, status);
+            self.tx.respond(now, callee.server, bytes, status);
         }
     }
 

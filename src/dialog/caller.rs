@@ -8,8 +8,8 @@ use rand::rngs::SmallRng;
 use super::body;
 use super::dialog::Dialog;
 use super::event::{CommandError, Event, Headers, How};
-use super::identity::{SessionConfig, is_reliable, timer_headers};
-use super::inside::allow_of;
+use super::identity::{Identity, is_reliable, timer_headers};
+use super::inside::allows_update;
 use super::offer::{Exchange, Pending};
 use super::peer_offer::PeerOffer;
 use super::reliable::{Heard, Receiver};
@@ -53,9 +53,10 @@ pub struct Invite {
 /// The calling side of a session.
 #[derive(Debug)]
 pub(super) struct Caller {
-    plan: Invite,
+    /// Until it is answered, as is the next.
+    plan: Option<Box<Invite>>,
     /// The INVITE as sent last.
-    pub request: Message,
+    pub request: Option<Message>,
     pub cseq: u32,
     /// A provisional response came, on this flow.
     progressed: Option<Flow>,
@@ -84,8 +85,8 @@ pub(super) struct SentAck {
 
 impl Session {
     /// Sends an INVITE. When it cannot even be built the session ends with status 500.
-    pub fn outgoing(now: Instant, config: SessionConfig, invite: Invite, rng: SmallRng) -> Session {
-        let mut session = Session::new(now, config, rng);
+    pub fn outgoing(now: Instant, own: impl Into<Identity>, invite: Invite, rng: SmallRng) -> Session {
+        let mut session = Session::new(now, own.into(), rng);
         session.invite(now, invite, 0);
         session.pump(now);
         session
@@ -100,6 +101,7 @@ impl Session {
             (plan.to_destination.clone(), plan.reliable || is_reliable(&plan.to_destination));
         let sent = self.tx.request(now, request.clone(), to, reliable);
         let cseq = plan.cseq;
+        let (plan, request) = (Some(Box::new(plan)), Some(request));
         let caller =
             Caller { plan, request, cseq, progressed: None, cancel: Cancel::No, forks: 0, tries: tries + 1 };
         self.side = Side::Caller(Box::new(caller));
@@ -111,7 +113,7 @@ impl Session {
 
     fn build_invite(&mut self, plan: &Invite) -> Option<Message> {
         let via = self.wire.via(&plan.to_destination, plan.reliable);
-        let from = plan.from.with_tag(&self.wire.config.local_tag);
+        let from = plan.from.with_tag(&self.wire.own.local_tag);
         let mut b = Builder::request(&Method::Invite, &plan.uri)
             .header(Name::Via, via)
             .header(Name::MaxForwards, plan.max_forwards);
@@ -206,10 +208,10 @@ impl Session {
         if caller.cancel != Cancel::No || caller.tries >= TRIES || !self.timer.raise(response.min_se()) {
             return false;
         }
-        let (mut plan, tries) = (caller.plan.clone(), caller.tries);
+        let (Some(mut plan), tries) = (caller.plan.clone(), caller.tries) else { return false };
         plan.cseq = plan.cseq.saturating_add(1);
         self.peers.clear();
-        self.invite(now, plan, tries);
+        self.invite(now, *plan, tries);
         true
     }
 
@@ -294,12 +296,12 @@ impl Session {
             return None;
         }
         let Side::Caller(caller) = &mut self.side else { return None };
-        let dialog = Dialog::of_response(&caller.request, message, flow)?;
+        let dialog = Dialog::of_response(caller.request.as_ref()?, message, flow)?;
         let fork = caller.forks;
         caller.forks += 1;
         let exchange = exchange_of(caller);
-        let allow = allow_of(message);
-        self.peers.push(Peer { dialog, exchange, receiver: Receiver::default(), fork, allow });
+        let updates = allows_update(message);
+        self.peers.push(Peer { dialog, exchange, receiver: Receiver::default(), fork, updates });
         Some(fork)
     }
 
@@ -318,13 +320,14 @@ impl Session {
                 peer
             }
             None => {
-                let Some(dialog) = Dialog::of_response(&caller.request, &message, flow) else { return };
+                let dialog = caller.request.as_ref().and_then(|r| Dialog::of_response(r, &message, flow));
+                let Some(dialog) = dialog else { return };
                 let fork = if message.to_tag().is_some() { caller.forks } else { 0 };
                 let exchange = exchange_of(caller);
-                Peer { dialog, exchange, receiver: Receiver::default(), fork, allow: None }
+                Peer { dialog, exchange, receiver: Receiver::default(), fork, updates: None }
             }
         };
-        peer.allow = allow_of(&message).or(peer.allow);
+        peer.updates = allows_update(&message).or(peer.updates);
         let brought = body::of(&message).sdp();
         let mut needs_answer = false;
         let sdp = match (brought, peer.exchange.pending()) {
@@ -342,8 +345,10 @@ impl Session {
                 peer.exchange.remote().cloned()
             }
         };
-        caller.plan.sdp = None; // not needed any more, and a call may be long
-        caller.plan.headers = Vec::new();
+        // Not needed any more, and a call may be long.
+        (caller.plan, caller.request) = (None, None);
+        peer.dialog.compact();
+        peer.exchange.compact();
         let fork = peer.fork;
         self.drop_offer_of_other_forks(now, fork);
         self.peers = vec![peer];
@@ -360,7 +365,7 @@ impl Session {
         self.restart_timer(now);
         if needs_answer {
             self.owes_answer = Some(message.clone());
-            self.waits.set(Wait::OwnAnswer, now + self.wire.config.timers.t1x64);
+            self.waits.set(Wait::OwnAnswer, now + self.wire.own.shared.timers.t1x64);
         } else {
             self.send_ack(now, &message, 0, None);
         }
@@ -385,14 +390,18 @@ impl Session {
     /// Another fork answered too: it gets its ACK and a BYE (§13.2.2.4).
     fn end_fork(&mut self, now: Instant, message: &Message, flow: Flow) {
         let Side::Caller(caller) = &self.side else { return };
-        let Some(dialog) = Dialog::of_response(&caller.request, message, flow) else { return };
+        let dialog = match &caller.request {
+            Some(request) => Dialog::of_response(request, message, flow),
+            None => Dialog::of_late_response(message, flow),
+        };
+        let Some(dialog) = dialog else { return };
         self.answered_late(now, dialog, message);
     }
 
     /// Ends the dialog of a fork that nobody wants.
     pub(super) fn answered_late(&mut self, now: Instant, dialog: Dialog, message: &Message) {
         let exchange = Exchange::default();
-        let peer = Peer { dialog, exchange, receiver: Receiver::default(), fork: u32::MAX, allow: None };
+        let peer = Peer { dialog, exchange, receiver: Receiver::default(), fork: u32::MAX, updates: None };
         self.peers.push(peer);
         let index = self.peers.len() - 1;
         self.send_ack(now, message, index, None);
@@ -405,7 +414,7 @@ impl Session {
     fn send_cancel(&mut self, now: Instant) {
         let Side::Caller(caller) = &mut self.side else { return };
         let Cancel::Wanted(headers) = std::mem::replace(&mut caller.cancel, Cancel::Sent) else { return };
-        let invite = &caller.request;
+        let (Some(invite), Some(plan)) = (&caller.request, &caller.plan) else { return };
         let Some(uri) = invite.uri() else { return };
         let b = Builder::request(&Method::Cancel, uri)
             .via(invite.via())
@@ -417,11 +426,11 @@ impl Session {
             .header(Name::CSeq, format_args!("{} CANCEL", invite.cseq().number));
         let bytes = self.wire.ours(b, false, &headers).finish();
         // where the INVITE went, not where its name may lead now (§9.1)
-        let to = match (&caller.plan.to_destination, caller.progressed) {
+        let to = match (&plan.to_destination, caller.progressed) {
             (Destination::Host { .. }, Some(flow)) => Destination::Flow(flow),
             (to, _) => to.clone(),
         };
-        let reliable = caller.plan.reliable || is_reliable(&to);
+        let reliable = plan.reliable || is_reliable(&to);
         let Ok(cancel) = Message::parse(bytes, &Limits::default()) else { return };
         if let Ok(id) = self.tx.request(now, cancel, to, reliable) {
             self.remember(id, Asked::Nothing);
@@ -441,7 +450,7 @@ impl Session {
         if self.acks.len() >= ACKS {
             self.acks.pop_front();
         }
-        let until = now + self.wire.config.timers.t1x64;
+        let until = now + self.wire.own.shared.timers.t1x64;
         let tag = accepted.to_tag().map(str::to_owned);
         self.acks.push_back(SentAck { until, cseq, tag, bytes: bytes.clone(), to: to.clone() });
         self.send(bytes, to);
@@ -498,7 +507,7 @@ impl Session {
 /// Where offer and answer stand in a new early dialog.
 fn exchange_of(caller: &Caller) -> Exchange {
     let mut exchange = Exchange::default();
-    if let Some(sdp) = &caller.plan.sdp {
+    if let Some(sdp) = caller.plan.as_ref().and_then(|plan| plan.sdp.as_ref()) {
         exchange.offer(sdp);
     }
     exchange

@@ -1,16 +1,15 @@
 //! Dialog state (RFC 3261 §12): who talks to whom, by which route, in which order.
 
-use crate::sip::{Destination, Flow, Message, NameAddr, Uri};
+use crate::sip::{Destination, Flow, Message, NameAddr, Text, Uri};
 
 /// One dialog, early or confirmed. Changes only by the messages its session gives it.
 #[derive(Clone, Debug)]
 pub struct Dialog {
-    call_id: String,
+    call_id: Text,
+    /// With our tag.
     local: NameAddr,
+    /// With the peer's tag; without with peers of RFC 2543, which may leave tags out (§12.1.1, §12.1.2).
     remote: NameAddr,
-    /// None with peers of RFC 2543, which may leave tags out (§12.1.1, §12.1.2).
-    remote_tag: Option<String>,
-    local_tag: String,
     routes: Vec<NameAddr>,
     target: Uri,
     local_cseq: u32,
@@ -22,11 +21,9 @@ impl Dialog {
     /// The called side's dialog (§12.1.1). None when the INVITE names no Contact, or a Record-Route that is none.
     pub fn of_request(invite: &Message, local_tag: &str, flow: Flow) -> Option<Dialog> {
         Some(Dialog {
-            call_id: invite.call_id().to_owned(),
+            call_id: invite.call_id_text(),
             local: invite.to().with_tag(local_tag),
             remote: invite.from().clone(),
-            remote_tag: invite.from_tag().map(str::to_owned),
-            local_tag: local_tag.to_owned(),
             routes: invite.record_routes().ok()?,
             target: contact_of(invite)?,
             local_cseq: 0,
@@ -41,11 +38,9 @@ impl Dialog {
         let mut routes = response.record_routes().ok()?;
         routes.reverse();
         Some(Dialog {
-            call_id: invite.call_id().to_owned(),
+            call_id: invite.call_id_text(),
             local: invite.from().clone(),
             remote: response.to().clone(),
-            remote_tag: response.to_tag().map(str::to_owned),
-            local_tag: invite.from_tag()?.to_owned(),
             routes,
             target: contact_of(response).or_else(|| invite.uri().cloned())?,
             local_cseq: invite.cseq().number,
@@ -59,11 +54,9 @@ impl Dialog {
         let mut routes = response.record_routes().ok()?;
         routes.reverse();
         Some(Dialog {
-            call_id: response.call_id().to_owned(),
+            call_id: response.call_id_text(),
             local: response.from().clone(),
             remote: response.to().clone(),
-            remote_tag: response.to_tag().map(str::to_owned),
-            local_tag: response.from_tag()?.to_owned(),
             routes,
             target: contact_of(response)?,
             local_cseq: response.cseq().number,
@@ -82,16 +75,36 @@ impl Dialog {
         self.flow = Some(flow);
     }
 
+    /// Moves what was read from messages into one buffer of its own, so that those are let go: they are large, and a
+    /// call may be long.
+    pub fn compact(&mut self) {
+        let addresses = [&self.local, &self.remote].into_iter().chain(&self.routes).map(NameAddr::as_str);
+        let texts: Vec<&str> = [&*self.call_id, self.target.as_str()].into_iter().chain(addresses).collect();
+        let text = Text::from(texts.concat());
+        let mut at = 0;
+        let mut next = |length: usize| {
+            at += length;
+            at - length
+        };
+        let from = next(self.call_id.len());
+        self.call_id = text.slice(from..from + self.call_id.len());
+        self.target = self.target.moved_to(&text, next(self.target.as_str().len()));
+        for address in [&mut self.local, &mut self.remote].into_iter().chain(&mut self.routes) {
+            *address = address.moved_to(&text, next(address.as_str().len()));
+        }
+        self.routes.shrink_to_fit();
+    }
+
     /// Does this request belong here (§12.2.2)? Both tags must match, a missing one matches a missing one.
     pub fn matches(&self, request: &Message) -> bool {
-        request.call_id() == self.call_id
-            && request.to_tag() == Some(self.local_tag.as_str())
-            && request.from_tag() == self.remote_tag.as_deref()
+        self.call_id == request.call_id()
+            && request.to_tag().is_some_and(|tag| self.local.tag() == Some(tag))
+            && request.from_tag() == self.remote_tag()
     }
 
     /// Is this response to a request of ours from this peer?
     pub fn answers(&self, response: &Message) -> bool {
-        response.to_tag() == self.remote_tag.as_deref()
+        response.to_tag() == self.remote_tag()
     }
 
     /// Takes the CSeq of a request into account; false when it is out of order (500, §12.2.2). Gaps are fine. The
@@ -106,8 +119,10 @@ impl Dialog {
 
     /// A target refresh request or its 2xx (§12.2): the Contact is the new target. Route sets do not change.
     pub fn refresh(&mut self, message: &Message) {
-        if let Some(target) = contact_of(message) {
-            self.target = target;
+        if let Some(target) = contact_of(message)
+            && target.as_str() != self.target.as_str()
+        {
+            self.target = target.by_itself();
         }
     }
 
@@ -170,7 +185,7 @@ impl Dialog {
 
     /// The peer's tag.
     pub fn remote_tag(&self) -> Option<&str> {
-        self.remote_tag.as_deref()
+        self.remote.tag()
     }
 
     /// The peer's Contact.

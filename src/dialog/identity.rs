@@ -1,5 +1,6 @@
 //! How this side looks on the wire: the headers all messages of a session share.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::dialog::Dialog;
@@ -69,16 +70,42 @@ impl Default for SessionConfig {
     }
 }
 
+/// What one session is, and what it shares with the other sessions of its owner.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// What they share. Its tag, branch prefix, Contact and stickiness do not count.
+    pub shared: Arc<SessionConfig>,
+    /// As [`SessionConfig::local_tag`].
+    pub local_tag: Box<str>,
+    /// As [`SessionConfig::branch_prefix`].
+    pub branch_prefix: Box<str>,
+    /// As [`SessionConfig::contact`].
+    pub contact: Box<str>,
+    /// As [`SessionConfig::sticky`].
+    pub sticky: bool,
+}
+
+/// A session that shares nothing.
+impl From<SessionConfig> for Identity {
+    fn from(mut config: SessionConfig) -> Self {
+        let mut take = |text: fn(&mut SessionConfig) -> &mut String| std::mem::take(text(&mut config)).into();
+        let local_tag = take(|c| &mut c.local_tag);
+        let branch_prefix = take(|c| &mut c.branch_prefix);
+        let contact = take(|c| &mut c.contact);
+        Identity { local_tag, branch_prefix, contact, sticky: config.sticky, shared: Arc::new(config) }
+    }
+}
+
 /// Builds the messages of one session.
 #[derive(Debug)]
 pub(super) struct Wire {
-    pub config: SessionConfig,
+    pub own: Identity,
     branches: u32,
 }
 
 impl Wire {
-    pub fn new(config: SessionConfig) -> Self {
-        Wire { config, branches: 0 }
+    pub fn new(own: Identity) -> Self {
+        Wire { own, branches: 0 }
     }
 
     /// A Via with a branch of its own for a request to `to`.
@@ -91,9 +118,9 @@ impl Wire {
             Destination::Host { transport: None, .. } => Transport::Udp,
         };
         let sent_by =
-            self.config.sent_by.iter().find(|(t, _)| *t == transport).or(self.config.sent_by.first());
+            self.own.shared.sent_by.iter().find(|(t, _)| *t == transport).or(self.own.shared.sent_by.first());
         let sent_by = sent_by.map_or("0.0.0.0", |(_, s)| s.as_str());
-        format!("SIP/2.0/{transport} {sent_by};rport;branch={}{}", self.config.branch_prefix, self.branches)
+        format!("SIP/2.0/{transport} {sent_by};rport;branch={}{}", self.own.branch_prefix, self.branches)
     }
 
     /// A request inside `dialog` up to and without its body.
@@ -104,7 +131,7 @@ impl Wire {
         cseq: u32,
         headers: Headers<'_>,
     ) -> (Builder, Destination) {
-        let to = dialog.destination(self.config.sticky);
+        let to = dialog.destination(self.own.sticky);
         let via = self.via(&to, is_reliable(&to));
         let (uri, routes) = dialog.request_line();
         let mut b = Builder::request(method, &uri).header(Name::Via, via);
@@ -137,7 +164,7 @@ impl Wire {
         let reason = reason.unwrap_or_else(|| reason_phrase(status));
         let mut b = Builder::response(request, &ask.flow, status, reason);
         if status > 100 {
-            b = b.to_tag(&self.config.local_tag);
+            b = b.to_tag(&self.own.local_tag);
         }
         if (101..300).contains(&status) && matches!(request.method(), Method::Invite) {
             b = b.record_routes(request);
@@ -150,9 +177,9 @@ impl Wire {
     /// Contact if wanted, User-Agent, and the headers of the command, which win over ours of the same name.
     pub fn ours(&self, mut b: Builder, contact: bool, headers: Headers<'_>) -> Builder {
         if contact && !says(headers, "Contact") {
-            b = b.header(Name::Contact, &self.config.contact);
+            b = b.header(Name::Contact, &self.own.contact);
         }
-        if let Some(agent) = self.config.user_agent.as_ref().filter(|_| !says(headers, "User-Agent")) {
+        if let Some(agent) = self.own.shared.user_agent.as_ref().filter(|_| !says(headers, "User-Agent")) {
             b = b.header(Name::UserAgent, agent);
         }
         for (name, value) in headers {
@@ -163,11 +190,11 @@ impl Wire {
 
     /// Allow and Supported, which INVITE, UPDATE, OPTIONS and their 2xx carry.
     pub fn abilities(&self, mut b: Builder, headers: Headers<'_>) -> Builder {
-        if !says(headers, "Allow") && !self.config.allow.is_empty() {
-            b = b.header(Name::Allow, &self.config.allow);
+        if !says(headers, "Allow") && !self.own.shared.allow.is_empty() {
+            b = b.header(Name::Allow, &self.own.shared.allow);
         }
-        if !says(headers, "Supported") && !self.config.supported.is_empty() {
-            b = b.header(Name::Supported, &self.config.supported);
+        if !says(headers, "Supported") && !self.own.shared.supported.is_empty() {
+            b = b.header(Name::Supported, &self.own.shared.supported);
         }
         b
     }

@@ -136,7 +136,7 @@ impl Session {
         if self.handed.len() >= WAITING {
             return self.reply(now, &ask, 500, &[("Retry-After".to_owned(), "2".to_owned())]);
         }
-        let timers = self.wire.config.timers;
+        let timers = self.wire.own.shared.timers;
         let id = RequestId(self.next_id());
         let ends = now + timers.t1x64.saturating_sub(timers.t4);
         let message = ask.message.clone();
@@ -163,16 +163,16 @@ impl Session {
 
     /// Why a request cannot be accepted whatever it wants (§8.2): the status, and the headers that say what would do.
     pub(super) fn unacceptable(&self, message: &Message) -> Option<(u16, Vec<(String, String)>)> {
-        let allow = || vec![("Allow".to_owned(), self.wire.config.allow.clone())];
+        let allow = || vec![("Allow".to_owned(), self.wire.own.shared.allow.clone())];
         let method = message.method();
         // Methods the session answers by itself are there whatever Allow says; PRACK comes by 100rel.
         let own = matches!(method, Method::Invite | Method::Bye | Method::Prack | Method::Options);
         if !own {
-            if matches!(method, Method::Other(_)) && !lists(&self.wire.config.allow, method.as_str()) {
+            if matches!(method, Method::Other(_)) && !lists(&self.wire.own.shared.allow, method.as_str()) {
                 return Some((501, allow()));
             }
             let never = matches!(method, Method::Register | Method::Publish);
-            if never || !lists(&self.wire.config.allow, method.as_str()) {
+            if never || !lists(&self.wire.own.shared.allow, method.as_str()) {
                 return Some((405, allow()));
             }
         }
@@ -197,8 +197,8 @@ impl Session {
 
     fn understands(&self, option: &str) -> bool {
         option.eq_ignore_ascii_case("100rel")
-            || (self.wire.config.enable_timer && option.eq_ignore_ascii_case("timer"))
-            || lists(&self.wire.config.supported, option)
+            || (self.wire.own.shared.enable_timer && option.eq_ignore_ascii_case("timer"))
+            || lists(&self.wire.own.shared.supported, option)
     }
 
     //------------ What we send ------------------------------------------------------------------------------
@@ -231,9 +231,9 @@ impl Session {
     }
 }
 
-/// The Allow of a message as one list; none when it has none.
-pub(super) fn allow_of(message: &Message) -> Option<String> {
-    message.has(Name::Allow).then(|| message.allow().iter().collect::<Vec<_>>().join(", "))
+/// Whether a message's Allow names UPDATE, the one method of ours that depends on it; none when it has no Allow.
+pub(super) fn allows_update(message: &Message) -> Option<bool> {
+    message.has(Name::Allow).then(|| message.headers(Name::Allow).any(|allow| lists(allow, "UPDATE")))
 }
 
 /// What a message says about the session timer.

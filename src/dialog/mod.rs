@@ -17,7 +17,7 @@
 //! | `timer` | the session timer (RFC 4028) |
 //! | `remains` | what is left of an ended session ([`crate::transaction::Remains`]) |
 //! | `wait` | every wait of a session, and its longest stay |
-//! | `identity` | [`SessionConfig`]: how we look on the wire |
+//! | `identity` | [`Identity`], [`SessionConfig`]: how we look on the wire |
 //! | `body` | the session description in a body |
 //! | `phrase` | reason phrases |
 //! | `event` | [`Event`], [`Output`], [`CommandError`] |
@@ -45,7 +45,7 @@ mod wait;
 pub use caller::Invite;
 pub use dialog::Dialog;
 pub use event::{CommandError, Event, Headers, How, OfferId, Output, RequestId};
-pub use identity::SessionConfig;
+pub use identity::{Identity, SessionConfig};
 pub use phrase::reason_phrase;
 pub use session::Session;
 pub use timer::Refresher;

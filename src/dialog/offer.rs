@@ -87,6 +87,11 @@ impl Exchange {
         self.pending = Pending::None;
     }
 
+    /// Keeps the peer's description without the message it came in.
+    pub fn compact(&mut self) {
+        self.remote = self.remote.take().map(|sdp| Bytes::copy_from_slice(&sdp));
+    }
+
     /// The offer was refused: `before` holds again (RFC 3261 §14.1).
     pub fn restore(&mut self, before: Exchange) {
         *self = Exchange { pending: Pending::None, ..before };

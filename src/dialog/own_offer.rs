@@ -12,7 +12,7 @@ use rand::Rng;
 use super::body;
 use super::event::{CommandError, Event, Headers};
 use super::identity::timer_headers;
-use super::inside::{allow_of, timer_asked};
+use super::inside::{allows_update, timer_asked};
 use super::offer::{Exchange, Pending};
 use super::session::{Asked, Phase, Session};
 use super::timer::Said;
@@ -85,7 +85,7 @@ impl Session {
         if self.phase == Phase::Ended {
             return Err(CommandError::Ended);
         }
-        if self.peer_allows(&Method::Update) == Some(false) {
+        if self.peer_takes_update() == Some(false) {
             return Err(CommandError::Method);
         }
         let peer = self.peers.last().ok_or(CommandError::NotAnswered)?;
@@ -177,7 +177,7 @@ impl Session {
         let invite = matches!(message.cseq().method, Method::Invite);
         if status < 200 {
             if invite && self.phase == Phase::Up {
-                self.waits.set(Wait::OfferEnds, now + 2 * self.wire.config.timers.t1x64);
+                self.waits.set(Wait::OfferEnds, now + 2 * self.wire.own.shared.timers.t1x64);
                 self.prack_within(now, &message);
             }
             return;
@@ -206,7 +206,7 @@ impl Session {
         };
         peer.dialog.refresh(&message);
         peer.dialog.heard_on(flow);
-        peer.allow = allow_of(&message).or(peer.allow.take());
+        peer.updates = allows_update(&message).or(peer.updates);
         let sdp = body::of(&message).sdp();
         let news = sdp.is_some() && sdp.as_ref() != peer.exchange.remote();
         let mut needs_answer = false;
@@ -226,7 +226,7 @@ impl Session {
         self.own = None;
         if needs_answer {
             self.owes_answer = Some(message);
-            self.waits.set(Wait::OwnAnswer, now + self.wire.config.timers.t1x64);
+            self.waits.set(Wait::OwnAnswer, now + self.wire.own.shared.timers.t1x64);
         } else if invite {
             self.send_ack(now, &message, index.unwrap_or(0), None);
         }
@@ -289,9 +289,7 @@ impl Session {
                 own.update = false;
                 own.sdp = self.peers.last().and_then(|p| p.exchange.local().cloned());
                 if let Some(peer) = self.peers.last_mut() {
-                    let allow = peer.allow.take().unwrap_or_default();
-                    let rest = allow.split(',').map(str::trim).filter(|m| !m.eq_ignore_ascii_case("UPDATE"));
-                    peer.allow = Some(rest.collect::<Vec<_>>().join(", "));
+                    peer.updates = Some(false);
                 }
                 return;
             }
@@ -352,7 +350,7 @@ impl Session {
             }
             return;
         }
-        let update = self.wire.config.update_refresher && self.peer_allows(&Method::Update) == Some(true);
+        let update = self.wire.own.shared.update_refresher && self.peer_takes_update() == Some(true);
         let local = self.peers.last().and_then(|p| p.exchange.local().cloned());
         let sdp = local.filter(|_| !update);
         let state = State::Waiting;

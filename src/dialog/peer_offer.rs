@@ -9,7 +9,7 @@ use rand::Rng;
 use super::body::{self, Body};
 use super::event::{CommandError, Event, Headers, How, OfferId};
 use super::identity::timer_headers;
-use super::inside::{Ask, allow_of};
+use super::inside::{Ask, allows_update};
 use super::offer::{Exchange, Pending};
 use super::session::{Phase, Session};
 use super::wait::Wait;
@@ -178,7 +178,7 @@ impl Session {
             }
         }
         let Some(peer) = self.peers.get_mut(index) else { return };
-        peer.allow = allow_of(message).or(peer.allow.take());
+        peer.updates = allows_update(message).or(peer.updates);
         let before = peer.exchange.clone();
         let sdp = body::of(message).sdp();
         if let Some(sdp) = &sdp {
@@ -195,7 +195,7 @@ impl Session {
         let sdp = body::of(message).sdp();
         let ours = self.own_under_way();
         let Some(peer) = self.peers.get_mut(index) else { return };
-        peer.allow = allow_of(message).or(peer.allow.take());
+        peer.updates = allows_update(message).or(peer.updates);
         let Some(sdp) = sdp else {
             peer.dialog.refresh(message);
             let said = self.refreshed_by(now, message);
@@ -250,13 +250,13 @@ impl Session {
     pub(super) fn hand_offer(&mut self, now: Instant, offer: PeerOffer, sdp: Option<Bytes>, how: How) {
         let (id, message) = (offer.id, offer.message.clone());
         self.offered = Some(offer);
-        self.waits.set(Wait::PeerOffer, now + self.wire.config.timers.t1x64);
+        self.waits.set(Wait::PeerOffer, now + self.wire.own.shared.timers.t1x64);
         self.tell(Event::Offer { id, sdp, how, message });
     }
 
     /// Sends a 2xx to an INVITE, again and again until its ACK comes (§13.3.1.4), over streams too.
     pub(super) fn send_until_acked(&mut self, now: Instant, mut unacked: Unacked) {
-        let timers = self.wire.config.timers;
+        let timers = self.wire.own.shared.timers;
         unacked.interval = timers.t1;
         self.waits.set(Wait::AnswerAgain, now + timers.t1);
         self.waits.set(Wait::AnswerEnds, now + timers.t1x64);
@@ -302,7 +302,7 @@ impl Session {
     //------------ Ends of waits -----------------------------------------------------------------------------
 
     pub(super) fn send_answer_again(&mut self, now: Instant) {
-        let timers = self.wire.config.timers;
+        let timers = self.wire.own.shared.timers;
         let Some(unacked) = &mut self.unacked else { return };
         unacked.retransmissions += 1;
         unacked.interval = timers.backed_off(unacked.interval);

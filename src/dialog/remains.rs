@@ -6,7 +6,7 @@ use std::time::Instant;
 use rand::rngs::SmallRng;
 
 use super::dialog::Dialog;
-use super::identity::SessionConfig;
+use super::identity::Identity;
 use super::session::{Asked, Phase, Session, Side};
 use crate::sip::{Flow, Message};
 use crate::transaction::{Id, Kept, Remains};
@@ -20,7 +20,7 @@ impl Session {
             return None;
         }
         let first = match &self.side {
-            Side::Callee(callee) => Some(callee.invite.server),
+            Side::Callee(callee) => Some(callee.server),
             Side::Caller(_) | Side::None => None,
         };
         let mut kept = Vec::new();
@@ -42,16 +42,16 @@ impl Session {
     }
 
     /// One more fork of an INVITE answers when its session is gone: a session that has ended and only sends that fork
-    /// its ACK and its BYE (RFC 3261 §13.2.2.4), all made from the 2xx. `config` is as the first session had it, but
+    /// its ACK and its BYE (RFC 3261 §13.2.2.4), all made from the 2xx. `own` is as the first session had it, but
     /// for a prefix of branches which that one did not use.
     pub fn late_fork(
         now: Instant,
-        config: SessionConfig,
+        own: impl Into<Identity>,
         response: &Message,
         flow: Flow,
         rng: SmallRng,
     ) -> Option<Session> {
-        let mut session = Session::new(now, config, rng);
+        let mut session = Session::new(now, own.into(), rng);
         session.answered_late(now, Dialog::of_late_response(response, flow)?, response);
         session.end_silently(now);
         Some(session)

@@ -21,7 +21,7 @@ use super::callee::Callee;
 use super::caller::{Caller, SentAck};
 use super::dialog::Dialog;
 use super::event::{Event, Output};
-use super::identity::{SessionConfig, Wire};
+use super::identity::{Identity, Wire};
 use super::inside::{Ask, Handed};
 use super::offer::Exchange;
 use super::own_offer::OwnOffer;
@@ -29,7 +29,7 @@ use super::peer_offer::{PeerOffer, Unacked};
 use super::reliable::Receiver;
 use super::timer::{Refresher, SessionTimer};
 use super::wait::{Wait, Waits};
-use crate::sip::{Flow, Message, Method, Uri};
+use crate::sip::{Flow, Message, Uri};
 use crate::transaction::{self, ClientId, Id, Transactions};
 
 /// How many early dialogs a forked INVITE of ours may have; responses of further ones are still told.
@@ -87,8 +87,6 @@ pub struct Session {
     pub(super) ids: u32,
     ack_missing_told: bool,
     lingered: bool,
-    /// What the transactions told while something else was being dealt with.
-    told: VecDeque<transaction::Output>,
     out: VecDeque<Output>,
 }
 
@@ -122,8 +120,8 @@ pub(super) struct Peer {
     pub receiver: Receiver,
     /// Number among the early dialogs.
     pub fork: u32,
-    /// Allow of the peer's last INVITE, UPDATE or 2xx.
-    pub allow: Option<String>,
+    /// Whether the Allow of the peer's last INVITE, UPDATE or 2xx names UPDATE.
+    pub updates: Option<bool>,
 }
 
 /// What a client transaction is for.
@@ -142,7 +140,8 @@ pub(super) enum Asked {
 }
 
 impl Session {
-    pub(super) fn new(now: Instant, config: SessionConfig, rng: SmallRng) -> Session {
+    pub(super) fn new(now: Instant, own: Identity, rng: SmallRng) -> Session {
+        let config = &own.shared;
         let timer = SessionTimer::new(config.enable_timer, config.session_expires, config.min_se);
         let mut session = Session {
             tx: Transactions::new(config.timers, TRANSACTIONS),
@@ -163,11 +162,10 @@ impl Session {
             ids: 0,
             ack_missing_told: false,
             lingered: false,
-            told: VecDeque::new(),
             out: VecDeque::new(),
-            wire: Wire::new(config),
+            wire: Wire::new(own),
         };
-        session.waits.set(Wait::Setup, now + session.wire.config.setup_limit);
+        session.waits.set(Wait::Setup, now + session.wire.own.shared.setup_limit);
         session
     }
 
@@ -209,7 +207,33 @@ impl Session {
 
     /// What is to be done next, in order; call until it says none.
     pub fn poll(&mut self) -> Option<Output> {
-        self.out.pop_front()
+        let output = self.out.pop_front();
+        if output.is_none() && self.phase == Phase::Up {
+            self.rest();
+        }
+        output
+    }
+
+    /// A call that is up and where nothing is under way may be so for long: it keeps no more than it needs.
+    fn rest(&mut self) {
+        let busy = self.unacked.is_some() || self.own.is_some() || self.offered.is_some();
+        let lean = self.out.capacity() == 0 && !self.tx.is_roomy();
+        if lean || busy || self.owes_answer.is_some() || !self.handed.is_empty() {
+            return;
+        }
+        self.out = VecDeque::new();
+        self.tx.shrink();
+        self.waits.shrink();
+        // An ACK of ours is sent again as long as its INVITE is known.
+        let tx = &self.tx;
+        self.asked
+            .retain(|(id, what)| !matches!(what, Asked::Accepted(_)) || tx.key(Id::Client(*id)).is_some());
+        self.asked.shrink_to_fit();
+        let asked = &self.asked;
+        self.acks.retain(|ack| asked.iter().any(|(_, what)| *what == Asked::Accepted(ack.cseq)));
+        self.acks.shrink_to_fit();
+        self.handed = Vec::new();
+        self.peers.shrink_to_fit();
     }
 
     /// Ended, and every transaction gone: it may be dropped without loss.
@@ -219,23 +243,25 @@ impl Session {
 
     /// Nothing waits to be taken out or to be dealt with.
     pub(super) fn is_quiet(&self) -> bool {
-        self.out.is_empty() && self.told.is_empty()
+        self.out.is_empty()
     }
 
     //------------ What may be read --------------------------------------------------------------------------
 
     /// Call-ID.
     pub fn call_id(&self) -> &str {
-        match &self.side {
-            Side::Caller(caller) => caller.request.call_id(),
-            Side::Callee(callee) => callee.invite.message.call_id(),
-            Side::None => "",
-        }
+        let invite = match &self.side {
+            Side::Caller(caller) => caller.request.as_ref(),
+            Side::Callee(callee) => callee.invite.as_ref().map(|ask| &ask.message),
+            Side::None => None,
+        };
+        let dialog = || self.peers.first().map(|p| p.dialog.call_id());
+        invite.map(Message::call_id).or_else(dialog).unwrap_or("")
     }
 
     /// Our tag.
     pub fn local_tag(&self) -> &str {
-        &self.wire.config.local_tag
+        &self.wire.own.local_tag
     }
 
     /// The peer's tag; of the latest early dialog while there is no answer.
@@ -288,10 +314,9 @@ impl Session {
         self.peers.last()?.exchange.remote()
     }
 
-    /// Does the peer say it allows `method`? None: it has not said.
-    pub fn peer_allows(&self, method: &Method) -> Option<bool> {
-        let allow = self.peers.last()?.allow.as_ref()?;
-        Some(super::identity::lists(allow, method.as_str()))
+    /// Does the peer say it takes UPDATE? None: it has not said.
+    pub fn peer_takes_update(&self) -> Option<bool> {
+        self.peers.last()?.updates
     }
 
     /// Does the peer know our tag, so that it takes requests of ours?
@@ -313,15 +338,9 @@ impl Session {
     }
 
     /// Takes from the transactions what they send; what they tell waits for [`pump`](Self::pump).
-    fn collect(&mut self) {
-        while let Some(output) = self.tx.poll() {
-            match output {
-                transaction::Output::Send { bytes, to, by } => {
-                    self.out.push_back(Output::Send { bytes, to, by })
-                }
-                told => self.told.push_back(told),
-            }
-        }
+    pub(super) fn collect(&mut self) {
+        let out = &mut self.out;
+        self.tx.poll_sends(|bytes, to, by| out.push_back(Output::Send { bytes, to, by }));
     }
 
     /// The one place that ends a session; whatever must still be said has been said.
@@ -338,7 +357,7 @@ impl Session {
         self.collect();
         self.phase = Phase::Ended;
         self.waits.stop_all();
-        self.waits.set(Wait::Linger, now + 2 * self.wire.config.timers.t1x64);
+        self.waits.set(Wait::Linger, now + 2 * self.wire.own.shared.timers.t1x64);
         self.own = None;
         self.unacked = None;
         self.bye_wanted = None;
@@ -379,8 +398,7 @@ impl Session {
     /// Moves everything the transactions have to say to where it belongs.
     pub(super) fn pump(&mut self, now: Instant) {
         loop {
-            self.collect();
-            match self.told.pop_front() {
+            match self.tx.poll() {
                 Some(told) => self.transacted(now, told),
                 None if self.try_own(now) => {}
                 None => break,
@@ -391,7 +409,7 @@ impl Session {
     fn transacted(&mut self, now: Instant, output: transaction::Output) {
         use transaction::Output as Tx;
         match output {
-            Tx::Send { .. } => {} // collected before
+            Tx::Send { bytes, to, by } => self.out.push_back(Output::Send { bytes, to, by }),
             Tx::Request { id, message, flow } => self.requested(now, Ask { server: id, message, flow }),
             Tx::Cancel { id, invite, message, flow } => {
                 self.cancelled(now, Ask { server: id, message, flow }, invite)
@@ -466,7 +484,7 @@ impl Session {
     pub(super) fn tell_ack_missing(&mut self, retransmissions: u32) {
         if !self.ack_missing_told {
             self.ack_missing_told = true;
-            let contact = self.wire.config.contact.clone();
+            let contact = self.wire.own.contact.to_string();
             self.tell(Event::AckMissing { retransmissions, contact });
         }
     }

@@ -24,7 +24,9 @@
 
 use std::time::Instant;
 
-/// One thing a session waits for.
+use smallvec::SmallVec;
+
+/// One thing a session waits for. Waits that end at the same instant are told in this order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Wait {
     /// The final response to the first INVITE.
@@ -55,71 +57,50 @@ pub(super) enum Wait {
     Linger,
 }
 
-impl Wait {
-    /// In the order in which waits that end at the same instant are told.
-    const ALL: [Wait; 13] = [
-        Wait::Setup,
-        Wait::AnswerAgain,
-        Wait::AnswerEnds,
-        Wait::ReliableAgain,
-        Wait::ReliableEnds,
-        Wait::OwnAnswer,
-        Wait::PeerOffer,
-        Wait::OwnOffer,
-        Wait::OfferEnds,
-        Wait::Reply,
-        Wait::Refresh,
-        Wait::Expiry,
-        Wait::Linger,
-    ];
-}
-
-/// The table: at most one instant for each wait.
+/// The table: at most one instant for each wait. Two or three run at a time, so it is a short row.
 #[derive(Default, Debug)]
 pub(super) struct Waits {
-    ends: [Option<Instant>; Wait::ALL.len()],
+    ends: SmallVec<[(Instant, Wait); 2]>,
 }
 
 impl Waits {
     /// `wait` ends at `at`; replaces an earlier end of it.
     pub(super) fn set(&mut self, wait: Wait, at: Instant) {
-        if let Some(slot) = self.ends.get_mut(wait as usize) {
-            *slot = Some(at);
-        }
+        self.stop(wait);
+        self.ends.push((at, wait));
     }
 
     /// `wait` is no longer waited for.
     pub(super) fn stop(&mut self, wait: Wait) {
-        if let Some(slot) = self.ends.get_mut(wait as usize) {
-            *slot = None;
-        }
+        self.ends.retain(|(_, w)| *w != wait);
     }
 
     /// Nothing is waited for any more.
     pub(super) fn stop_all(&mut self) {
-        self.ends = Default::default();
+        self.ends = SmallVec::new();
     }
 
     /// Is `wait` running?
     pub(super) fn is_set(&self, wait: Wait) -> bool {
-        self.ends.get(wait as usize).is_some_and(Option::is_some)
+        self.ends.iter().any(|(_, w)| *w == wait)
     }
 
     /// The earliest end.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        self.ends.iter().flatten().min().copied()
+        self.ends.iter().map(|(at, _)| *at).min()
     }
 
-    /// Takes out one wait that has ended at `now`.
+    /// Takes out one wait that has ended at `now`, in the order of the enum.
     pub(super) fn expired(&mut self, now: Instant) -> Option<Wait> {
-        for wait in Wait::ALL {
-            let slot = self.ends.get_mut(wait as usize)?;
-            if slot.is_some_and(|at| at <= now) {
-                *slot = None;
-                return Some(wait);
-            }
-        }
-        None
+        let due = self.ends.iter().filter(|(at, _)| *at <= now);
+        let wait = due.map(|(_, wait)| *wait).min_by_key(|wait| *wait as u8)?;
+        self.stop(wait);
+        Some(wait)
+    }
+
+    /// Gives back the memory that only busy times need.
+    pub(super) fn shrink(&mut self) {
+        self.ends.shrink_to_fit();
     }
 }
 
@@ -127,13 +108,6 @@ impl Waits {
 mod tests {
     use super::*;
     use std::time::Duration;
-
-    #[test]
-    fn the_table_is_in_the_order_of_the_enum() {
-        for (index, wait) in Wait::ALL.iter().enumerate() {
-            assert_eq!(*wait as usize, index);
-        }
-    }
 
     #[test]
     #[allow(clippy::disallowed_methods)] // a test needs some instant to start from

@@ -2,7 +2,7 @@
 
 use super::start::Profile;
 use crate::channel::legs::Entry;
-use crate::channel::{Leg, Letter, Letters, Token, UserAgent, session_config};
+use crate::channel::{Leg, Letter, Letters, Token, UserAgent, identity};
 use crate::dialog::{Output, Session};
 use crate::sip::{Builder, Flow, Message, Method, Name};
 use crate::transaction::{Again, Kept, Key, Repeated, reply_flow};
@@ -58,15 +58,15 @@ impl Profile {
     fn late_fork(&self, token: Token, message: &Message, flow: Flow) {
         debug!("{}: one more 2xx of a fork for a call that is over, from {flow}", self.agent.name);
         let now = Leg::now();
-        let mut config = session_config(&self.agent, token, flow.remote.ip());
+        let mut own = identity(&self.agent, token, flow.remote.ip());
         let number: u32 = rand::random();
         // The session that is gone counted its branches; this prefix is none of those.
-        config.branch_prefix.push_str(&format!("f{number:x}."));
+        own.branch_prefix = format!("{}f{number:x}.", own.branch_prefix).into();
         let uuid = format!("{token}-{number:x}").into();
         let Some((mut entry, letters)) = self.shared.exchange.legs.enter(token, uuid) else { return };
         entry.leave_call();
         let rng = SmallRng::from_rng(&mut rand::rng());
-        let Some(mut session) = Session::late_fork(now, config, message, flow, rng) else { return };
+        let Some(mut session) = Session::late_fork(now, own, message, flow, rng) else { return };
         if let Some(Output::Send { bytes, to, by }) = session.poll() {
             let invite = Key::of_response(message);
             self.agent.departed.add(token, Kept::accepted(invite, message.to_tag(), &bytes, to.clone()));

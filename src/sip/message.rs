@@ -251,6 +251,11 @@ impl Message {
         self.0.head.get(self.0.call_id.clone()).unwrap_or("")
     }
 
+    /// Call-ID, sharing the buffer.
+    pub(crate) fn call_id_text(&self) -> Text {
+        self.0.head.slice(self.0.call_id.clone())
+    }
+
     /// CSeq.
     pub fn cseq(&self) -> &CSeq {
         &self.0.cseq

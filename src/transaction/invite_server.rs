@@ -29,10 +29,7 @@ pub struct InviteServer {
 #[derive(Debug)]
 enum State {
     /// The owner has said nothing yet. The request is kept for the 100 Trying.
-    Fresh {
-        request: Message,
-        flow: Flow,
-    },
+    Fresh(Box<(Message, Flow)>),
     /// A provisional response went out; it answers retransmissions.
     Proceeding {
         last: Bytes,
@@ -55,14 +52,14 @@ impl InviteServer {
         let mut timers = TimerTable::default();
         timers.set(Timer::Trying, now + TRYING_AFTER);
         let reliable = flow.transport.is_reliable();
-        Self { state: State::Fresh { request, flow }, timers, reliable }
+        Self { state: State::Fresh(Box::new((request, flow))), timers, reliable }
     }
 
     /// The same INVITE once more.
     pub fn retransmitted(&mut self) -> Step {
         match &self.state {
             State::Proceeding { last } | State::Completed { last, .. } => Step::send(last.clone()),
-            State::Fresh { .. } | State::Confirmed | State::Accepted | State::Terminated => Step::NOTHING,
+            State::Fresh(_) | State::Confirmed | State::Accepted | State::Terminated => Step::NOTHING,
         }
     }
 
@@ -81,7 +78,7 @@ impl InviteServer {
             }
             // A peer without branches acknowledges a 2xx under the INVITE's own key.
             State::Accepted => Step::tell(Tell::Message),
-            State::Fresh { .. } | State::Proceeding { .. } | State::Confirmed | State::Terminated => {
+            State::Fresh(_) | State::Proceeding { .. } | State::Confirmed | State::Terminated => {
                 Step::NOTHING
             }
         }
@@ -90,7 +87,7 @@ impl InviteServer {
     /// The owner answers. A second final response, and a provisional one after the final, go nowhere.
     pub fn respond(&mut self, now: Instant, response: Bytes, status: u16, timers: &Timers) -> Step {
         match &self.state {
-            State::Fresh { .. } | State::Proceeding { .. } => {}
+            State::Fresh(_) | State::Proceeding { .. } => {}
             State::Accepted if (200..300).contains(&status) => return Step::send(response),
             State::Completed { .. } | State::Confirmed | State::Accepted | State::Terminated => {
                 return Step::NOTHING;
@@ -137,7 +134,8 @@ impl InviteServer {
         let mut step = Step::NOTHING;
         while let Some(timer) = self.timers.expired(now) {
             match (timer, &mut self.state) {
-                (Timer::Trying, State::Fresh { request, flow }) => {
+                (Timer::Trying, State::Fresh(fresh)) => {
+                    let (request, flow) = &**fresh;
                     let trying = Builder::response(request, flow, 100, "Trying").finish();
                     step.send = Some(trying.clone());
                     self.state = State::Proceeding { last: trying };
@@ -175,7 +173,7 @@ impl InviteServer {
 
     /// Waiting for the owner's final response.
     pub fn is_pending(&self) -> bool {
-        matches!(self.state, State::Fresh { .. } | State::Proceeding { .. })
+        matches!(self.state, State::Fresh(_) | State::Proceeding { .. })
     }
 
     fn end(&mut self) {

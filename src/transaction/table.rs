@@ -1,22 +1,18 @@
-//! All transactions of one owner, by key, with one table of deadlines.
+//! All transactions of one owner.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::time::Instant;
 
 use bytes::Bytes;
-use slab::Slab;
 
 use super::reply::{other_way, reply_flow};
-use super::{Client, InviteClient, InviteServer, Kept, Key, KeyMap, Server, Step, Tell, Timers};
+use super::{Client, InviteClient, InviteServer, Kept, Key, Server, Step, Tell, Timers};
 use crate::sip::{Builder, Destination, Flow, Message, Method};
 
-/// A place in the table, and which of its successive tenants is meant.
+/// The number of a transaction; none is used twice.
 #[derive(Copy, Clone, Eq, PartialEq, Hash, Debug)]
-struct Slot {
-    index: u32,
-    serial: u32,
-}
+struct Slot(u32);
 
 /// A client transaction: a request of ours.
 #[derive(Copy, Clone, Eq, PartialEq, Hash, Debug)]
@@ -115,32 +111,28 @@ pub enum Output {
     },
 }
 
-/// The transactions of one owner: a leg, or a profile for requests outside dialogs.
+/// The transactions of one owner: a leg, which is in two or three at a time.
 ///
 /// After every call that takes `now`, drain [`poll`](Self::poll), then arm a timer for
 /// [`next_timeout`](Self::next_timeout) and call [`timeout`](Self::timeout) when it falls due. An empty table
-/// holds no memory; each operation costs a look-up and at most one move in an ordered set of deadlines, whatever
-/// the number of transactions.
+/// holds no memory. They stand in a row that is searched from its beginning: for a handful, whose names are sixteen
+/// bytes each, no map is faster, and `capacity` keeps it short whatever a peer does.
 pub struct Transactions {
     timers: Timers,
     capacity: usize,
-    entries: Slab<Entry>,
-    by_key: KeyMap<u32>,
-    deadlines: BTreeSet<(Instant, u32)>,
+    entries: Vec<Entry>,
     serial: u32,
     out: VecDeque<Output>,
 }
 
 struct Entry {
-    serial: u32,
+    slot: Slot,
     key: Key,
     machine: Machine,
     /// Where its messages go.
     to: Destination,
     /// Where a response goes when the stream it should go on is gone.
     other_way: Option<Box<Destination>>,
-    /// Its entry in the set of deadlines.
-    armed: Option<Instant>,
 }
 
 enum Machine {
@@ -150,18 +142,39 @@ enum Machine {
     Server(Server),
 }
 
+impl Machine {
+    fn next_timeout(&self) -> Option<Instant> {
+        match self {
+            Machine::InviteClient(m) => m.next_timeout(),
+            Machine::Client(m) => m.next_timeout(),
+            Machine::InviteServer(m) => m.next_timeout(),
+            Machine::Server(m) => m.next_timeout(),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        match self {
+            Machine::InviteClient(m) => m.is_over(),
+            Machine::Client(m) => m.is_over(),
+            Machine::InviteServer(m) => m.is_over(),
+            Machine::Server(m) => m.is_over(),
+        }
+    }
+
+    fn is_pending(&self) -> bool {
+        match self {
+            Machine::InviteClient(m) => m.is_pending(),
+            Machine::Client(m) => m.is_pending(),
+            Machine::InviteServer(m) => m.is_pending(),
+            Machine::Server(m) => m.is_pending(),
+        }
+    }
+}
+
 impl Transactions {
     /// An empty table for at most `capacity` transactions.
     pub fn new(timers: Timers, capacity: usize) -> Self {
-        Self {
-            timers: timers.sane(),
-            capacity,
-            entries: Slab::new(),
-            by_key: KeyMap::default(),
-            deadlines: BTreeSet::new(),
-            serial: 0,
-            out: VecDeque::new(),
-        }
+        Self { timers: timers.sane(), capacity, entries: Vec::new(), serial: 0, out: VecDeque::new() }
     }
 
     /// Sends a request of ours in a transaction of its own; not for ACK. `reliable` says that it goes over a
@@ -178,21 +191,18 @@ impl Transactions {
     ) -> Result<ClientId, Refused> {
         let key = Key::of_own(&request);
         let cancels = match request.method() {
-            Method::Cancel => self.by_key.get(&Key::invite_of_own(&request)).copied(),
+            Method::Cancel => self.place(&Key::invite_of_own(&request)),
             _ => None,
         };
-        if let Some(index) = cancels {
-            if let Some(Entry { machine: Machine::InviteClient(invite), .. }) =
-                self.entries.get_mut(index as usize)
-            {
-                invite.cancelled(now, &self.timers);
-            }
-            self.rearm(index);
+        if let Some(Entry { machine: Machine::InviteClient(invite), .. }) =
+            cancels.and_then(|index| self.entries.get_mut(index))
+        {
+            invite.cancelled(now, &self.timers);
         }
         if cancels.is_none() && !self.has_room() {
             return Err(Refused::Full);
         }
-        if self.by_key.contains_key(&key) {
+        if self.contains(&key) {
             return Err(Refused::BranchInUse);
         }
         let (machine, step) = if let Method::Invite = request.method() {
@@ -203,7 +213,7 @@ impl Transactions {
             (Machine::Client(machine), step)
         };
         let slot = self.insert(key, machine, to, None);
-        self.apply(slot.index, step, None);
+        self.apply(self.entries.len() - 1, step, None);
         Ok(ClientId(slot))
     }
 
@@ -218,8 +228,8 @@ impl Transactions {
     }
 
     fn receive_response(&mut self, now: Instant, message: Message, flow: Flow) {
-        let Some(&index) = self.by_key.get(&Key::of_response(&message)) else { return };
-        let Some(entry) = self.entries.get_mut(index as usize) else { return };
+        let Some(index) = self.place(&Key::of_response(&message)) else { return };
+        let Some(entry) = self.entries.get_mut(index) else { return };
         let step = match &mut entry.machine {
             Machine::InviteClient(m) => m.receive(now, &message, &self.timers),
             Machine::Client(m) => m.receive(now, message.status().unwrap_or(0), &self.timers),
@@ -231,8 +241,8 @@ impl Transactions {
     fn receive_request(&mut self, now: Instant, message: Message, flow: Flow) {
         let key = Key::of_request(&message, flow.remote);
         let is_ack = matches!(message.method(), Method::Ack);
-        if let Some(&index) = self.by_key.get(&key) {
-            let Some(entry) = self.entries.get_mut(index as usize) else { return };
+        if let Some(index) = self.place(&key) {
+            let Some(entry) = self.entries.get_mut(index) else { return };
             let step = match &mut entry.machine {
                 Machine::InviteServer(m) if is_ack => m.acknowledged(now, &self.timers),
                 Machine::InviteServer(m) => m.retransmitted(),
@@ -247,9 +257,10 @@ impl Transactions {
         let reply = Destination::Flow(reply_flow(&message, flow));
         let is_cancel = matches!(message.method(), Method::Cancel);
         let invite = match is_cancel {
-            true => self.by_key.get(&Key::invite_of(&message, flow.remote)).copied(),
+            true => self.place(&Key::invite_of(&message, flow.remote)),
             false => None,
         };
+        let invite = invite.and_then(|index| self.entries.get(index)).map(|entry| entry.slot);
         if invite.is_none() && !self.has_room() {
             let response = Builder::response(&message, &flow, 503, "Service Unavailable")
                 .to_tag(&key.tag())
@@ -264,10 +275,7 @@ impl Transactions {
             _ => Machine::Server(Server::new(now, reliable, &self.timers)),
         };
         let tag = (is_cancel && invite.is_none()).then(|| key.tag());
-        let slot = self.insert(key, machine, reply, other);
-        self.rearm(slot.index);
-        let id = ServerId(slot);
-        let invite = invite.and_then(|i| self.slot(i));
+        let id = ServerId(self.insert(key, machine, reply, other));
         self.out.push_back(match (is_cancel, invite) {
             (false, _) => Output::Request { id, message, flow },
             (true, Some(invite)) => Output::Cancel { id, invite: ServerId(invite), message, flow },
@@ -283,37 +291,38 @@ impl Transactions {
     /// Answers a request. Ignored when its transaction is gone or has its final response already; for INVITE a
     /// 2xx may be sent again and again until its ACK comes (RFC 3261 §13.3.1.4).
     pub fn respond(&mut self, now: Instant, id: ServerId, response: Bytes, status: u16) {
-        let Some(entry) = self.entry(id.0) else { return };
-        let timers = entry.1;
-        let step = match &mut entry.0.machine {
+        let Some(index) = self.index(id.0) else { return };
+        let timers = &self.timers;
+        let Some(entry) = self.entries.get_mut(index) else { return };
+        let step = match &mut entry.machine {
             Machine::InviteServer(m) => m.respond(now, response, status, timers),
             Machine::Server(m) => m.respond(now, response, status, timers),
             Machine::InviteClient(_) | Machine::Client(_) => return,
         };
-        self.apply(id.0.index, step, None);
+        self.apply(index, step, None);
     }
 
     /// Answers a request once and forgets it, as a stateless server does (RFC 3261 §8.2.7): for challenges and
     /// refusals, so that a flood leaves nothing behind and one request never draws more than one answer.
     /// A retransmission is a new request then; the ACK to it comes up as [`Output::Ack`].
     pub fn respond_stateless(&mut self, id: ServerId, response: Bytes) {
-        let Some(entry) = self.entry(id.0) else { return };
-        let to = entry.0.to.clone();
-        self.remove(id.0.index);
+        let Some(index) = self.index(id.0) else { return };
+        let to = self.entries.remove(index).to;
         self.out.push_back(Output::Send { bytes: response, to, by: None });
     }
 
     /// The net could not deliver what `by` sent.
     pub fn transport_failed(&mut self, by: Id) {
         let (Id::Client(ClientId(slot)) | Id::Server(ServerId(slot))) = by;
-        let Some((entry, _)) = self.entry(slot) else { return };
+        let Some(index) = self.index(slot) else { return };
+        let Some(entry) = self.entries.get_mut(index) else { return };
         if let Some(other) = entry.other_way.take() {
             entry.to = *other;
             let last = match &entry.machine {
                 Machine::InviteServer(m) => m.last_response(),
                 _ => None,
             };
-            return self.apply(slot.index, Step { send: last, tell: None }, None);
+            return self.apply(index, Step { send: last, tell: None }, None);
         }
         let step = match &mut entry.machine {
             Machine::InviteClient(m) => m.transport_failed(),
@@ -321,31 +330,26 @@ impl Transactions {
             Machine::InviteServer(m) => m.transport_failed(),
             Machine::Server(m) => m.transport_failed(),
         };
-        self.apply(slot.index, step, None);
+        self.apply(index, step, None);
     }
 
     /// The net sent the request over a stream although it was begun as unreliable (RFC 3261 §18.1.1, too large
     /// for UDP): it is not retransmitted any more.
     pub fn now_reliable(&mut self, id: ClientId) {
-        let Some((entry, _)) = self.entry(id.0) else { return };
+        let Some(entry) = self.index(id.0).and_then(|index| self.entries.get_mut(index)) else { return };
         match &mut entry.machine {
             Machine::InviteClient(m) => m.now_reliable(),
             Machine::Client(m) => m.now_reliable(),
             Machine::InviteServer(_) | Machine::Server(_) => {}
         }
-        self.rearm(id.0.index);
     }
 
     /// Runs every timer due at `now`.
     pub fn timeout(&mut self, now: Instant) {
-        while let Some(&(at, index)) = self.deadlines.first() {
-            if at > now {
-                break;
-            }
-            let Some(entry) = self.entries.get_mut(index as usize) else {
-                self.deadlines.remove(&(at, index));
-                continue;
-            };
+        while let Some((index, at)) = self.soonest(|_| true)
+            && at <= now
+            && let Some(entry) = self.entries.get_mut(index)
+        {
             let step = match &mut entry.machine {
                 Machine::InviteClient(m) => m.timeout(now),
                 Machine::Client(m) => m.timeout(now, &self.timers),
@@ -358,12 +362,23 @@ impl Transactions {
 
     /// When [`timeout`](Self::timeout) is due; none when nothing is waited for.
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.deadlines.first().map(|(at, _)| *at)
+        self.soonest(|_| true).map(|(_, at)| at)
     }
 
     /// What is to be done next, in order; call until it says none.
     pub fn poll(&mut self) -> Option<Output> {
         self.out.pop_front()
+    }
+
+    /// Takes out what is to be sent; what is to be told stays for [`poll`](Self::poll), which must follow.
+    pub(crate) fn poll_sends(&mut self, mut send: impl FnMut(Bytes, Destination, Option<Id>)) {
+        for _ in 0..self.out.len() {
+            match self.out.pop_front() {
+                Some(Output::Send { bytes, to, by }) => send(bytes, to, by),
+                Some(told) => self.out.push_back(told),
+                None => {}
+            }
+        }
     }
 
     /// How many transactions there are, those waiting for their last timer included.
@@ -378,20 +393,27 @@ impl Transactions {
 
     /// Whether a message with this key belongs to a transaction of this table.
     pub fn contains(&self, key: &Key) -> bool {
-        self.by_key.contains_key(key)
+        self.place(key).is_some()
     }
 
     /// Whether the transaction still waits for its final response (the peer's, or ours).
     pub fn is_pending(&self, id: Id) -> bool {
         let (Id::Client(ClientId(slot)) | Id::Server(ServerId(slot))) = id;
-        match self.entries.get(slot.index as usize) {
-            Some(entry) if entry.serial == slot.serial => match &entry.machine {
-                Machine::InviteClient(m) => m.is_pending(),
-                Machine::Client(m) => m.is_pending(),
-                Machine::InviteServer(m) => m.is_pending(),
-                Machine::Server(m) => m.is_pending(),
-            },
-            _ => false,
+        self.index(slot)
+            .and_then(|index| self.entries.get(index))
+            .is_some_and(|entry| entry.machine.is_pending())
+    }
+
+    /// Whether it holds more memory than it needs.
+    pub(crate) fn is_roomy(&self) -> bool {
+        self.entries.len() < self.entries.capacity() || (self.out.is_empty() && self.out.capacity() > 0)
+    }
+
+    /// Gives back the memory that only busy times need.
+    pub(crate) fn shrink(&mut self) {
+        self.entries.shrink_to_fit();
+        if self.out.is_empty() {
+            self.out = VecDeque::new();
         }
     }
 
@@ -400,11 +422,9 @@ impl Transactions {
     /// Whether nothing goes out any more but as an answer to what comes again.
     pub fn is_settled(&self) -> bool {
         self.out.is_empty()
-            && self.entries.iter().all(|(_, entry)| match &entry.machine {
-                Machine::InviteClient(m) => !m.is_pending(),
-                Machine::Client(m) => !m.is_pending(),
+            && self.entries.iter().all(|entry| match &entry.machine {
                 Machine::InviteServer(m) => m.is_settled(),
-                Machine::Server(m) => !m.is_pending(),
+                other => !other.is_pending(),
             })
     }
 
@@ -412,10 +432,9 @@ impl Transactions {
     /// INVITE `first`, which goes by its own name, accepted INVITEs of ours, whose ACKs the owner has, and answered
     /// requests of ours: one more answer to those means nothing.
     pub(crate) fn remains(&self, first: Option<ServerId>, kept: &mut Vec<Kept>) -> Option<Instant> {
-        for (index, entry) in &self.entries {
+        for entry in &self.entries {
             let key = entry.key;
-            let is_first = first
-                .is_some_and(|ServerId(slot)| slot == Slot { index: index as u32, serial: entry.serial });
+            let is_first = first == Some(ServerId(entry.slot));
             match &entry.machine {
                 Machine::InviteClient(m) => {
                     kept.extend(m.ack().map(|ack| Kept::refused(key, ack, entry.to.clone())));
@@ -426,14 +445,13 @@ impl Transactions {
                 Machine::Server(m) => kept.extend(m.answer().map(|answer| Kept::answered(key, answer))),
             }
         }
-        self.entries.iter().filter_map(|(_, entry)| entry.armed).max()
+        self.entries.iter().filter_map(|entry| entry.machine.next_timeout()).max()
     }
 
     /// The name of a transaction.
     pub(crate) fn key(&self, id: Id) -> Option<Key> {
         let (Id::Client(ClientId(slot)) | Id::Server(ServerId(slot))) = id;
-        let entry = self.entries.get(slot.index as usize)?;
-        (entry.serial == slot.serial).then_some(entry.key)
+        Some(self.entries.get(self.index(slot)?)?.key)
     }
 
     //------------ Inside -----------------------------------------------------------------------------------
@@ -446,51 +464,57 @@ impl Transactions {
         other_way: Option<Box<Destination>>,
     ) -> Slot {
         self.serial = self.serial.wrapping_add(1);
-        let serial = self.serial;
-        let entry = Entry { serial, key, machine, to, other_way, armed: None };
-        let index = self.entries.insert(entry) as u32;
-        self.by_key.insert(key, index);
-        Slot { index, serial }
+        let slot = Slot(self.serial);
+        if self.entries.len() == self.entries.capacity() {
+            self.entries.reserve_exact(self.entries.len().max(2));
+        }
+        self.entries.push(Entry { slot, key, machine, to, other_way });
+        slot
     }
 
     /// Whether one more may come in. A full table gives up the non-INVITE transaction that is finished and would be
-    /// the next to go, if that is among the first few deadlines: under load the time a retransmission is
-    /// recognised shrinks before anybody is refused.
+    /// the next to go: under load the time a retransmission is recognised shrinks before anybody is refused.
     fn has_room(&mut self) -> bool {
         if self.len() < self.capacity {
             return true;
         }
-        let finished = |entry: &Entry| match &entry.machine {
+        let finished = |machine: &Machine| match machine {
             Machine::Client(m) => m.is_finished(),
             Machine::Server(m) => m.is_finished(),
             Machine::InviteClient(_) | Machine::InviteServer(_) => false,
         };
-        let mut soonest = self.deadlines.iter().take(16).map(|(_, index)| *index);
-        match soonest.find(|index| self.entries.get(*index as usize).is_some_and(finished)) {
-            Some(index) => {
-                self.remove(index);
+        match self.soonest(finished) {
+            Some((index, _)) => {
+                self.entries.remove(index);
                 self.len() < self.capacity
             }
             None => false,
         }
     }
 
-    fn slot(&self, index: u32) -> Option<Slot> {
-        self.entries.get(index as usize).map(|entry| Slot { index, serial: entry.serial })
+    /// The place of the transaction with this name.
+    fn place(&self, key: &Key) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.key == *key)
     }
 
-    fn entry(&mut self, slot: Slot) -> Option<(&mut Entry, &Timers)> {
-        let entry = self.entries.get_mut(slot.index as usize)?;
-        (entry.serial == slot.serial).then_some((entry, &self.timers))
+    fn index(&self, slot: Slot) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.slot == slot)
     }
 
-    /// Turns a machine's step into outputs, `message` being what it received, and moves or removes the entry.
-    fn apply(&mut self, index: u32, step: Step, message: Option<(Message, Flow)>) {
-        let Some(entry) = self.entries.get(index as usize) else { return };
-        let slot = Slot { index, serial: entry.serial };
+    /// The place and the time of the next timer among transactions of a kind.
+    fn soonest(&self, of: impl Fn(&Machine) -> bool) -> Option<(usize, Instant)> {
+        let timed = self.entries.iter().enumerate().filter(|(_, entry)| of(&entry.machine));
+        timed
+            .filter_map(|(index, entry)| Some((index, entry.machine.next_timeout()?)))
+            .min_by_key(|(_, at)| *at)
+    }
+
+    /// Turns a machine's step into outputs, `message` being what it received, and removes the machine that is over.
+    fn apply(&mut self, index: usize, step: Step, message: Option<(Message, Flow)>) {
+        let Some(entry) = self.entries.get(index) else { return };
         let by = match &entry.machine {
-            Machine::InviteClient(_) | Machine::Client(_) => Id::Client(ClientId(slot)),
-            Machine::InviteServer(_) | Machine::Server(_) => Id::Server(ServerId(slot)),
+            Machine::InviteClient(_) | Machine::Client(_) => Id::Client(ClientId(entry.slot)),
+            Machine::InviteServer(_) | Machine::Server(_) => Id::Server(ServerId(entry.slot)),
         };
         if let Some(bytes) = step.send {
             self.out.push_back(Output::Send { bytes, to: entry.to.clone(), by: Some(by) });
@@ -507,40 +531,11 @@ impl Transactions {
             (Some(Tell::NoAck), Id::Server(id), _) => Some(Output::NoAck { id }),
             _ => None,
         };
+        let over = entry.machine.is_over();
         self.out.extend(told);
-        self.rearm(index);
-    }
-
-    /// Makes the set of deadlines agree with the machine; removes the machine when it is over.
-    fn rearm(&mut self, index: u32) {
-        let Some(entry) = self.entries.get_mut(index as usize) else { return };
-        let (next, over) = match &entry.machine {
-            Machine::InviteClient(m) => (m.next_timeout(), m.is_over()),
-            Machine::Client(m) => (m.next_timeout(), m.is_over()),
-            Machine::InviteServer(m) => (m.next_timeout(), m.is_over()),
-            Machine::Server(m) => (m.next_timeout(), m.is_over()),
-        };
         if over {
-            return self.remove(index);
+            self.entries.remove(index);
         }
-        if entry.armed == next {
-            return;
-        }
-        if let Some(at) = entry.armed {
-            self.deadlines.remove(&(at, index));
-        }
-        entry.armed = next;
-        if let Some(at) = next {
-            self.deadlines.insert((at, index));
-        }
-    }
-
-    fn remove(&mut self, index: u32) {
-        let Some(entry) = self.entries.try_remove(index as usize) else { return };
-        if let Some(at) = entry.armed {
-            self.deadlines.remove(&(at, index));
-        }
-        self.by_key.remove(&entry.key);
     }
 }
 
@@ -559,7 +554,7 @@ mod tests {
 
     #[test]
     fn a_transaction_is_small() {
-        // Beside it: its key's text, its two places in the map and the set, and the message it may have to repeat.
-        assert!(size_of::<Entry>() <= 320, "{} bytes", size_of::<Entry>());
+        // Beside it: the message it may have to repeat.
+        assert!(size_of::<Entry>() <= 240, "{} bytes", size_of::<Entry>());
     }
 }

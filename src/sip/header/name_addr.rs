@@ -178,12 +178,26 @@ impl NameAddr {
         text.push('>');
         let params_at = text.len();
         text.push_str(params);
+        let text = Text::from(text);
         NameAddr {
             display: if display.is_empty() { Span::default() } else { Span::new(0, display.len()) },
             params: Span::new(params_at, text.len()),
-            text: Text::from(text),
-            uri,
+            uri: uri.moved_to(&text, params_at - 1 - uri.as_str().len()),
+            text,
         }
+    }
+
+    /// The same address, whose characters are also found in `text` from `at` on: the buffer it came in is let go.
+    #[must_use]
+    pub(crate) fn moved_to(&self, text: &Text, at: usize) -> NameAddr {
+        let within = (self.uri.as_str().as_ptr() as usize).checked_sub(self.text.as_str().as_ptr() as usize);
+        let uri = match within.filter(|within| within + self.uri.as_str().len() <= self.text.len()) {
+            Some(within) => self.uri.moved_to(text, at + within),
+            None => self.uri.clone(),
+        };
+        let new = text.slice(at..at + self.text.len());
+        debug_assert_eq!(new, self.text);
+        NameAddr { text: new, uri, ..*self }
     }
 
     //------------ Reading -----------------------------------------------------------------------------------

@@ -151,6 +151,20 @@ impl Uri {
         Ok(uri)
     }
 
+    /// The same URI, whose characters are also found in `text` from `at` on: the buffer it came in is let go.
+    #[must_use]
+    pub(crate) fn moved_to(&self, text: &Text, at: usize) -> Uri {
+        let new = text.slice(at..at + self.text.len());
+        debug_assert_eq!(new, self.text);
+        Uri { text: new, ..*self }
+    }
+
+    /// The same URI in a buffer of its own.
+    #[must_use]
+    pub(crate) fn by_itself(&self) -> Uri {
+        Uri { text: Text::from(self.as_str()), ..*self }
+    }
+
     //------------ Reading -----------------------------------------------------------------------------------
 
     /// The URI as it was written.
