@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::calls::{self, Ends, Plan};
+use crate::calls::{self, Ends, Engine, Plan};
 use crate::identity::Identities;
 use crate::measure::{self, Clock};
 use crate::reflect::{self, Reflector};
@@ -23,6 +23,8 @@ pub struct Options {
 enum What {
     /// Calls through the server to a callee that the generator plays too
     Calls(Calls),
+    /// Only the callee, for calls that somebody else makes
+    Callee(Callee),
     /// Registrations with digest, of many users
     Registrations(Register),
     /// RTP through calls set up by the server: loss, order, and delay of every packet, both ways
@@ -247,6 +249,56 @@ struct Calls {
     /// Calls of their own beside the load, held to its end and asked every second whether they live
     #[arg(long, default_value_t = 0)]
     also: u64,
+}
+
+#[derive(Args, Clone)]
+struct Callee {
+    /// Our own address
+    #[arg(long, default_value = "127.0.0.1")]
+    ip: IpAddr,
+    /// The port
+    #[arg(long, default_value_t = 7000)]
+    port: u16,
+    /// For how long, in seconds
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// How long the callee rings, in milliseconds
+    #[arg(long, default_value_t = 0)]
+    ring: u64,
+    /// Hang up this many milliseconds after the answer, instead of waiting for the caller's BYE
+    #[arg(long)]
+    hold: Option<u64>,
+    /// The CPU it stays on
+    #[arg(long)]
+    pin: Option<usize>,
+    /// The share of datagrams to lose on purpose, both ways
+    #[arg(long, default_value_t = 0.0)]
+    drop: f64,
+}
+
+impl Callee {
+    fn plan(&self) -> Plan {
+        Plan {
+            server: SocketAddr::new(self.ip, self.port),
+            caller: SocketAddr::new(self.ip, 0),
+            callee: Some(SocketAddr::new(self.ip, self.port)),
+            ports: [vec![20000], (30000..40000).step_by(2).collect()],
+            identities: Identities::one("load", "load", ""),
+            dial: String::new(),
+            rate: 1.0,
+            count: 0,
+            hold: self.hold.unwrap_or(0).saturating_mul(1_000_000),
+            ring: self.ring.saturating_mul(1_000_000),
+            ends: match self.hold {
+                Some(_) => Ends::Callee,
+                None => Ends::Caller,
+            },
+            limit: 32_000_000_000,
+            most: 200_000,
+            loss: self.drop,
+            held: 0,
+        }
+    }
 }
 
 #[derive(Args, Clone)]
@@ -534,6 +586,16 @@ pub fn run(options: Options) -> Result<ExitCode, String> {
                 out.print(&plan);
             }
             Ok(success(out.carried > 0))
+        }
+        What::Callee(callee) => {
+            if let Some(cpu) = callee.pin {
+                measure::pin(cpu)?;
+            }
+            let plan = callee.plan();
+            let (mut engine, mut receivers) = Engine::open(&plan, Clock::start())?;
+            engine.answer_for(&mut receivers, callee.seconds.saturating_mul(1_000_000_000));
+            engine.out.print_legs();
+            Ok(ExitCode::SUCCESS)
         }
         What::Registrations(register) => {
             let common = &register.common;

@@ -36,6 +36,8 @@ pub struct Call {
     invite_cseq: u32,
     held: bool,
     provisional: bool,
+    /// A response to the INVITE as it was sent last has come.
+    tried: bool,
     began: u64,
     sent: u64,
     waited: u64,
@@ -165,6 +167,7 @@ impl Engine<'_> {
         call.invite_cseq = 1;
         call.held = held;
         call.provisional = false;
+        call.tried = false;
         call.began = now;
         call.sent = now;
         call.asked = None;
@@ -328,19 +331,22 @@ impl Engine<'_> {
             return;
         }
         let (since, held) = (now - call.began, call.held);
-        let first = !call.provisional;
+        let (first, fresh) = (!call.provisional, !call.tried);
         call.provisional = true;
+        call.tried = true;
         if first && !held {
             self.out.to_first.add(since);
-            if code == 100 {
-                self.out.to_100.add(since);
-            }
+        }
+        if fresh && !held && code == 100 {
+            self.out.to_100.add(now - call.sent);
         }
         if code < 200 {
-            // Timer A has done its work.
-            call.stamp += 1;
-            let limit = call.began + self.plan.limit;
-            self.arm(place, limit, Due::Limit);
+            if fresh {
+                // Timer A has done its work.
+                call.stamp += 1;
+                let limit = call.began + self.plan.limit;
+                self.arm(place, limit, Due::Limit);
+            }
             return;
         }
         if code < 300 {
@@ -409,15 +415,16 @@ impl Engine<'_> {
         };
         challenge.used();
         call.challenge = Some(challenge);
+        let call_began = call.began;
         call.cseq += 1;
         call.invite_cseq = call.cseq;
-        call.provisional = true;
+        call.tried = false;
         call.stamp += 1;
         call.interval = T1;
         call.sent = now;
         self.out.challenged += 1;
         self.send_invite(place);
-        let limit = now + self.plan.limit;
+        let limit = call_began + self.plan.limit;
         self.arm(place, now + T1, Due::Repeat);
         self.arm(place, limit, Due::Limit);
     }

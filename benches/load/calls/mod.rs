@@ -366,6 +366,16 @@ impl Engine<'_> {
         }
     }
 
+    /// Only answers, for so long or until somebody stops the program.
+    pub fn answer_for(&mut self, receivers: &mut [Receiver], nanoseconds: u64) {
+        let until = self.clock.now().saturating_add(nanoseconds);
+        while self.clock.now() < until {
+            self.pass(receivers);
+        }
+        self.out.left_over = self.callee.active() as u64;
+        self.out.overflowed = receivers.iter().map(Receiver::overflowed).sum();
+    }
+
     /// The calls that stand.
     pub fn pairs(&self) -> Vec<Pair> {
         (0_u32..)

@@ -98,13 +98,7 @@ impl Outcome {
             self.repeated[0], self.repeated[1], self.repeated_by_server, self.challenged, self.strays
         );
         if plan.callee.is_some() {
-            println!(
-                "  callee's legs: {} invited, {} acknowledged, {} ended, {} never acknowledged, {} left over",
-                self.legs[0], self.legs[1], self.legs[2], self.unacknowledged, self.left_over
-            );
-            for (what, count) in &self.trouble {
-                println!("    {count:>8}  {what}");
-            }
+            self.print_legs();
         }
         if plan.held > 0 {
             println!(
@@ -146,6 +140,17 @@ impl Outcome {
                 plan.server,
                 plan.identities.domain()
             );
+        }
+    }
+
+    /// What the callee saw.
+    pub fn print_legs(&self) {
+        println!(
+            "  callee's legs: {} invited, {} acknowledged, {} ended, {} never acknowledged, {} left over",
+            self.legs[0], self.legs[1], self.legs[2], self.unacknowledged, self.left_over
+        );
+        for (what, count) in &self.trouble {
+            println!("    {count:>8}  {what}");
         }
     }
 
