@@ -10,6 +10,8 @@
 //! What has waited too long is handed on as *late*: nothing new is begun for it. As long as the switch keeps up nothing
 //! ever waits, and messages are served as they came.
 
+use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,7 +105,7 @@ impl Intake {
         }
     }
 
-    /// Serves what waits. False when something is left for the next turn.
+    /// Serves what waits. True when there is more that could be served at once, but it is the others' turn.
     pub fn serve(&mut self) -> bool {
         while self.left.late > 0
             && let Some(late) = self.calls.overdue(self.now).or_else(|| self.others.overdue(self.now))
@@ -119,11 +121,33 @@ impl Intake {
             Self::on_time(&self.net, self.others.next());
         }
         self.speak();
-        self.calls.is_empty() && self.others.is_empty()
+        let calls = !self.calls.is_empty() && self.net.conf.window.is_open();
+        calls || !self.others.is_empty() || self.left.late == 0
+    }
+
+    /// Waits until there may be something to do: the socket has something, calls that wait may begin, or somebody has
+    /// waited too long.
+    pub async fn rest(&self, ready: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+        let wake = self.calls.due().into_iter().chain(self.speaks_at()).min();
+        if wake.is_none() {
+            return ready.await;
+        }
+        let half_open = pin!(self.net.conf.window.half_open());
+        let alarm = async {
+            match wake {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            ready = ready => ready,
+            () = half_open, if !self.calls.is_empty() => Ok(()),
+            () = alarm => Ok(()),
+        }
     }
 
     /// When the log wants to speak of late ones, though none comes any more.
-    pub fn speaks_at(&self) -> Option<Instant> {
+    fn speaks_at(&self) -> Option<Instant> {
         self.spoke.filter(|_| self.late != (0, 0)).map(|spoke| spoke + SILENCE)
     }
 

@@ -11,7 +11,6 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use tokio::sync::Notify;
-use tokio::time::timeout_at;
 
 use super::intake::Intake;
 use super::report::{Parcel, Report, SendError};
@@ -23,6 +22,8 @@ use crate::sip::{Flow, Transport};
 const QUEUE: usize = 4096;
 /// Errors in one turn after which the socket gets a rest.
 const FAILURES: usize = 64;
+/// How long.
+const REST: Duration = Duration::from_millis(10);
 /// The largest datagram there is.
 const LARGEST: usize = 65_535;
 
@@ -129,17 +130,12 @@ pub(super) async fn receive(net: Arc<Inner>, index: usize) {
     loop {
         intake.begin();
         let read = read(&**socket, port.local, &mut buffer, &mut intake);
-        let served = intake.serve();
+        let more = intake.serve();
         match read {
-            Read::Failed => tokio::time::sleep(Duration::from_millis(10)).await,
-            Read::Empty if served => {
-                let ready = poll_fn(|cx| socket.poll_recv_ready(cx));
-                let ready = match intake.speaks_at() {
-                    Some(at) => timeout_at(at, ready).await.unwrap_or(Ok(())),
-                    None => ready.await,
-                };
-                if ready.is_err() {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
+            Read::Failed => tokio::time::sleep(REST).await,
+            Read::Empty if !more => {
+                if intake.rest(poll_fn(|cx| socket.poll_recv_ready(cx))).await.is_err() {
+                    tokio::time::sleep(REST).await;
                 }
             }
             // The legs have their turn.

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 
 use crate::sip::Flow;
 
-/// How long a request may wait in a burst: less than the half second after which it comes again. A burst is over when it
-/// has lasted as long.
+/// How long a queue may stand before it is more than a burst. Whoever waits that long still has its answer before
+/// the half second after which it asks again.
 const BURST: Duration = Duration::from_millis(200);
 /// How long one may wait in a queue that is there to stay.
 const STANDING: Duration = Duration::from_millis(20);
@@ -62,14 +62,56 @@ impl Waiting {
         self.queue.pop_front()
     }
 
+    /// When the wait of the first one is over.
+    pub fn due(&self) -> Option<Instant> {
+        let first = self.queue.front()?;
+        Some((first.since + STANDING).max(self.empty + BURST))
+    }
+
     /// One that has waited too long.
     pub fn overdue(&mut self, now: Instant) -> Option<Late> {
-        let burst = now.saturating_duration_since(self.empty) < BURST;
-        let patience = if burst { BURST } else { STANDING };
-        let first = self.queue.front()?;
-        if now.saturating_duration_since(first.since) < patience {
+        if self.due()? > now {
             return None;
         }
         self.queue.pop_front()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flow() -> Flow {
+        Flow::udp("192.0.2.1:5060".parse().unwrap(), "192.0.2.2:5060".parse().unwrap())
+    }
+
+    #[test]
+    fn patience_is_long_in_a_burst_and_short_in_a_queue_that_stays() {
+        let ms = Duration::from_millis;
+        let start = Instant::now();
+        let mut waiting = Waiting::new(start);
+        assert_eq!(waiting.due(), None);
+        // One each millisecond, and none is served.
+        for n in 0..500 {
+            assert!(waiting.push(start + ms(n), b"x", flow()));
+        }
+        assert!(waiting.overdue(start + ms(199)).is_none());
+        let mut gone = 0;
+        while waiting.overdue(start + ms(200)).is_some() {
+            gone += 1;
+        }
+        assert_eq!(gone, 181, "all but those that came in the last 20 ms");
+        // Served to the end, it is a burst again.
+        while waiting.next().is_some() {}
+        assert!(waiting.push(start + ms(600), b"x", flow()));
+        assert!(waiting.overdue(start + ms(799)).is_none());
+        assert!(waiting.overdue(start + ms(800)).is_some());
+    }
+
+    #[test]
+    fn only_so_many_wait() {
+        let now = Instant::now();
+        let mut waiting = Waiting::new(now);
+        assert_eq!((0..MOST + 10).filter(|_| waiting.push(now, b"x", flow())).count(), MOST);
     }
 }

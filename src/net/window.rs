@@ -7,32 +7,39 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
 /// Calls that may be at the door for each processor: some milliseconds' work.
 const WIDTH: usize = 16;
 
 /// The window, shared by every socket of the switch.
 #[derive(Debug)]
 pub struct Window {
+    door: Arc<Door>,
+}
+
+#[derive(Debug)]
+struct Door {
     width: usize,
-    /// One more reference than calls at the door.
-    door: Arc<()>,
+    half_open: Notify,
 }
 
 /// A call that is at the door while this lives.
 #[derive(Debug)]
 pub struct AtDoor {
-    _door: Arc<()>,
+    door: Arc<Door>,
 }
 
 impl Window {
     /// A window for so many calls at once.
     pub fn new(width: usize) -> Self {
-        Self { width, door: Arc::new(()) }
+        Self { door: Arc::new(Door { width, half_open: Notify::new() }) }
     }
 
     /// A call gets its task.
     pub fn enter(&self) -> AtDoor {
-        AtDoor { _door: self.door.clone() }
+        AtDoor { door: self.door.clone() }
     }
 
     /// How many calls are at the door.
@@ -42,7 +49,22 @@ impl Window {
 
     /// Whether one more call may come.
     pub fn is_open(&self) -> bool {
-        self.at_door() < self.width
+        self.at_door() < self.door.width
+    }
+
+    /// Ends when half of the window has become free: it is not worth while to begin calls one by one.
+    pub(super) fn half_open(&self) -> Notified<'_> {
+        self.door.half_open.notified()
+    }
+}
+
+impl Drop for AtDoor {
+    fn drop(&mut self) {
+        // The window itself, and this one.
+        let others = Arc::strong_count(&self.door).saturating_sub(2);
+        if others <= self.door.width / 2 {
+            self.door.half_open.notify_waiters();
+        }
     }
 }
 

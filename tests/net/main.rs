@@ -4,6 +4,7 @@
 mod sim;
 
 mod bench;
+mod crowd;
 mod resolving;
 mod size;
 mod tcp;
