@@ -1,10 +1,13 @@
 //! One REGISTER round, the parse left out and counted in. Run with `cargo bench --bench registrar`.
 //!
+//! `-- count N` does N whole registrations (a REGISTER, its 401, the REGISTER with credentials) and nothing else, for
+//! `valgrind --tool=callgrind`. `-- growth` does them with 1,000, 100,000 and 1,000,000 users, in no order.
+//!
 //! Machines differ and are noisy: read the figures as ratios within one run. Allocations are exact.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -22,16 +25,19 @@ use tandem::sip::{Flow, Limits, Message, Text};
 struct Counting;
 
 static CALLS: AtomicUsize = AtomicUsize::new(0);
+static BYTES: AtomicIsize = AtomicIsize::new(0);
 
-// SAFETY: every call goes to the system allocator unchanged; only a number is kept beside it.
+// SAFETY: every call goes to the system allocator unchanged; only numbers are kept beside it.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         CALLS.fetch_add(1, Relaxed);
+        BYTES.fetch_add(layout.size() as isize, Relaxed);
         // SAFETY: the caller keeps the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        BYTES.fetch_sub(layout.size() as isize, Relaxed);
         // SAFETY: the caller keeps the contract of `dealloc`.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -61,9 +67,9 @@ fn datagram(user: u32, cseq: u32, login: &str) -> Bytes {
     .into()
 }
 
-fn directory() -> Snapshot {
+fn directory(users: u32) -> Snapshot {
     let at = Position::new("directory.xml", 1, 1);
-    let users = (0..USERS).map(|n| UserConf {
+    let users = (0..users).map(|n| UserConf {
         id: n.to_string(),
         number_alias: None,
         networks: Vec::new(),
@@ -81,7 +87,7 @@ fn directory() -> Snapshot {
         users,
         at: at.clone(),
     };
-    Snapshot::build(&DirectoryConf { domains: vec![domain] })
+    Snapshot::of(DirectoryConf { domains: vec![domain] })
 }
 
 /// The Authorization header of user `n`, for a nonce of its own.
@@ -94,7 +100,112 @@ fn login(auth: &Authenticator, now: SystemTime, rules: &Rules, n: u32) -> String
     format!("Authorization: {answer}\r\n")
 }
 
+/// All a registration meets, above the net: authenticator, directory, table.
+struct Office {
+    auth: Authenticator,
+    rules: Rules,
+    directory: Snapshot,
+    acls: Acls,
+    table: Registrar,
+    policy: Policy,
+    flow: Flow,
+    began: Instant,
+}
+
+impl Office {
+    fn new(users: u32) -> Office {
+        let began = Instant::now();
+        Office {
+            auth: Authenticator::new(&[7; 32], Authenticator::DEFAULT_USES),
+            rules: Rules::of(&ProfileConf::new("internal", Position::new("internal.xml", 1, 1))),
+            directory: directory(users),
+            acls: Acls::compile(&AclConf::default(), LocalNet { v4: None, v6: None }, |_| None),
+            table: Registrar::new(began, Bounds::default()),
+            policy: Policy::new("internal"),
+            flow: Flow::udp("192.0.2.1:5060".parse().unwrap(), "198.51.100.7:40000".parse().unwrap()),
+            began,
+        }
+    }
+
+    /// The first REGISTER: challenged.
+    fn ask(&self, now: SystemTime, datagram: Bytes) -> String {
+        let message = Message::parse(datagram, &Limits::default()).unwrap();
+        let source = self.flow.remote.ip();
+        let Outcome::Challenge { realm, stale } =
+            self.auth.check(now, &message, source, &self.directory, &self.acls, &self.rules)
+        else {
+            panic!("not challenged")
+        };
+        self.auth.challenges(now, &realm, stale, &self.rules).remove(0)
+    }
+
+    /// The second: carried out.
+    fn register(&self, now: SystemTime, at: Instant, user: u32, datagram: Bytes) {
+        let message = Message::parse(datagram, &Limits::default()).unwrap();
+        let source = self.flow.remote.ip();
+        let outcome = self.auth.check(now, &message, source, &self.directory, &self.acls, &self.rules);
+        assert!(matches!(outcome, Outcome::Accepted { .. }));
+        let request = Request::read(&message).unwrap();
+        let name = (&*user.to_string(), "example.com");
+        black_box(self.table.register(at, &request, self.flow, name, &self.policy).unwrap());
+    }
+}
+
+/// `count`: so many registrations of 1,000 users.
+fn count(registrations: u32) {
+    let office = Office::new(1000);
+    let now = SystemTime::now();
+    for n in 0..registrations {
+        let (user, cseq) = (n % 1000, n / 1000 * 2 + 1);
+        black_box(office.ask(now, datagram(user, cseq, "")));
+        let login = login(&office.auth, now, &office.rules, user);
+        office.register(now, office.began, user, datagram(user, cseq + 1, &login));
+    }
+}
+
+/// `growth`: what a registration costs when so many are there already.
+fn growth() {
+    const SAMPLE: u32 = 20_000;
+    for users in [1000, 100_000, 1_000_000] {
+        let office = Office::new(users);
+        let now = SystemTime::now();
+        let (from, before) = (office.began, BYTES.load(Relaxed));
+        for n in 0..users {
+            let login = login(&office.auth, now, &office.rules, n);
+            office.register(now, from, n, datagram(n, 2, &login));
+        }
+        let each = (BYTES.load(Relaxed) - before) / users as isize;
+        // In no order: a number that has no divisor in common with the number of users.
+        let user = |n: u32| (u64::from(n) * 7_368_787 % u64::from(users)) as u32;
+        let mut times = Vec::new();
+        for round in 0..5u32 {
+            let cseq = |n: u32| 10 + (round * SAMPLE + n) * 2;
+            let first: Vec<Bytes> = (0..SAMPLE).map(|n| datagram(user(n), cseq(n), "")).collect();
+            let second: Vec<Bytes> = (0..SAMPLE)
+                .map(|n| datagram(user(n), cseq(n) + 1, &login(&office.auth, now, &office.rules, user(n))))
+                .collect();
+            let start = Instant::now();
+            for (n, (first, second)) in first.into_iter().zip(second).enumerate() {
+                black_box(office.ask(now, first));
+                office.register(now, from + Duration::from_secs(60), user(n as u32), second);
+            }
+            times.push(start.elapsed().as_nanos() as f64 / f64::from(SAMPLE));
+        }
+        times.sort_by(f64::total_cmp);
+        println!("{users:>9} users {:>8.0} ns a registration, {each} bytes each", times[2]);
+    }
+}
+
 fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["count", n] => count(n.parse().expect("a number")),
+        ["growth"] => growth(),
+        _ => rounds(),
+    }
+}
+
+fn rounds() {
     let began = Instant::now();
     let table = Registrar::new(began, Bounds::default());
     let policy = Policy::new("internal");
@@ -141,7 +252,7 @@ fn main() {
     let now = SystemTime::now();
     let auth = Authenticator::new(&[7; 32], Authenticator::DEFAULT_USES);
     let rules = Rules::of(&ProfileConf::new("internal", Position::new("internal.xml", 1, 1)));
-    let directory = directory();
+    let directory = directory(USERS);
     let acls = Acls::compile(&AclConf::default(), LocalNet { v4: None, v6: None }, |_| None);
     let third: Vec<Bytes> = (0..USERS).map(|n| datagram(n, 3, &login(&auth, now, &rules, n))).collect();
     round(

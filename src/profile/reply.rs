@@ -17,8 +17,11 @@ static TAGS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// The To tag of an answer without transaction: the same whenever the request comes again. It has no token's shape.
 fn stateless_tag(request: &Message) -> String {
-    let branch = request.via().branch().unwrap_or("");
-    format!("s{:016x}", TAGS.hash_one((request.call_id(), request.from_tag(), branch, request.cseq().number)))
+    let number = TAGS.hash_one((request.call_id(), request.via().as_str(), request.cseq().number));
+    let mut tag = String::with_capacity(17);
+    tag.push('s');
+    tag.extend((0..16).rev().filter_map(|at| char::from_digit((number >> (4 * at)) as u32 & 15, 16)));
+    tag
 }
 
 impl Profile {

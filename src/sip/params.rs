@@ -143,7 +143,7 @@ impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use fmt::Write;
         f.write_char('"')?;
-        let is_plain = |b: u8| b >= 0x20 && b < 0x7f && b != b'"' && b != b'\\';
+        let is_plain = |b: u8| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\';
         if self.0.bytes().all(is_plain) {
             f.write_str(self.0)?;
             return f.write_char('"');

@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Hashed;
-use crate::sip::Message;
+use crate::sip::{Message, Name};
 
 /// What all copies of one request have in common, and no other request, under a keyed hash: nobody who does not know the key
 /// can make two that are alike.
@@ -77,9 +77,13 @@ impl Answered {
     pub fn mark(&self, request: &Message, source: SocketAddr) -> Mark {
         let mut hasher = self.hash.build_hasher();
         source.hash(&mut hasher);
-        request.via().as_str().hash(&mut hasher);
         let cseq = request.cseq();
-        (cseq.number, cseq.method.as_str(), request.call_id(), request.from_tag()).hash(&mut hasher);
+        cseq.number.hash(&mut hasher);
+        // As they stand: a copy is the same to the letter.
+        let from = request.header(Name::From);
+        for text in [request.via().as_str(), request.call_id(), from.unwrap_or(""), cseq.method.as_str()] {
+            text.hash(&mut hasher);
+        }
         request.uri().map(|uri| uri.as_str()).hash(&mut hasher);
         Mark(hasher.finish())
     }
