@@ -209,7 +209,7 @@ impl Session {
             b = b.header(Name::Require, "100rel").header(Name::RSeq, callee.sender.rseq());
         }
         let bytes = match &sdp {
-            Some(sdp) => b.body(body::SDP, sdp).finish(),
+            Some(sdp) => b.carrying(body::SDP, sdp.clone()).finish(),
             None => b.finish(),
         };
         if reliable {
@@ -250,7 +250,7 @@ impl Session {
         b = self.wire.abilities(b, headers);
         b = timer_headers(b, &said);
         let bytes = match &sdp {
-            Some(sdp) => b.body(body::SDP, sdp).finish(),
+            Some(sdp) => b.carrying(body::SDP, sdp.clone()).finish(),
             None => b.finish(),
         };
         self.phase = Phase::Up;

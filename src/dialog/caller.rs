@@ -132,7 +132,7 @@ impl Session {
             b = b.header(name.as_str(), value);
         }
         let bytes = match &plan.sdp {
-            Some(sdp) => b.body(body::SDP, sdp).finish(),
+            Some(sdp) => b.carrying(body::SDP, sdp.clone()).finish(),
             None => b.finish(),
         };
         Message::parse(bytes, &Limits::default()).ok()
@@ -443,7 +443,7 @@ impl Session {
         let cseq = accepted.cseq().number;
         let (b, to) = self.wire.request(&peer.dialog, &Method::Ack, cseq, &[]);
         let bytes = match sdp {
-            Some(sdp) => b.body(body::SDP, sdp).finish(),
+            Some(sdp) => b.carrying(body::SDP, sdp.clone()).finish(),
             None => b.finish(),
         };
         self.acks.retain(|a| a.until > now);

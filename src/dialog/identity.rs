@@ -123,6 +123,11 @@ impl Wire {
         format!("SIP/2.0/{transport} {sent_by};rport;branch={}{}", self.own.branch_prefix, self.branches)
     }
 
+    /// The branch of the last Via.
+    pub fn last_branch(&self) -> String {
+        format!("{}{}", self.own.branch_prefix, self.branches)
+    }
+
     /// A request inside `dialog` up to and without its body.
     pub fn request(
         &mut self,
@@ -233,5 +238,5 @@ pub(super) fn is_reliable(to: &Destination) -> bool {
 
 /// Is `token` in a comma separated list, ignoring case?
 pub(super) fn lists(list: &str, token: &str) -> bool {
-    list.split(',').any(|t| t.trim().eq_ignore_ascii_case(token))
+    list.split(',').any(|t| t.trim_ascii().eq_ignore_ascii_case(token))
 }

@@ -12,7 +12,7 @@ use super::session::{Asked, Phase, Session};
 use super::timer::{Asked as TimerAsked, Role};
 use super::wait::Wait;
 use crate::sip::{Flow, Limits, Message, Method, Name};
-use crate::transaction::{ClientId, ServerId};
+use crate::transaction::{ClientId, Key, ServerId};
 
 /// How many requests of the peer may wait for the owner, and of ours for the peer.
 const WAITING: usize = 16;
@@ -83,7 +83,7 @@ impl Session {
             b = self.wire.abilities(b, headers);
         }
         let bytes = match body {
-            Some((kind, body)) => b.body(kind, &body).finish(),
+            Some((kind, body)) => b.carrying(kind, body).finish(),
             None => b.finish(),
         };
         self.tx.respond(now, handed.ask.server, bytes, status);
@@ -222,13 +222,24 @@ impl Session {
         let cseq = peer.dialog.next_cseq();
         let (b, to) = self.wire.request(&peer.dialog, method, cseq, headers);
         let bytes = match body {
-            Some((kind, body)) => b.body(kind, &body).finish(),
+            Some((kind, body)) => b.carrying(kind, body).finish(),
             None => b.finish(),
         };
-        let request = Message::parse(bytes, &Limits::default()).ok()?;
         let reliable = is_reliable(&to);
-        self.tx.request(now, request, to, reliable).ok()
+        // A header of a command could stand where only ours may: then the message must prove that it can be read.
+        if headers.iter().any(|(name, _)| is_structure(name)) {
+            let request = Message::parse(bytes, &Limits::default()).ok()?;
+            return self.tx.request(now, request, to, reliable).ok();
+        }
+        let key = Key::of_branch(&self.wire.last_branch(), method);
+        self.tx.request_as(now, key, bytes, to, reliable).ok()
     }
+}
+
+/// A header that every message has once, or that says how it is cut.
+fn is_structure(name: &str) -> bool {
+    use Name::{CSeq, CallId, ContentLength, From, MaxForwards, To, Via};
+    matches!(Name::from_name(name), Via | From | To | CallId | CSeq | MaxForwards | ContentLength)
 }
 
 /// Whether a message's Allow names UPDATE, the one method of ours that depends on it; none when it has no Allow.

@@ -153,7 +153,7 @@ impl Session {
             b = timer_headers(b, &self.timer.request());
         }
         let bytes = match &own.sdp {
-            Some(sdp) => b.body(body::SDP, sdp).finish(),
+            Some(sdp) => b.carrying(body::SDP, sdp.clone()).finish(),
             None => b.finish(),
         };
         let reliable = super::identity::is_reliable(&to);

@@ -107,7 +107,7 @@ impl Session {
                     let said = self.refreshed_by(now, &offer.message);
                     b = timer_headers(self.wire.abilities(b, headers), &said);
                 }
-                let bytes = b.body(body::SDP, &sdp).finish();
+                let bytes = b.carrying(body::SDP, sdp.clone()).finish();
                 if offer.how == How::ReInvite {
                     let cseq = offer.message.cseq().number;
                     self.send_until_acked(now, Unacked::new(server, cseq, bytes, asked_us, false));

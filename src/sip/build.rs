@@ -78,7 +78,10 @@ impl Builder {
     /// Begins a request.
     pub fn request(method: &Method, uri: &Uri) -> Builder {
         let mut new = Builder::with_capacity(1024);
-        let _ = write!(Line(&mut new.out), "{method} {uri} SIP/2.0");
+        let mut line = Line(&mut new.out);
+        for part in [method.as_str(), " ", uri.as_str(), " SIP/2.0"] {
+            let _ = line.write_str(part);
+        }
         new.end_line();
         new
     }
@@ -196,8 +199,14 @@ impl Builder {
     /// Adds a body and its Content-Type.
     #[must_use]
     pub fn body(self, content_type: &str, body: &[u8]) -> Builder {
+        self.carrying(content_type, Bytes::copy_from_slice(body))
+    }
+
+    /// The same with a body that is shared.
+    #[must_use]
+    pub fn carrying(self, content_type: &str, body: Bytes) -> Builder {
         let mut new = self.header(Name::ContentType, content_type);
-        new.body = Some(Bytes::copy_from_slice(body));
+        new.body = Some(body);
         new
     }
 

@@ -162,6 +162,10 @@ impl Name {
             return Name::Other;
         };
         let same = BY_LENGTH.0.get(usize::from(start)..usize::from(end)).unwrap_or(&[]);
+        // As nearly everybody writes it, then in any case.
+        if let Some((_, found)) = same.iter().find(|(known, _)| *known == name) {
+            return *found;
+        }
         let first = name.first().map(u8::to_ascii_uppercase);
         let alike = |known: &[u8]| known.first().copied() == first && known.eq_ignore_ascii_case(name);
         same.iter().find(|(known, _)| alike(known)).map_or(Name::Other, |(_, n)| *n)

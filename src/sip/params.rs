@@ -33,8 +33,8 @@ impl<'a> Params<'a> {
                 let (one, after) = split_unquoted(rest, b';');
                 rest = after;
                 let (name, value) = match one.split_once('=') {
-                    Some((name, value)) => (name.trim(), Some(value.trim())),
-                    None => (one.trim(), None),
+                    Some((name, value)) => (name.trim_ascii(), Some(value.trim_ascii())),
+                    None => (one.trim_ascii(), None),
                 };
                 if !name.is_empty() {
                     return Some((name, value));
@@ -88,7 +88,9 @@ impl fmt::Debug for Params<'_> {
 /// Names match in any case, and when one side is escaped (`%6C%72` is `lr`, RFC 4475 §3.1.1.3).
 fn same_name(found: &str, wanted: &str) -> bool {
     found.eq_ignore_ascii_case(wanted)
-        || (found.contains('%') && super::uri::unescape(found).eq_ignore_ascii_case(wanted))
+        || (found.len() > wanted.len()
+            && found.contains('%')
+            && super::uri::unescape(found).eq_ignore_ascii_case(wanted))
 }
 
 /// Cuts at the first `at` that is not inside quotes.

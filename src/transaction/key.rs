@@ -114,8 +114,13 @@ impl Key {
     }
 
     fn client(message: &Message, method: &Method) -> Key {
+        Key::of_branch(message.via().branch().unwrap_or(""), method)
+    }
+
+    /// The client transaction that our own request with this branch and method opens.
+    pub(crate) fn of_branch(branch: &str, method: &Method) -> Key {
         let mut hasher = SECRET.build_hasher();
-        hasher.write(message.via().branch().unwrap_or("").as_bytes());
+        hasher.write(branch.as_bytes());
         let class = class(method, &mut hasher);
         Key { hash: hasher.finish(), cseq: 0, kind: Kind::Client, class }
     }

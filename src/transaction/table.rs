@@ -217,6 +217,27 @@ impl Transactions {
         Ok(ClientId(slot))
     }
 
+    /// The same for a request that is neither INVITE nor CANCEL, by what the owner wrote into it: no need to read it.
+    pub(crate) fn request_as(
+        &mut self,
+        now: Instant,
+        key: Key,
+        request: Bytes,
+        to: Destination,
+        reliable: bool,
+    ) -> Result<ClientId, Refused> {
+        if !self.has_room() {
+            return Err(Refused::Full);
+        }
+        if self.contains(&key) {
+            return Err(Refused::BranchInUse);
+        }
+        let (machine, step) = Client::new(now, request, reliable, &self.timers);
+        let slot = self.insert(key, Machine::Client(machine), to, None);
+        self.apply(self.entries.len() - 1, step, None);
+        Ok(ClientId(slot))
+    }
+
     /// Takes any message that belongs to this owner. Retransmissions are answered here; responses to nothing we
     /// asked are dropped.
     pub fn receive(&mut self, now: Instant, message: Message, flow: Flow) {

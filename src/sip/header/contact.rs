@@ -85,9 +85,15 @@ impl Message {
 
     /// The first Contact that is an address: where the peer wants the next requests.
     pub fn contact(&self) -> Option<NameAddr> {
-        self.contacts().ok()?.into_iter().find_map(|c| match c {
-            ContactValue::Address(address) => Some(address),
-            ContactValue::Star => None,
-        })
+        let mut first = None;
+        for (value, _) in self.values(Name::Contact).filter(|(value, _)| *value != "*") {
+            let mut at = 0;
+            while at < value.len() {
+                let (address, end) = NameAddr::element(&value, at..value.len()).ok()?;
+                first.get_or_insert(address);
+                at = end + 1;
+            }
+        }
+        first
     }
 }

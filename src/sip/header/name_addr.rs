@@ -51,7 +51,7 @@ impl NameAddr {
     }
 
     /// One element of a part of the text, and where it ends: at a comma or at the end of the part.
-    fn element(text: &Text, part: Range<usize>) -> Result<(NameAddr, usize), ParseError> {
+    pub(crate) fn element(text: &Text, part: Range<usize>) -> Result<(NameAddr, usize), ParseError> {
         let bytes = text.as_str().as_bytes().get(..part.end).unwrap_or(&[]);
         let total = bytes.len();
         let at = |rest: &[u8]| total - rest.len();

@@ -15,7 +15,7 @@ impl<'a> TokenList<'a> {
     /// The tokens, in order.
     pub fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let message = self.message;
-        message.headers(self.name).flat_map(|v| v.split([',', ';'])).map(str::trim).filter(|t| !t.is_empty())
+        message.headers(self.name).flat_map(parts).map(str::trim_ascii).filter(|t| !t.is_empty())
     }
 
     /// Whether a token is there, in any case.
@@ -27,6 +27,21 @@ impl<'a> TokenList<'a> {
     pub fn is_empty(&self) -> bool {
         self.iter().next().is_none()
     }
+}
+
+/// What stands between commas and semicolons.
+fn parts(value: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(value);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        match memchr::memchr2(b',', b';', text.as_bytes()) {
+            Some(at) => {
+                rest = text.get(at + 1..);
+                text.get(..at)
+            }
+            None => rest.take(),
+        }
+    })
 }
 
 impl Message {

@@ -15,7 +15,7 @@ use crate::sip::message::Message;
 use crate::sip::name::Name;
 use crate::sip::params::Params;
 use crate::sip::text::Text;
-use crate::sip::uri::{Span, finish};
+use crate::sip::uri::{Span, finish, unbracketed};
 
 /// The branch prefix of RFC 3261 peers (§8.1.1.7).
 pub const MAGIC_COOKIE: &str = "z9hG4bK";
@@ -133,7 +133,7 @@ impl Via {
 
     /// The host of sent-by; an IPv6 address without its brackets.
     pub fn host(&self) -> &str {
-        self.raw_host().trim_start_matches('[').trim_end_matches(']')
+        unbracketed(self.raw_host())
     }
 
     /// The host of sent-by as written.

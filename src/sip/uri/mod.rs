@@ -10,4 +10,4 @@ mod parts;
 
 pub use escape::{escape_user, unescape};
 pub use parts::{Scheme, Uri};
-pub(crate) use parts::{Span, finish};
+pub(crate) use parts::{Span, finish, unbracketed};

@@ -61,6 +61,11 @@ pub struct Uri {
     pub(super) headers: Span,
 }
 
+/// An IPv6 address without its brackets, any other host as it is.
+pub(crate) fn unbracketed(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host)
+}
+
 const SCHEME: &str = "a scheme and a colon";
 
 impl Uri {
@@ -209,7 +214,7 @@ impl Uri {
 
     /// The host; an IPv6 address without its brackets. Empty for `tel:` and other schemes.
     pub fn host(&self) -> &str {
-        self.raw_host().trim_start_matches('[').trim_end_matches(']')
+        unbracketed(self.raw_host())
     }
 
     /// The host as it was written, an IPv6 address with its brackets.
