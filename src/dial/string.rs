@@ -206,7 +206,6 @@ impl Parser<'_> {
         let (mut quoted, mut depth) = (false, 0u32);
         while let Some(c) = self.rest().chars().next() {
             let behind = self.rest().get(c.len_utf8()..).unwrap_or("");
-            let closes = behind.contains('\'');
             let next = behind.chars().next();
             let free = !quoted && depth == 0;
             match c {
@@ -215,7 +214,7 @@ impl Parser<'_> {
                     self.at += 2;
                     continue;
                 }
-                '\'' if quoted || closes => {
+                '\'' if quoted || behind.contains('\'') => {
                     quoted = !quoted;
                     self.at += 1;
                     continue;
