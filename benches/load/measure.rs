@@ -134,6 +134,7 @@ pub struct Snapshot {
 /// Watches one process.
 pub struct Watch {
     pid: u32,
+    began: Instant,
     first: Snapshot,
     peak: u64,
     looked: u64,
@@ -149,6 +150,8 @@ pub struct Cost {
     pub resident: [u64; 3],
     /// Open files afterwards.
     pub files: u64,
+    /// How long it was watched, in nanoseconds.
+    pub lasted: u64,
 }
 
 impl Cost {
@@ -157,11 +160,17 @@ impl Cost {
         let count = count.max(1) as f64;
         let [before, peak, after] = self.resident;
         format!(
-            "{:.1} µs CPU per {what}, {:.1} context switches per {what}, memory {before} -> {peak} -> {after} KiB (before, peak, after), {} open files after",
+            "{:.1} µs CPU per {what} ({:.0} % of a core), {:.1} context switches per {what}, memory {before} -> {peak} -> {after} KiB (before, peak, after), {} open files after",
             self.cpu as f64 / 1000.0 / count,
+            self.share() * 100.0,
             self.switches as f64 / count,
             self.files
         )
+    }
+
+    /// The share of one core.
+    pub fn share(&self) -> f64 {
+        self.cpu as f64 / self.lasted.max(1) as f64
     }
 
     /// The same for scripts, per one of `count`.
@@ -169,7 +178,7 @@ impl Cost {
         let count = count.max(1) as f64;
         serde_json::json!({
             "cpu_us_each": self.cpu as f64 / 1000.0 / count, "cpu_ns": self.cpu,
-            "switches_each": self.switches as f64 / count,
+            "cpu_share": self.share(), "switches_each": self.switches as f64 / count,
             "resident_before": self.resident[0], "resident_peak": self.resident[1],
             "resident_after": self.resident[2], "files_after": self.files,
         })
@@ -181,7 +190,7 @@ impl Watch {
     pub fn begin(pid: u32) -> Result<Self, String> {
         let first = snapshot(pid)
             .ok_or_else(|| format!("--pid {pid}: no such process, or it may not be looked at"))?;
-        Ok(Self { pid, first, peak: first.resident, looked: 0 })
+        Ok(Self { pid, began: Instant::now(), first, peak: first.resident, looked: 0 })
     }
 
     /// Looks at the memory, at most ten times a second.
@@ -202,6 +211,7 @@ impl Watch {
             switches: last.switches.saturating_sub(self.first.switches),
             resident: [self.first.resident, self.peak.max(last.resident), last.resident],
             files: last.files,
+            lasted: self.began.elapsed().as_nanos() as u64,
         })
     }
 }

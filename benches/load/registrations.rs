@@ -435,6 +435,7 @@ impl Outcome {
         if let Some(cost) = &self.cost {
             let each = self.offered.max(1) as f64;
             figures.insert(0, ("CPU µs", cost.cpu as f64 / 1000.0 / each));
+            figures.insert(1, ("CPU %", cost.share() * 100.0));
             figures.push(("peak MiB", cost.resident[1] as f64 / 1024.0));
         }
         crate::search::Step {

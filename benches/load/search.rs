@@ -92,18 +92,27 @@ pub fn search(
     mut run: impl FnMut(f64, f64) -> Result<Step, String>,
     tell: impl Fn(&str, &Step),
 ) -> Result<Step, String> {
+    let fine = |step: &Step| step.lost < wanted.share && !step.limited;
     let mut pause = |rate: f64| {
         let step = run(rate, wanted.seconds);
         // What was too much for the server is over before the next step.
         std::thread::sleep(std::time::Duration::from_millis(1000));
         step
     };
-    let fine = |step: &Step| step.lost < wanted.share && !step.limited;
+    // A machine that stood still for a moment is not a server that is full: what nearly went is tried once more.
+    let tried = |pause: &mut dyn FnMut(f64) -> Result<Step, String>, rate: f64| {
+        let mut step = pause(rate)?;
+        tell("step", &step);
+        if !fine(&step) && step.lost < 0.1 {
+            step = pause(rate)?;
+            tell("again", &step);
+        }
+        Ok::<Step, String>(step)
+    };
     let (mut low, mut high) = (0.0, f64::INFINITY);
     let mut rate = wanted.from;
     while high.is_infinite() {
-        let step = pause(rate)?;
-        tell("step", &step);
+        let step = tried(&mut pause, rate)?;
         if fine(&step) {
             low = rate;
             rate *= 2.0;
@@ -118,8 +127,7 @@ pub fn search(
         // Too much from the beginning: down by halves until something is carried.
         rate = high / 2.0;
         while rate >= 1.0 {
-            let step = pause(rate)?;
-            tell("step", &step);
+            let step = tried(&mut pause, rate)?;
             if fine(&step) {
                 low = rate;
                 break;
@@ -133,8 +141,7 @@ pub fn search(
     }
     while high / low > 1.06 {
         rate = (low + high) / 2.0;
-        let step = pause(rate)?;
-        tell("step", &step);
+        let step = tried(&mut pause, rate)?;
         if fine(&step) {
             low = rate;
         } else {
