@@ -68,12 +68,21 @@ pub struct EngineConfig {
     /// Connect sockets to a peer that sends from the very address it signalled: cheaper sends, and the kernel refuses
     /// third parties.
     pub connect: bool,
+    /// When many packets come, how long a thread lets them gather before it looks again; zero: it is woken for each.
+    /// Adds half of it to a packet's way, and saves a quarter of its cost and more.
+    pub hold_off: Duration,
 }
 
 impl Default for EngineConfig {
     fn default() -> EngineConfig {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        EngineConfig { threads, ports: PortRange::default(), rest: Duration::from_secs(10), connect: true }
+        EngineConfig {
+            threads,
+            ports: PortRange::default(),
+            rest: Duration::from_secs(10),
+            connect: true,
+            hold_off: Duration::from_millis(1),
+        }
     }
 }
 
@@ -137,7 +146,7 @@ impl Engine {
         // Made before the threads, so that an error below stops those already running.
         let engine = Engine(Arc::new(inner));
         for index in 0..inboxes.len() {
-            let worker = Worker::new(index, inboxes.clone(), engine.0.ports.clone())?;
+            let worker = Worker::new(index, inboxes.clone(), engine.0.ports.clone(), config.hold_off)?;
             let thread = std::thread::Builder::new().name(format!("media-{index}")).spawn(|| worker.run())?;
             engine.0.threads().push(thread);
         }

@@ -1,6 +1,11 @@
 //! Payload types: what a stream may carry and how one leg's numbers become the other's.
 
+use std::borrow::Cow;
+
 use smallvec::SmallVec;
+
+/// Names that need no memory of their own.
+const KNOWN: [&str; 8] = ["PCMU", "PCMA", "telephone-event", "CN", "opus", "G722", "G729", "GSM"];
 
 /// What a payload carries, as far as a relay must know.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -15,7 +20,7 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payload {
     /// Encoding name of the rtpmap; compared without regard to case when two formats are matched.
-    pub name: String,
+    pub name: Cow<'static, str>,
     /// The number it has in packets the peer sends us (what our SDP said).
     pub receive: u8,
     /// The number it must have in packets we send (what the peer's SDP said).
@@ -32,7 +37,9 @@ impl Payload {
     /// A payload with the same number both ways; telephone-event is known by its name.
     pub fn new(name: &str, number: u8, clock: u32) -> Payload {
         let kind = if name.eq_ignore_ascii_case("telephone-event") { Kind::Event } else { Kind::Coded };
-        Payload { name: name.to_owned(), receive: number, send: number, clock, channels: 1, kind }
+        let known = KNOWN.iter().find(|known| **known == name);
+        let name = known.map_or_else(|| Cow::Owned(name.to_owned()), |known| Cow::Borrowed(*known));
+        Payload { name, receive: number, send: number, clock, channels: 1, kind }
     }
 
     fn same_format(&self, other: &Payload) -> bool {
@@ -47,7 +54,7 @@ impl Payload {
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Format {
     /// The negotiated payloads, at most 128.
-    pub payloads: Vec<Payload>,
+    pub payloads: SmallVec<[Payload; 3]>,
     /// Accept any datagram, RTP or not, and relay it unchanged (`proxy_media`; also SRTP and UDPTL end to end).
     pub any: bool,
 }
@@ -60,7 +67,7 @@ impl Format {
 
     /// Any datagram, unchanged.
     pub fn any() -> Format {
-        Format { payloads: Vec::new(), any: true }
+        Format { payloads: SmallVec::new(), any: true }
     }
 
     /// The payload that has this number in packets we receive.

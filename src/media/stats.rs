@@ -75,9 +75,15 @@ impl Traffic {
     }
 }
 
+/// In the order of use: what every packet touches lies together.
+#[repr(C)]
 pub(super) struct Counters {
     pub(super) opened: Instant,
     pub(super) received: Traffic,
+    pub(super) expected: Count,
+    pub(super) lost: AtomicI64,
+    pub(super) jitter: Count,
+    pub(super) ssrc: Count,
     pub(super) sent: Traffic,
     pub(super) wrong_source: Count,
     pub(super) not_rtp: Count,
@@ -91,10 +97,6 @@ pub(super) struct Counters {
     pub(super) rtcp_sent: Count,
     pub(super) rtcp_dropped: Count,
     pub(super) digits: Count,
-    pub(super) expected: Count,
-    pub(super) lost: AtomicI64,
-    pub(super) jitter: Count,
-    pub(super) ssrc: Count,
     pub(super) told_lost: AtomicI64,
     pub(super) told_fraction: Count,
     pub(super) told_jitter: Count,
