@@ -12,8 +12,9 @@ use rand::rngs::SmallRng;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
-use tandem::dialog::{Invite, Output, Session, SessionConfig};
+use tandem::dialog::{Identity, Invite, Output, Session, SessionConfig};
 use tandem::sip::{Destination, Flow, Limits, Message, NameAddr, Uri};
 
 struct Counting;
@@ -41,14 +42,21 @@ static ALLOCATOR: Counting = Counting;
 const SDP: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
                    m=audio 20000 RTP/AVP 0 8 101\r\na=rtpmap:101 telephone-event/8000\r\n";
 
-fn config(tag: &str) -> SessionConfig {
-    SessionConfig {
+/// A session of a profile, as the switch makes them.
+fn identity(tag: &str) -> Identity {
+    static SHARED: LazyLock<Arc<SessionConfig>> = LazyLock::new(|| {
+        Arc::new(SessionConfig {
+            sent_by: vec![(tandem::sip::Transport::Udp, "192.0.2.1:5060".into())],
+            user_agent: Some("tandem".into()),
+            ..SessionConfig::default()
+        })
+    });
+    Identity {
+        shared: SHARED.clone(),
         local_tag: tag.into(),
-        branch_prefix: format!("z9hG4bK{tag}."),
-        sent_by: vec![(tandem::sip::Transport::Udp, "192.0.2.1:5060".into())],
+        branch_prefix: format!("z9hG4bK{tag}.").into(),
         contact: "<sip:mod_sofia@192.0.2.1:5060>".into(),
-        user_agent: Some("tandem".into()),
-        ..SessionConfig::default()
+        sticky: true,
     }
 }
 
@@ -82,7 +90,7 @@ impl Call {
             to_destination: Destination::Flow(back),
             reliable: false,
         };
-        let caller = Session::outgoing(now, config("aaaa"), invite, SmallRng::seed_from_u64(1));
+        let caller = Session::outgoing(now, identity("aaaaaaaaaaaaaaaa"), invite, SmallRng::seed_from_u64(1));
         Call { now, caller, callee: None, messages: 0 }
     }
 
@@ -104,7 +112,13 @@ impl Call {
                     Some(callee) => callee.receive(self.now, message, there),
                     None => {
                         let rng = SmallRng::seed_from_u64(2);
-                        self.callee = Some(Session::incoming(self.now, config("bbbb"), message, there, rng));
+                        self.callee = Some(Session::incoming(
+                            self.now,
+                            identity("bbbbbbbbbbbbbbbb"),
+                            message,
+                            there,
+                            rng,
+                        ));
                     }
                 }
             }

@@ -112,8 +112,8 @@ impl Session {
     }
 
     fn build_invite(&mut self, plan: &Invite) -> Option<Message> {
-        let via = self.wire.via(&plan.to_destination, plan.reliable);
         let from = plan.from.with_tag(&self.wire.own.local_tag);
+        let via = self.wire.via(&plan.to_destination, plan.reliable);
         let mut b = Builder::request(&Method::Invite, &plan.uri)
             .header(Name::Via, via)
             .header(Name::MaxForwards, plan.max_forwards);

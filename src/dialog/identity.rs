@@ -1,5 +1,6 @@
 //! How this side looks on the wire: the headers all messages of a session share.
 
+use std::fmt::{self, Display};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,6 +97,21 @@ impl From<SessionConfig> for Identity {
     }
 }
 
+/// A Via of ours.
+struct ViaLine<'a> {
+    transport: Transport,
+    sent_by: &'a str,
+    prefix: &'a str,
+    number: u32,
+}
+
+impl Display for ViaLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ViaLine { transport, sent_by, prefix, number } = self;
+        write!(f, "SIP/2.0/{transport} {sent_by};rport;branch={prefix}{number}")
+    }
+}
+
 /// Builds the messages of one session.
 #[derive(Debug)]
 pub(super) struct Wire {
@@ -109,7 +125,7 @@ impl Wire {
     }
 
     /// A Via with a branch of its own for a request to `to`.
-    pub fn via(&mut self, to: &Destination, reliable: bool) -> String {
+    pub fn via(&mut self, to: &Destination, reliable: bool) -> impl Display + use<'_> {
         self.branches = self.branches.wrapping_add(1);
         let transport = match to {
             Destination::Flow(flow) => flow.transport,
@@ -120,7 +136,7 @@ impl Wire {
         let sent_by =
             self.own.shared.sent_by.iter().find(|(t, _)| *t == transport).or(self.own.shared.sent_by.first());
         let sent_by = sent_by.map_or("0.0.0.0", |(_, s)| s.as_str());
-        format!("SIP/2.0/{transport} {sent_by};rport;branch={}{}", self.own.branch_prefix, self.branches)
+        ViaLine { transport, sent_by, prefix: &self.own.branch_prefix, number: self.branches }
     }
 
     /// The branch of the last Via.
