@@ -402,7 +402,7 @@ impl Rtp {
         if self.seconds == 0 || self.seconds > 3600 || self.warm_up > 600 {
             return Err("--seconds: from 1 to 3600; --warm-up: at most 600".to_owned());
         }
-        let sockets = self.rtp_sockets.unwrap_or(self.calls.min(64) as usize);
+        let sockets = self.rtp_sockets.unwrap_or(self.calls.min(16) as usize);
         if sockets == 0 || sockets > 20_000 {
             return Err(format!("--rtp-sockets {sockets}: from 1 to 20000"));
         }

@@ -452,7 +452,7 @@ impl Plan {
             calls,
             seconds: self.seconds.ceil() as u64,
             warm_up: 1,
-            sockets: count.min(64) as usize,
+            sockets: count.min(16) as usize,
         }
     }
 }
