@@ -1,0 +1,65 @@
+//! What the hot path costs in instructions, counted by valgrind's callgrind on the optimised benches: the same to a few
+//! per cent on any machine, however loaded. The bounds are generous (about twice what was counted when they were set):
+//! they are there so that a change that doubles a cost is seen, and is then mended or, with a reason, allowed.
+//!
+//! Each bench has a mode `count N [WHAT]` that does its work N times. Two runs are compared, so that what the program
+//! does once does not count.
+//!
+//! Needs valgrind and the built benches: `tests/run` sees to both and sets `TANDEM_COST`. Skipped by name otherwise.
+
+use std::process::{Command, Stdio};
+
+/// One thing that is counted.
+struct Cost {
+    bench: &'static str,
+    /// Which row of the bench; empty when it has one only.
+    what: &'static str,
+    /// How often it is done.
+    times: u64,
+    /// Instructions that one may take.
+    bound: u64,
+}
+
+const COSTS: [Cost; 5] = [
+    Cost { bench: "sip", what: "parse INVITE", times: 2_000, bound: 30_000 },
+    Cost { bench: "sip", what: "print the INVITE of the other leg", times: 2_000, bound: 15_000 },
+    Cost { bench: "call", what: "", times: 200, bound: 500_000 },
+    Cost { bench: "registrar", what: "", times: 2_000, bound: 270_000 },
+    Cost { bench: "media", what: "", times: 2_000, bound: 3_500 },
+];
+
+fn instructions(cost: &Cost, times: u64) -> u64 {
+    let runner = "valgrind --tool=callgrind --callgrind-out-file=/dev/null";
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["bench", "--quiet", "--profile", "cost", "--bench", cost.bench, "--", "count"]);
+    command.arg(times.to_string()).args(Some(cost.what).filter(|what| !what.is_empty()));
+    let output = command
+        .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", runner)
+        .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", runner)
+        .stdin(Stdio::null())
+        .output()
+        .expect("cargo runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let collected = said.lines().find_map(|line| line.split_once("Collected :")?.1.trim().parse().ok());
+    collected.unwrap_or_else(|| panic!("bench {} {}: no count in\n{said}", cost.bench, cost.what))
+}
+
+#[test]
+fn nothing_costs_twice_what_it_did() {
+    if std::env::var_os("TANDEM_COST").is_none() {
+        eprintln!("skipped: needs valgrind and the built benches (tests/run sets TANDEM_COST)");
+        return;
+    }
+    let mut dearer = Vec::new();
+    for cost in &COSTS {
+        let (few, many) = (instructions(cost, cost.times), instructions(cost, 3 * cost.times));
+        let each = many.saturating_sub(few) / (2 * cost.times);
+        let line = format!("{} {}: {each} instructions, bound {}", cost.bench, cost.what, cost.bound);
+        println!("{line}");
+        assert!(each > 0, "{line}: it did nothing");
+        if each > cost.bound {
+            dearer.push(line);
+        }
+    }
+    assert!(dearer.is_empty(), "{dearer:#?}");
+}
