@@ -152,7 +152,7 @@ impl Leg {
             sip: ending.sip.clone(),
             redirects: ending.redirects.clone(),
             answered: self.progress == Progress::Answered,
-            stats: if is_told() { self.media.main_line().map(|(_, stats)| Box::new(stats)) } else { None },
+            stats: self.media.main_line().map(|(_, stats)| Box::new(stats)),
         });
         let from = self.token();
         for mailbox in self.partner.iter().map(|p| &p.tie).chain(&self.owner).map(Tie::mailbox) {
@@ -190,7 +190,7 @@ impl Leg {
                 .extend(variables.into_iter().map(|(n, v)| (format!("variable_{n}").into(), v.to_owned())));
             headers
         });
-        if is_told() {
+        if tracing::enabled!(tracing::Level::INFO) {
             let verdict = self.verdict().map(|v| v.to_string());
             info!("{}", self.closing_line(&ending, talked, lasted, verdict.as_deref()));
         }
@@ -254,11 +254,6 @@ impl Leg {
             },
         )
     }
-}
-
-/// Whether anybody reads how calls went.
-pub(super) fn is_told() -> bool {
-    tracing::enabled!(tracing::Level::INFO)
 }
 
 impl Drop for Leg {

@@ -1,7 +1,7 @@
 //! Two legs joined: each holds the other's mailbox and view, the media engine relays between their streams.
 
 use super::cause::Cause;
-use super::ending::{By, is_told};
+use super::ending::By;
 use super::leg::{Direction, Happening, Leg, Partner};
 use super::legs::Token;
 use super::letter::{Letter, News, Order};
@@ -71,11 +71,9 @@ impl Leg {
 
     /// The bridge with `partner` is over; `stats` are its last, when it has told them.
     fn parted(&mut self, partner: &Partner, stats: Option<&Stats>) {
-        if is_told() {
-            let stats = stats.cloned().or_else(|| self.media.stats_of(&partner.view));
-            if let Some(stats) = stats {
-                self.last_partner = Some(Box::new((stats, partner.view.clone())));
-            }
+        let stats = stats.cloned().or_else(|| self.media.stats_of(&partner.view));
+        if let Some(stats) = stats {
+            self.last_partner = Some(Box::new((stats, partner.view.clone())));
         }
         self.media.unbridge();
         self.fire(EventName::ChannelUnbridge, || {

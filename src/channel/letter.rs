@@ -95,7 +95,7 @@ pub struct Ended {
     pub redirects: Vec<String>,
     /// It had been answered.
     pub answered: bool,
-    /// What its audio stream had counted, when anybody is going to read it.
+    /// What its audio stream had counted.
     pub stats: Option<Box<Stats>>,
 }
 
