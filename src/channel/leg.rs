@@ -203,8 +203,9 @@ impl Leg {
     /// True when the far end's offer has something the profile takes.
     pub fn has_common_codec(&self) -> bool {
         let prefs = self.agent.inbound_prefs();
-        let settled = sdp::Settled::Prefs { prefs: &prefs, negotiation: self.agent.negotiation() };
-        self.media.remote().is_some_and(|offer| sdp::answer(offer, settled, &self.rules()).is_ok())
+        let negotiation = self.agent.negotiation();
+        let rules = self.rules();
+        self.media.remote().is_some_and(|offer| sdp::is_answerable(offer, &prefs, negotiation, &rules))
     }
 
     /// Sends every packet back where it came from, or stops doing so.

@@ -100,7 +100,7 @@ fn agreed_line(
         remote_rtcp: if mux { remote_rtp } else { remote.rtcp_address(theirs) },
         mux,
         ptime: theirs.ptime(),
-        codec,
+        codec: codec.clone(),
     })
 }
 

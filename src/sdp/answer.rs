@@ -56,22 +56,20 @@ pub fn answer(offer: &Session, settled: Settled<'_>, rules: &Rules) -> Result<Dr
     let mut kinds: Vec<&Kind> = Vec::new();
     let mut lines = Vec::with_capacity(offer.media.len());
     for (index, media) in offer.media.iter().enumerate() {
-        let welcome = media.port != 0
-            && media.is_plain_rtp()
-            && !kinds.contains(&&media.kind)
-            && (rules.video || media.kind != Kind::Video);
+        let welcome = is_usable(media, rules) && !kinds.contains(&&media.kind);
+        let offered = if welcome { media.codecs() } else { Vec::new() };
         let chosen = match settled {
             _ if !welcome => None,
             Settled::Leg(other) => {
                 let at = pairs.iter().find(|p| p.0 == index).map(|p| p.1);
-                at.and_then(|at| other.media.get(at)).and_then(|m| by_leg(media, other, m, rules))
+                at.and_then(|at| other.media.get(at)).and_then(|m| by_leg(media, &offered, other, m, rules))
             }
-            Settled::Prefs { prefs, negotiation } => by_prefs(media, prefs, negotiation, rules),
+            Settled::Prefs { prefs, negotiation } => by_prefs(media, &offered, prefs, negotiation, rules),
         };
         match chosen {
             Some(chosen) => {
                 kinds.push(&media.kind);
-                lines.push(chosen.line(offer, media, rules));
+                lines.push(chosen.line(offer, media, &offered, rules));
             }
             None => lines.push(Line::off(media)),
         }
@@ -82,6 +80,16 @@ pub fn answer(offer: &Session, settled: Settled<'_>, rules: &Rules) -> Result<Dr
     Ok(Draft { lines, verbose: rules.verbose, suppress_noise: rules.suppress_noise })
 }
 
+/// Could tandem answer this offer for itself?
+pub fn is_answerable(offer: &Session, prefs: &Prefs, negotiation: Negotiation, rules: &Rules) -> bool {
+    let mut usable = offer.media.iter().filter(|m| is_usable(m, rules));
+    usable.any(|m| by_prefs(m, &m.codecs(), prefs, negotiation, rules).is_some())
+}
+
+fn is_usable(media: &Media, rules: &Rules) -> bool {
+    media.port != 0 && media.is_plain_rtp() && (rules.video || media.kind != Kind::Video)
+}
+
 struct Chosen {
     codec: Codec,
     noise: bool,
@@ -90,10 +98,16 @@ struct Chosen {
     passed: Passed,
 }
 
-fn by_leg(media: &Media, other: &Session, theirs: &Media, rules: &Rules) -> Option<Chosen> {
+fn by_leg(
+    media: &Media,
+    offered: &[Codec],
+    other: &Session,
+    theirs: &Media,
+    rules: &Rules,
+) -> Option<Chosen> {
     let their_codecs = theirs.codecs();
-    let (mut codec, settled) = best(&media.codecs(), &their_codecs)?;
-    codec.fmtp = settled.fmtp;
+    let (codec, settled) = best(offered, &their_codecs)?;
+    let codec = Codec { fmtp: settled.fmtp.clone(), name: codec.name.clone(), ..*codec };
     Some(Chosen {
         codec,
         noise: their_codecs.iter().any(Codec::is_noise),
@@ -104,19 +118,24 @@ fn by_leg(media: &Media, other: &Session, theirs: &Media, rules: &Rules) -> Opti
 }
 
 /// The first codec of `settled` that the offer has too, as (the offer's, the settled one).
-pub(super) fn best(offered: &[Codec], settled: &[Codec]) -> Option<(Codec, Codec)> {
+pub(super) fn best<'a>(offered: &'a [Codec], settled: &'a [Codec]) -> Option<(&'a Codec, &'a Codec)> {
     let primary = || offered.iter().filter(|c| c.is_primary());
     settled.iter().filter(|s| s.is_primary()).find_map(|s| {
         primary()
             .find(|o| o.pt == s.pt && o.interworks(s))
             .or_else(|| primary().find(|o| o.interworks(s)))
             .or_else(|| primary().find(|o| o.same_format(s)))
-            .map(|o| (o.clone(), s.clone()))
+            .map(|o| (o, s))
     })
 }
 
-fn by_prefs(media: &Media, prefs: &Prefs, how: Negotiation, rules: &Rules) -> Option<Chosen> {
-    let offered = media.codecs();
+fn by_prefs(
+    media: &Media,
+    offered: &[Codec],
+    prefs: &Prefs,
+    how: Negotiation,
+    rules: &Rules,
+) -> Option<Chosen> {
     let asked = media.ptime();
     let fits = |c: &&Codec| {
         let ours = prefs.ptime(c);
@@ -143,9 +162,8 @@ fn by_prefs(media: &Media, prefs: &Prefs, how: Negotiation, rules: &Rules) -> Op
 }
 
 impl Chosen {
-    fn line(self, offer: &Session, media: &Media, rules: &Rules) -> Line {
+    fn line(self, offer: &Session, media: &Media, offered: &[Codec], rules: &Rules) -> Line {
         let is_audio = media.kind == Kind::Audio;
-        let offered = media.codecs();
         let clock = self.codec.clock;
         let mut codecs = vec![self.codec];
         if is_audio && rules.event_pt.is_some() {

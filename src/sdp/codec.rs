@@ -34,6 +34,24 @@ impl Codec {
         STATIC.iter().find(|s| s.0 == pt).map(|s| Codec::new(pt, s.1, s.2, s.3))
     }
 
+    /// An encoding name as spelled, without a copy where everybody spells it so.
+    pub(super) fn spelled(name: &str) -> Cow<'static, str> {
+        let own = match name {
+            "PCMU" => "PCMU",
+            "PCMA" => "PCMA",
+            "G722" => "G722",
+            "G729" => "G729",
+            "GSM" => "GSM",
+            "CN" => "CN",
+            "opus" => "opus",
+            "telephone-event" => "telephone-event",
+            "H264" => "H264",
+            "VP8" => "VP8",
+            other => return Cow::Owned(other.to_owned()),
+        };
+        Cow::Borrowed(own)
+    }
+
     /// Is this its name? Encoding names are compared without regard to case (RFC 8866 §6.6).
     pub fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)

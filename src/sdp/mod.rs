@@ -23,10 +23,11 @@ mod draft;
 mod offer;
 mod parse;
 mod prefs;
+mod print;
 mod session;
 
 pub use agreed::{AgreedMedia, EventPts, PayloadMap, Pts, agreed, pair, payload_map};
-pub use answer::{Negotiation, Settled, answer};
+pub use answer::{Negotiation, Settled, answer, is_answerable};
 pub use codec::Codec;
 pub use draft::{Author, Draft, Rules};
 pub use offer::{Source, offer, reoffer};

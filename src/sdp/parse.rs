@@ -81,7 +81,10 @@ impl Session {
         if body.len() > MAX_SIZE {
             return Err(SdpError::TooLarge { what: "bytes", limit: MAX_SIZE });
         }
-        Session::parse(&String::from_utf8_lossy(body))
+        match std::str::from_utf8(body) {
+            Ok(text) => Session::parse(text),
+            Err(_) => Session::parse(&String::from_utf8_lossy(body)),
+        }
     }
 
     /// Reads a description. See the head of `parse.rs` for what is forgiven and what is not.
@@ -90,20 +93,45 @@ impl Session {
             return Err(SdpError::TooLarge { what: "bytes", limit: MAX_SIZE });
         }
         let mut reader = Reader::default();
-        for (index, line) in text.split('\n').enumerate() {
-            if index >= MAX_LINES {
+        let mut rest = Some(text);
+        let mut number = 0;
+        while let Some(text) = rest {
+            if number >= MAX_LINES {
                 return Err(SdpError::TooLarge { what: "lines", limit: MAX_LINES });
             }
-            let line = line.trim_end_matches('\r').trim_end_matches([' ', '\t']);
+            number += 1;
+            let line = match cut(text, b'\n') {
+                Some((line, after)) => {
+                    rest = Some(after);
+                    line
+                }
+                None => {
+                    rest = None;
+                    text
+                }
+            };
+            let line = without_end(without_end(line, |b| b == b'\r'), |b| matches!(b, b' ' | b'\t'));
             if line.len() > MAX_LINE {
                 return Err(SdpError::TooLarge { what: "bytes in a line", limit: MAX_LINE });
             }
             if !line.is_empty() {
-                reader.line(index + 1, line)?;
+                reader.line(number, line)?;
             }
         }
         reader.finish()
     }
+}
+
+/// The text before and after the first of an ASCII byte.
+fn cut(text: &str, by: u8) -> Option<(&str, &str)> {
+    let at = memchr::memchr(by, text.as_bytes())?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
+/// The text less what `dropped`, which is of ASCII bytes, holds true of at its end.
+fn without_end(text: &str, dropped: fn(u8) -> bool) -> &str {
+    let kept = text.bytes().rposition(|b| !dropped(b)).map_or(0, |last| last + 1);
+    text.get(..kept).unwrap_or(text)
 }
 
 #[derive(Default)]
@@ -120,10 +148,10 @@ struct Reader {
 impl Reader {
     fn line(&mut self, number: usize, line: &str) -> Result<(), SdpError> {
         let wrong = |expected| SdpError::Syntax { line: number, expected };
-        if line.contains(['\r', '\0']) {
+        if memchr::memchr2(b'\r', b'\0', line.as_bytes()).is_some() {
             return Err(wrong("no CR or NUL within a line"));
         }
-        let (letter, value) = line.split_once('=').ok_or(wrong("<letter>=<value>"))?;
+        let (letter, value) = cut(line, b'=').ok_or(wrong("<letter>=<value>"))?;
         let mut letters = letter.chars();
         let (Some(letter), None) = (letters.next(), letters.next()) else {
             return Err(wrong("one letter before ="));
@@ -153,8 +181,8 @@ impl Reader {
                 }
             }
             'c' => {
-                let connection =
-                    connection(value).ok_or(wrong("c=IN IP4 <address> or c=IN IP6 <address>"))?;
+                let connection = connection(value.split_ascii_whitespace())
+                    .ok_or(wrong("c=IN IP4 <address> or c=IN IP6 <address>"))?;
                 let place = match self.media.last_mut() {
                     Some(media) => &mut media.connection,
                     None => &mut self.connection,
@@ -208,17 +236,15 @@ impl Reader {
 fn origin(value: &str) -> Option<Origin> {
     let mut words = value.split_ascii_whitespace();
     let (username, id, version) = (words.next()?, words.next()?, words.next()?);
-    let rest = words.collect::<Vec<_>>().join(" ");
     Some(Origin {
         username: username.to_owned(),
         id: id.to_owned(),
         version: version.to_owned(),
-        connection: connection(&rest)?,
+        connection: connection(words)?,
     })
 }
 
-fn connection(value: &str) -> Option<Connection> {
-    let mut words = value.split_ascii_whitespace();
+fn connection<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<Connection> {
     let (net, kind, address) = (words.next()?, words.next()?, words.next()?);
     if net.eq_ignore_ascii_case("IN") {
         let literal = address.split('/').next()?;
@@ -234,7 +260,7 @@ fn connection(value: &str) -> Option<Connection> {
 }
 
 fn attribute(value: &str) -> Option<Attribute> {
-    let (name, value) = match value.split_once(':') {
+    let (name, value) = match cut(value, b':') {
         Some((name, value)) => (name, Some(value.to_owned())),
         None => (value, None),
     };
@@ -310,20 +336,19 @@ fn check_payload(media: &Media, attribute: &Attribute, number: usize) -> Result<
 }
 
 /// `<name>/<clock>[/<channels>]`; None when a number is out of range.
-pub(super) fn encoding(text: &str) -> Option<(String, u32, u8)> {
-    let mut parts = text.trim().split('/');
-    let name = parts.next()?.trim();
-    let clock = parts.next()?.trim().parse::<u32>().ok()?;
-    let channels = match parts.next().map(str::trim) {
-        None | Some("") => 1,
-        Some(n) => n.parse::<u8>().ok()?,
+pub(super) fn encoding(text: &str) -> Option<(&str, u32, u8)> {
+    let (name, rest) = cut(text, b'/')?;
+    let (clock, channels) = cut(rest, b'/').unwrap_or((rest, ""));
+    let name = name.trim();
+    let clock = clock.trim().parse::<u32>().ok()?;
+    let channels = match channels.trim() {
+        "" => 1,
+        n => n.parse::<u8>().ok()?,
     };
-    let fits = !name.is_empty()
-        && !name.contains(|c: char| c.is_whitespace() || c.is_control())
-        && (1..=MAX_CLOCK).contains(&clock)
-        && channels != 0
-        && parts.next().is_none();
-    fits.then(|| (name.to_owned(), clock, channels))
+    let is_token = name.bytes().all(|b| b.is_ascii_graphic())
+        || !name.contains(|c: char| c.is_whitespace() || c.is_control());
+    let fits = !name.is_empty() && is_token && (1..=MAX_CLOCK).contains(&clock) && channels != 0;
+    fits.then_some((name, clock, channels))
 }
 
 #[cfg(test)]

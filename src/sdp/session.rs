@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::Codec;
+use super::parse::encoding;
+use smallvec::SmallVec;
 
 /// A whole session description. Every m-line and every attribute is kept, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,7 +170,7 @@ impl Session {
     pub fn numbered_after(mut self, previous: &Session) -> Session {
         let address = std::mem::replace(&mut self.origin, previous.origin.clone()).connection;
         self.origin.connection = address;
-        if self.to_string() != previous.to_string() {
+        if self.text() != previous.text() {
             let version = previous.origin.version.parse::<u64>().unwrap_or(0);
             self.origin.version = version.wrapping_add(1).to_string();
         }
@@ -184,7 +186,7 @@ impl Session {
 impl Media {
     /// Is this RTP of some profile, so that formats are payload numbers?
     pub fn is_rtp(&self) -> bool {
-        self.proto.to_ascii_uppercase().contains("RTP/")
+        self.proto.as_bytes().windows(4).any(|w| w.eq_ignore_ascii_case(b"RTP/"))
     }
 
     /// Is this plain RTP, which tandem can relay: `RTP/AVP`, or `RTP/AVPF` taken as such.
@@ -203,30 +205,38 @@ impl Media {
         if !self.is_rtp() {
             return Vec::new();
         }
+        let described = self.described();
+        let said = |what, pt| described.iter().find(|d| d.0 == what && d.1 == pt).map(|d| d.2);
         let mut codecs: Vec<Codec> = Vec::with_capacity(self.formats.len());
         for pt in self.formats.iter().filter_map(|f| f.parse::<u8>().ok()) {
             if codecs.iter().any(|c| c.pt == pt) {
                 continue;
             }
-            if let Some(mut codec) = self.mapped(pt).or_else(|| Codec::of_static(pt)) {
-                codec.fmtp = self.of_payload("fmtp", pt).map(str::to_owned);
+            let mapped = said(Said::Rtpmap, pt).and_then(encoding);
+            let mapped =
+                mapped.map(|(name, clock, channels)| Codec::new(pt, Codec::spelled(name), clock, channels));
+            if let Some(mut codec) = mapped.or_else(|| Codec::of_static(pt)) {
+                codec.fmtp = said(Said::Fmtp, pt).map(str::to_owned);
                 codecs.push(codec);
             }
         }
         codecs
     }
 
-    fn mapped(&self, pt: u8) -> Option<Codec> {
-        let value = self.of_payload("rtpmap", pt)?;
-        super::parse::encoding(value).map(|(name, clock, channels)| Codec::new(pt, name, clock, channels))
-    }
-
-    /// The value of `a=<name>:<pt> <value>`.
-    fn of_payload(&self, name: &str, pt: u8) -> Option<&str> {
-        self.attributes.iter().filter(|a| a.name.eq_ignore_ascii_case(name)).find_map(|a| {
-            let (number, rest) = a.value.as_deref()?.trim_start().split_once([' ', '\t'])?;
-            (number.parse() == Ok(pt)).then(|| rest.trim())
-        })
+    /// Each `a=rtpmap:<pt> <value>` and `a=fmtp:<pt> <value>`, in order.
+    fn described(&self) -> SmallVec<[(Said, u8, &str); 8]> {
+        let one = |a| {
+            let Attribute { name, value }: &Attribute = a;
+            let said = match name.len() {
+                6 if name.eq_ignore_ascii_case("rtpmap") => Said::Rtpmap,
+                4 if name.eq_ignore_ascii_case("fmtp") => Said::Fmtp,
+                _ => return None,
+            };
+            let value = value.as_deref()?.trim_start();
+            let end = value.bytes().position(|b| matches!(b, b' ' | b'\t'))?;
+            Some((said, value.get(..end)?.parse().ok()?, value.get(end..)?.trim()))
+        };
+        self.attributes.iter().filter_map(one).collect()
     }
 
     /// The telephone-event formats, one per clock.
@@ -260,6 +270,13 @@ impl Media {
         self.attributes.retain(|a| Direction::named(&a.name).is_none());
         self.attributes.push(Attribute::flag(direction.name()));
     }
+}
+
+/// What an attribute says of a payload number.
+#[derive(Clone, Copy, PartialEq)]
+enum Said {
+    Rtpmap,
+    Fmtp,
 }
 
 fn direction_in(attributes: &[Attribute]) -> Option<Direction> {
@@ -361,78 +378,5 @@ impl Connection {
     /// The null address, `0.0.0.0`.
     pub fn null() -> Connection {
         Connection::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
-    }
-}
-
-impl fmt::Display for Connection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Connection::Ip(IpAddr::V4(ip)) => write!(f, "IN IP4 {ip}"),
-            Connection::Ip(IpAddr::V6(ip)) => write!(f, "IN IP6 {ip}"),
-            Connection::Other(text) => f.write_str(text),
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl fmt::Display for Direction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-fn write_lines(f: &mut fmt::Formatter<'_>, lines: &[(char, String)], letters: &str) -> fmt::Result {
-    lines
-        .iter()
-        .filter(|(letter, _)| letters.contains(*letter))
-        .try_for_each(|(letter, text)| write!(f, "{letter}={text}\r\n"))
-}
-
-fn write_attributes(f: &mut fmt::Formatter<'_>, attributes: &[Attribute]) -> fmt::Result {
-    attributes.iter().try_for_each(|a| match &a.value {
-        Some(value) => write!(f, "a={}:{value}\r\n", a.name),
-        None => write!(f, "a={}\r\n", a.name),
-    })
-}
-
-/// Prints in the order of RFC 8866 §9, each line ended by CRLF.
-impl fmt::Display for Session {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let o = &self.origin;
-        write!(f, "v=0\r\no={} {} {} {}\r\ns={}\r\n", o.username, o.id, o.version, o.connection, self.name)?;
-        write_lines(f, &self.lines, "iuep")?;
-        if let Some(c) = &self.connection {
-            write!(f, "c={c}\r\n")?;
-        }
-        write_lines(f, &self.lines, "b")?;
-        if !self.lines.iter().any(|(letter, _)| *letter == 't') {
-            f.write_str("t=0 0\r\n")?;
-        }
-        write_lines(f, &self.lines, "trzk")?;
-        write_attributes(f, &self.attributes)?;
-        self.media.iter().try_for_each(|m| m.fmt(f))
-    }
-}
-
-impl fmt::Display for Media {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "m={} {}", self.kind, self.port)?;
-        if let Some(count) = self.port_count {
-            write!(f, "/{count}")?;
-        }
-        write!(f, " {}", self.proto)?;
-        self.formats.iter().try_for_each(|format| write!(f, " {format}"))?;
-        f.write_str("\r\n")?;
-        write_lines(f, &self.lines, "i")?;
-        if let Some(c) = &self.connection {
-            write!(f, "c={c}\r\n")?;
-        }
-        write_lines(f, &self.lines, "bk")?;
-        write_attributes(f, &self.attributes)
     }
 }
