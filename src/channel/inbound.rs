@@ -44,11 +44,9 @@ impl Leg {
     ) -> (Leg, Result<(), MediaError>) {
         let Caller { invite, flow, profile, variables } = caller;
         let called = invite.uri().and_then(|u| u.user().map(|u| u.into_owned()));
-        let own = Identity {
-            contact: agent.contact(called.as_deref(), flow.remote.ip(), flow.transport).into(),
-            sticky: is_sticky(&invite, &flow),
-            ..identity(&agent, entry.token(), flow.remote.ip())
-        };
+        let peer = flow.remote.ip();
+        let contact = agent.contact(called.as_deref(), peer, flow.transport);
+        let own = identity(&agent, entry.token(), peer, contact, is_sticky(&invite, &flow));
         let mut rng = SmallRng::from_rng(&mut rand::rng());
         let media = leg_media(&exchange, &agent, &entry, flow.remote.ip(), rng.random::<u32>());
         let body = is_sdp(&invite).then(|| invite.body_bytes());
@@ -124,14 +122,15 @@ fn is_private(ip: IpAddr) -> bool {
     }
 }
 
-/// The session of a leg towards `peer`, with the profile's plain Contact.
-pub fn identity(agent: &UserAgent, token: Token, peer: IpAddr) -> Identity {
+/// The session of a leg towards `peer`.
+pub fn identity(agent: &UserAgent, token: Token, peer: IpAddr, contact: String, sticky: bool) -> Identity {
+    let tag = token.to_string();
     Identity {
         shared: agent.sessions(peer),
-        local_tag: token.to_string().into(),
-        branch_prefix: format!("z9hG4bK{token}.").into(),
-        contact: agent.contact(None, peer, Transport::Udp).into(),
-        sticky: true,
+        branch_prefix: ["z9hG4bK", &tag, "."].concat().into(),
+        local_tag: tag.into(),
+        contact: contact.into(),
+        sticky,
     }
 }
 

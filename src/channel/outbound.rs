@@ -15,7 +15,7 @@ use super::media::MediaError;
 use super::progress::media_cause;
 use super::user_agent::UserAgent;
 use super::variables::Variables;
-use crate::dialog::{self, Identity, Invite};
+use crate::dialog::{self, Invite};
 use crate::event::EventName;
 use crate::sdp::{self, AgreedMedia, Prefs};
 use crate::sip::{Destination, NameAddr, Transport, Uri};
@@ -127,17 +127,15 @@ impl Leg {
             warn!("{uuid} {}: nothing to offer: {error}", caller.chan_name);
             media_cause(&error)
         })?;
-        let own = Identity {
-            contact: agent.contact(None, peer, transport).into(),
-            sticky: matches!(destination, Destination::Flow(_)),
-            ..identity(&agent, entry.token(), peer)
-        };
-        let host = variables.get("sip_invite_domain").map_or_else(|| agent.host(), str::to_owned);
+        let contact = agent.contact(None, peer, transport);
+        let sticky = matches!(destination, Destination::Flow(_));
+        let own = identity(&agent, entry.token(), peer, contact, sticky);
+        let host = variables.get("sip_invite_domain").unwrap_or_else(|| agent.host());
         let withheld = privacy.number;
         let from = match withheld {
             true => NameAddr::new(Uri::sip(Some("anonymous"), "anonymous.invalid", None))
                 .with_display("Anonymous"),
-            false => NameAddr::new(Uri::sip(Some(&caller.caller_id_number), &host, None))
+            false => NameAddr::new(Uri::sip(Some(&caller.caller_id_number), host, None))
                 .with_display(if privacy.name { "Anonymous" } else { &caller.caller_id_name }),
         };
         let cid = variables
@@ -145,7 +143,7 @@ impl Leg {
             .and_then(super::identity::CidType::named)
             .unwrap_or_else(|| agent.cid_type());
         let mut headers =
-            calling_headers(cid, &caller.caller_id_name, &caller.caller_id_number, &host, privacy);
+            calling_headers(cid, &caller.caller_id_name, &caller.caller_id_number, host, privacy);
         if privacy != Privacy::default() && !headers.iter().any(|(name, _)| name == "Privacy") {
             headers.push(("Privacy".to_owned(), "id".to_owned()));
         }

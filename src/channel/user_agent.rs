@@ -60,6 +60,9 @@ pub struct UserAgent {
     net: OnceLock<Net>,
     /// What its sessions share, by whether the peer sees our own address or the external one.
     sessions: [OnceLock<Arc<SessionConfig>>; 2],
+    /// Its two addresses as text, in the same order.
+    addresses: [OnceLock<String>; 2],
+    host: OnceLock<String>,
     turn: AtomicUsize,
 }
 
@@ -88,6 +91,8 @@ impl UserAgent {
             acls,
             net: OnceLock::new(),
             sessions: Default::default(),
+            addresses: Default::default(),
+            host: OnceLock::new(),
             turn: 0.into(),
         }
     }
@@ -138,20 +143,28 @@ impl UserAgent {
     /// when `user` is a called number (FreeSWITCH's two forms).
     pub fn contact(&self, user: Option<&str>, peer: IpAddr, transport: Transport) -> String {
         let address = self.address_for(peer);
+        let text = self.place_of(address, &self.addresses).get_or_init(|| address.to_string());
         let name = transport.as_param();
-        match user {
-            Some(user) => format!("<sip:{}@{address};transport={name}>", super::identity::user_part(user)),
-            None if transport == Transport::Udp => format!("<sip:{}@{address}>", self.conf.contact_user),
-            None => format!("<sip:{}@{address};transport={name}>", self.conf.contact_user),
+        let ours = &self.conf.contact_user;
+        match user.map(super::identity::user_part) {
+            Some(user) => ["<sip:", &user, "@", text, ";transport=", name, ">"].concat(),
+            None if transport == Transport::Udp => ["<sip:", ours, "@", text, ">"].concat(),
+            None => ["<sip:", ours, "@", text, ";transport=", name, ">"].concat(),
         }
     }
 
+    /// Which of two belongs to `address`: the first is of our own address, the second of the external one.
+    fn place_of<'a, T>(&self, address: SocketAddr, places: &'a [T; 2]) -> &'a T {
+        let [own, external] = places;
+        if address == self.local { own } else { external }
+    }
+
     /// The host part of identities we make: our address without the port.
-    pub fn host(&self) -> String {
-        match self.external.unwrap_or(self.local).ip() {
+    pub fn host(&self) -> &str {
+        self.host.get_or_init(|| match self.external.unwrap_or(self.local).ip() {
             IpAddr::V6(ip) => format!("[{ip}]"),
             ip @ IpAddr::V4(_) => ip.to_string(),
-        }
+        })
     }
 
     //------------ Identity and rules ---------------------------------------------------------------------------
@@ -206,9 +219,7 @@ impl UserAgent {
                 ..SessionConfig::default()
             })
         };
-        let [own, external] = &self.sessions;
-        let place = if address == self.local { own } else { external };
-        place.get_or_init(make).clone()
+        self.place_of(address, &self.sessions).get_or_init(make).clone()
     }
 
     /// How the caller is shown.

@@ -4,7 +4,7 @@ use super::start::Profile;
 use crate::channel::legs::Entry;
 use crate::channel::{Leg, Letter, Letters, Token, UserAgent, identity};
 use crate::dialog::{Output, Session};
-use crate::sip::{Builder, Flow, Message, Method, Name};
+use crate::sip::{Builder, Flow, Message, Method, Name, Transport};
 use crate::transaction::{Again, Kept, Key, Repeated, reply_flow};
 use bytes::Bytes;
 use rand::SeedableRng;
@@ -58,7 +58,9 @@ impl Profile {
     fn late_fork(&self, token: Token, message: &Message, flow: Flow) {
         debug!("{}: one more 2xx of a fork for a call that is over, from {flow}", self.agent.name);
         let now = Leg::now();
-        let mut own = identity(&self.agent, token, flow.remote.ip());
+        let peer = flow.remote.ip();
+        let contact = self.agent.contact(None, peer, Transport::Udp);
+        let mut own = identity(&self.agent, token, peer, contact, true);
         let number: u32 = rand::random();
         // The session that is gone counted its branches; this prefix is none of those.
         own.branch_prefix = format!("{}f{number:x}.", own.branch_prefix).into();
