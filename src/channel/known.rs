@@ -24,6 +24,22 @@ impl Id {
     }
 }
 
+/// The numbers that ever were put in, one bit each.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen([u64; 4]);
+
+impl Seen {
+    pub fn put(&mut self, Id(id): Id) {
+        if let Some(word) = self.0.get_mut(usize::from(id >> 6)) {
+            *word |= 1 << (id & 63);
+        }
+    }
+
+    pub fn has(&self, Id(id): Id) -> bool {
+        self.0.get(usize::from(id >> 6)).is_some_and(|word| word & 1 << (id & 63) != 0)
+    }
+}
+
 /// The number of a name, whatever its case.
 pub(super) fn id(name: &str) -> Id {
     let hash = hash(name);
@@ -203,6 +219,17 @@ const NAMES: &[&str] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn just_what_was_put_in_was_seen() {
+        let mut seen = Seen::default();
+        for id in (0..=255).step_by(3) {
+            seen.put(Id(id));
+        }
+        for id in 0..=255 {
+            assert_eq!(seen.has(Id(id)), id % 3 == 0, "{id}");
+        }
+    }
 
     #[test]
     fn each_name_is_found_whatever_its_case() {

@@ -54,6 +54,8 @@ impl Variable {
 pub struct Variables {
     /// The number of each variable's name, in a row of its own: that is searched through.
     ids: Vec<u8>,
+    /// Which of them there may be: most that are asked for, or set, are not there.
+    seen: known::Seen,
     all: Vec<Variable>,
     /// Names and values that stand nowhere else.
     text: Vec<u8>,
@@ -203,6 +205,9 @@ impl Variables {
     }
 
     fn position_of(&self, id: Id, name: &str) -> Option<usize> {
+        if !self.seen.has(id) {
+            return None;
+        }
         if id.is_known() {
             return memchr::memchr(id.0, &self.ids);
         }
@@ -249,6 +254,7 @@ impl Variables {
         } else if self.all.len() < MOST_VARIABLES {
             let name = if id.spelling() == Some(name) { Place::default() } else { self.write(name) };
             self.ids.push(id.0);
+            self.seen.put(id);
             self.all.push(Variable { value, name: name.at, name_length: name.length as u16, wire });
         } else {
             self.drop_text(value);
