@@ -73,15 +73,15 @@ impl Pace {
         self.packets = self.packets.saturating_add(1);
     }
 
-    /// How long to sleep before the next look, after one that began at `looked`.
-    fn gather(&mut self, looked: Instant) -> Option<Duration> {
+    /// How long to sleep before the next look, after one that began at `looked` and left nothing behind (`drained`).
+    fn gather(&mut self, looked: Instant, drained: bool) -> Option<Duration> {
         let passed = looked.saturating_duration_since(self.since);
         if passed >= self.hold_off {
             let holds = passed.as_nanos() / self.hold_off.as_nanos().max(1);
             self.many = u128::from(self.packets) >= u128::from(MANY) * holds;
             (self.since, self.packets) = (looked, 0);
         }
-        let busy = self.many && !self.hold_off.is_zero();
+        let busy = self.many && drained && !self.hold_off.is_zero();
         busy.then(|| (looked + self.hold_off).saturating_duration_since(Instant::now()))
     }
 }
@@ -139,9 +139,9 @@ impl Worker {
             let ready = (0..events.len()).filter_map(|i| events.token(i)).filter(|token| *token != INBOX);
             ready.chain(unfinished.drain(..)).for_each(|token| self.guarded(now, token));
             self.timers(now);
-            if let Some(pause) = self.pace.gather(now)
-                && self.again.is_empty()
-            {
+            // A full batch means that others wait already: who rested then would fall behind for good.
+            let drained = self.again.is_empty() && events.len() < BATCH;
+            if let Some(pause) = self.pace.gather(now, drained) {
                 std::thread::sleep(pause);
             }
         }
@@ -399,4 +399,24 @@ fn token_of(key: usize) -> u64 {
 
 fn key_of(token: u64) -> usize {
     usize::try_from(token >> 1).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_gather_only_when_many_come_and_none_waits() {
+        let (began, hold) = (Instant::now() + Duration::from_secs(60), Duration::from_millis(1));
+        let mut pace = Pace::new(began, hold);
+        let mut after = |ms: u64, packets: u32, drained: bool| {
+            (0..packets).for_each(|_| pace.packet());
+            pace.gather(began + Duration::from_millis(ms), drained).is_some()
+        };
+        assert!(!after(1, MANY - 1, true), "few");
+        assert!(after(2, MANY, true), "many");
+        assert!(!after(3, 200, false), "a full batch: others wait already, and resting would never catch up");
+        assert!(after(4, 200, true), "they were served");
+        assert!(!after(14, 8, true), "quiet again");
+    }
 }
