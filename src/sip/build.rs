@@ -10,17 +10,27 @@ use super::header::Via;
 use super::message::Message;
 use super::method::Method;
 use super::name::Name;
+use super::octets::{self, put_number};
 use super::uri::Uri;
 
 /// What may name a header in [`Builder::header`].
 pub trait HeaderName {
     /// The name as it is written.
     fn as_header_name(&self) -> &str;
+
+    /// Whether it may be written: a token.
+    fn is_well_formed(&self) -> bool {
+        grammar::is_token(self.as_header_name().as_bytes())
+    }
 }
 
 impl HeaderName for Name {
     fn as_header_name(&self) -> &str {
         self.as_str()
+    }
+
+    fn is_well_formed(&self) -> bool {
+        *self != Name::Other
     }
 }
 
@@ -54,13 +64,7 @@ struct Line<'a>(&'a mut BytesMut);
 
 impl Write for Line<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut rest = text.as_bytes();
-        while let Some(bad) = memchr::memchr3(b'\r', b'\n', 0, rest) {
-            let (good, after) = rest.split_at(bad);
-            self.0.extend_from_slice(good);
-            rest = after.get(1..).unwrap_or(&[]);
-        }
-        self.0.extend_from_slice(rest);
+        octets::put_line(self.0, text.as_bytes());
         Ok(())
     }
 }
@@ -78,11 +82,10 @@ impl Builder {
     /// Begins a request.
     pub fn request(method: &Method, uri: &Uri) -> Builder {
         let mut new = Builder::with_capacity(1024);
-        let mut line = Line(&mut new.out);
-        for part in [method.as_str(), " ", uri.as_str(), " SIP/2.0"] {
-            let _ = line.write_str(part);
-        }
-        new.end_line();
+        octets::put_line(&mut new.out, method.as_str().as_bytes());
+        new.out.extend_from_slice(b" ");
+        octets::put_line(&mut new.out, uri.as_str().as_bytes());
+        new.out.extend_from_slice(b" SIP/2.0\r\n");
         new
     }
 
@@ -90,7 +93,10 @@ impl Builder {
     /// RFC 3261 §18.2.1 and RFC 3581 want), From, To, Call-ID and CSeq are copied (§8.2.6.2), and with 100 the Timestamp.
     pub fn response(request: &Message, flow: &Flow, status: u16, reason: &str) -> Builder {
         let mut new = Builder::with_capacity(1024);
-        let _ = write!(Line(&mut new.out), "SIP/2.0 {status} {reason}");
+        new.out.extend_from_slice(b"SIP/2.0 ");
+        let _ = put_number(&mut new.out, usize::from(status));
+        new.out.extend_from_slice(b" ");
+        octets::put_line(&mut new.out, reason.as_bytes());
         new.end_line();
         let mut top = Some(request.via());
         for value in request.headers(Name::Via) {
@@ -164,10 +170,10 @@ impl Builder {
     /// Adds a header. CR, LF and NUL in the value are left out; a name that is no token is left out with its value.
     #[must_use]
     pub fn header(mut self, name: impl HeaderName, value: impl Display) -> Builder {
-        let name = name.as_header_name();
-        if !grammar::is_token(name.as_bytes()) {
+        if !name.is_well_formed() {
             return self;
         }
+        let name = name.as_header_name();
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b": ");
         let _ = write!(Line(&mut self.out), "{value}");
@@ -213,7 +219,9 @@ impl Builder {
     /// Adds Content-Length, the empty line and the body, and gives the whole message.
     pub fn finish(mut self) -> Bytes {
         let body = self.body.take().unwrap_or_default();
-        let _ = write!(self.out, "Content-Length: {}\r\n\r\n", body.len());
+        self.out.extend_from_slice(b"Content-Length: ");
+        let _ = put_number(&mut self.out, body.len());
+        self.out.extend_from_slice(b"\r\n\r\n");
         self.out.extend_from_slice(&body);
         self.out.freeze()
     }

@@ -76,6 +76,11 @@ pub(crate) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&c| is(TOKEN)(c))
 }
 
+/// How many bytes at the start may stand in a token.
+pub(crate) fn token_len(bytes: &[u8]) -> usize {
+    run(TOKEN, bytes).1.len()
+}
+
 /// Whether a byte may stand in a token.
 pub(crate) fn is_token_byte(c: u8) -> bool {
     is(TOKEN)(c)

@@ -29,7 +29,8 @@ struct Parts {
     via: Via,
     from: NameAddr,
     to: NameAddr,
-    call_id: Range<usize>,
+    /// Which lines From, To, Call-ID and CSeq are.
+    places: [u16; 4],
     cseq: CSeq,
     max_forwards: Option<u32>,
     body: Range<usize>,
@@ -49,14 +50,10 @@ impl Message {
         let first = head.get(scan.first.clone()).unwrap_or("");
         let (start, method) = start_line(first, &head, scan.first.start, limits)?;
 
-        let mut seen: [Option<Line>; 6] = [None; 6];
-        let mut via = None;
-        for line in &scan.lines {
+        let mut places = [u16::MAX; 7];
+        for (index, line) in scan.lines.iter().enumerate() {
             let slot = match line.name {
-                Name::Via => {
-                    via.get_or_insert(*line);
-                    continue;
-                }
+                Name::Via => 6,
                 Name::From => 0,
                 Name::To => 1,
                 Name::CallId => 2,
@@ -65,9 +62,10 @@ impl Message {
                 Name::ContentLength => 5,
                 _ => continue,
             };
-            if let Some(place) = seen.get_mut(slot)
-                && place.replace(*line).is_some()
-            {
+            let Some(place) = places.get_mut(slot) else { continue };
+            if *place == u16::MAX {
+                *place = u16::try_from(index).unwrap_or(u16::MAX);
+            } else if line.name != Name::Via {
                 return Err(ParseError::malformed(
                     line.name.as_str(),
                     line.start as usize,
@@ -75,9 +73,11 @@ impl Message {
                 ));
             }
         }
-        let [from, to, call_id, cseq, max_forwards, length] = seen;
-        let need = |line: Option<Line>, name: Name| {
-            line.ok_or(ParseError::malformed(name.as_str(), scan.body_at, "this header"))
+        let [from, to, call_id, cseq, max_forwards, length, via] = places;
+        let places = [from, to, call_id, cseq];
+        let line = |place: u16| scan.lines.get(usize::from(place));
+        let need = |place: u16, name: Name| {
+            line(place).ok_or(ParseError::malformed(name.as_str(), scan.body_at, "this header"))
         };
         let via = need(via, Name::Via)?;
         let (from, to) = (need(from, Name::From)?, need(to, Name::To)?);
@@ -103,15 +103,15 @@ impl Message {
             return Err(ParseError::malformed("CSeq", cseq_at, "the method of the request"));
         }
         let max_forwards =
-            match max_forwards {
+            match line(max_forwards) {
                 Some(line) => Some(small_number(line.value(&head)).filter(|n| *n <= 255).ok_or(
                     ParseError::malformed("Max-Forwards", line.value as usize, "a number up to 255"),
                 )?),
                 None => None,
             };
-        let body = body_range(raw.len(), scan.body_at, length, &head, limits)?;
+        let body = body_range(raw.len(), scan.body_at, line(length), &head, limits)?;
         Ok(Message(Arc::new(Parts {
-            call_id: call_id.range(),
+            places,
             raw,
             head,
             lines: scan.lines,
@@ -187,7 +187,7 @@ impl Message {
 
     /// The values of a header, one per line, in order. Comma lists are not split.
     pub fn headers(&self, name: Name) -> impl Iterator<Item = &str> {
-        self.0.lines.iter().filter(move |l| l.name == name).map(|l| l.value(&self.0.head))
+        self.lines(name).map(|l| l.value(&self.0.head))
     }
 
     /// The values of a header by any name, in any case; compact forms are known.
@@ -213,10 +213,26 @@ impl Message {
         self.0.lines.iter().any(|l| l.name == name)
     }
 
+    /// The lines of a header. Those every message has once are known by their places.
+    fn lines(&self, name: Name) -> impl Iterator<Item = &Line> {
+        let [from, to, call_id, cseq] = self.0.places;
+        let only = match name {
+            Name::From => Some(from),
+            Name::To => Some(to),
+            Name::CallId => Some(call_id),
+            Name::CSeq => Some(cseq),
+            _ => None,
+        };
+        let lines = match only.map(usize::from) {
+            Some(place) => self.0.lines.get(place..place + 1).unwrap_or(&[]),
+            None => &self.0.lines,
+        };
+        lines.iter().filter(move |l| l.name == name)
+    }
+
     /// The values of a header as shared text, each with its place in the message.
     pub(crate) fn values(&self, name: Name) -> impl Iterator<Item = (Text, usize)> {
-        let lines = self.0.lines.iter().filter(move |l| l.name == name);
-        lines.map(|l| (self.0.head.slice(l.range()), l.value as usize))
+        self.lines(name).map(|l| (self.0.head.slice(l.range()), l.value as usize))
     }
 
     //------------ What every reader needs -------------------------------------------------------------------
@@ -248,12 +264,12 @@ impl Message {
 
     /// Call-ID.
     pub fn call_id(&self) -> &str {
-        self.0.head.get(self.0.call_id.clone()).unwrap_or("")
+        self.header(Name::CallId).unwrap_or("")
     }
 
     /// Call-ID, sharing the buffer.
     pub(crate) fn call_id_text(&self) -> Text {
-        self.0.head.slice(self.0.call_id.clone())
+        self.lines(Name::CallId).next().map_or(Text::new(), |line| self.0.head.slice(line.range()))
     }
 
     /// CSeq.
@@ -345,7 +361,7 @@ pub(crate) fn small_number(text: &str) -> Option<u32> {
 fn body_range(
     total: usize,
     body_at: usize,
-    length: Option<Line>,
+    length: Option<&Line>,
     head: &str,
     limits: &Limits,
 ) -> Result<Range<usize>, ParseError> {

@@ -21,6 +21,7 @@ mod limits;
 mod message;
 mod method;
 mod name;
+mod octets;
 mod params;
 mod scan;
 mod text;

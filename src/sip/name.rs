@@ -115,26 +115,37 @@ names! {
 
 const LONGEST: usize = 24;
 
-/// Known names with their text, sorted by length, and where each length begins.
-static BY_LENGTH: ([(&[u8], Name); Name::ALL.len()], [u8; LONGEST + 2]) = {
+/// Known names with their text, those of one length and first letter together, and where each such group begins and ends.
+struct Groups {
+    sorted: [(&'static [u8], Name); Name::ALL.len()],
+    /// By length and first letter.
+    places: [[(u8, u8); 26]; LONGEST + 1],
+}
+
+static GROUPS: Groups = {
     let mut sorted: [(&[u8], Name); Name::ALL.len()] = [(b"", Name::Other); Name::ALL.len()];
-    let mut starts = [0u8; LONGEST + 2];
+    let mut places = [[(0, 0); 26]; LONGEST + 1];
     let (mut filled, mut length) = (0, 0);
     while length <= LONGEST {
-        starts[length] = filled as u8;
-        let mut i = 0;
-        while i < Name::ALL.len() {
-            if Name::ALL[i].as_str().len() == length {
-                sorted[filled] = (Name::ALL[i].as_str().as_bytes(), Name::ALL[i]);
-                filled += 1;
+        let mut letter = 0;
+        while letter < 26 {
+            let start = filled;
+            let mut i = 0;
+            while i < Name::ALL.len() {
+                let text = Name::ALL[i].as_str().as_bytes();
+                if text.len() == length && text[0] == b'A' + letter {
+                    sorted[filled] = (text, Name::ALL[i]);
+                    filled += 1;
+                }
+                i += 1;
             }
-            i += 1;
+            places[length][letter as usize] = (start as u8, filled as u8);
+            letter += 1;
         }
         length += 1;
     }
-    starts[LONGEST + 1] = filled as u8;
     assert!(filled == Name::ALL.len());
-    (sorted, starts)
+    Groups { sorted, places }
 };
 
 /// The name of each compact letter `a`–`z`.
@@ -157,18 +168,13 @@ impl Name {
             let index = letter.to_ascii_lowercase().wrapping_sub(b'a');
             return BY_LETTER.get(usize::from(index)).copied().unwrap_or(Name::Other);
         }
-        let (Some(&start), Some(&end)) = (BY_LENGTH.1.get(name.len()), BY_LENGTH.1.get(name.len() + 1))
-        else {
-            return Name::Other;
-        };
-        let same = BY_LENGTH.0.get(usize::from(start)..usize::from(end)).unwrap_or(&[]);
-        // As nearly everybody writes it, then in any case.
-        if let Some((_, found)) = same.iter().find(|(known, _)| *known == name) {
-            return *found;
-        }
-        let first = name.first().map(u8::to_ascii_uppercase);
-        let alike = |known: &[u8]| known.first().copied() == first && known.eq_ignore_ascii_case(name);
-        same.iter().find(|(known, _)| alike(known)).map_or(Name::Other, |(_, n)| *n)
+        let letter = name.first().map_or(u8::MAX, |c| c.to_ascii_lowercase().wrapping_sub(b'a'));
+        let place = GROUPS.places.get(name.len()).and_then(|letters| letters.get(usize::from(letter)));
+        let Some(&(start, end)) = place else { return Name::Other };
+        let alike = GROUPS.sorted.get(usize::from(start)..usize::from(end)).unwrap_or(&[]);
+        // As nearly everybody writes it, or in any case.
+        let same = |known: &[u8]| known == name || known.eq_ignore_ascii_case(name);
+        alike.iter().find(|(known, _)| same(known)).map_or(Name::Other, |(_, found)| *found)
     }
 
     /// Looks a name up, full or compact, in any case.

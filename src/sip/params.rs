@@ -86,7 +86,7 @@ impl fmt::Debug for Params<'_> {
 }
 
 /// Names match in any case, and when one side is escaped (`%6C%72` is `lr`, RFC 4475 §3.1.1.3).
-fn same_name(found: &str, wanted: &str) -> bool {
+pub(crate) fn same_name(found: &str, wanted: &str) -> bool {
     found.eq_ignore_ascii_case(wanted)
         || (found.len() > wanted.len()
             && found.contains('%')

@@ -7,6 +7,7 @@ use super::error::{ErrorKind, ParseError};
 use super::grammar;
 use super::limits::Limits;
 use super::name::Name;
+use super::octets;
 use super::text::Text;
 
 /// One header: its name and where name and value stand in the head.
@@ -107,9 +108,9 @@ enum Break {
     None,
 }
 
-/// The end of the line that begins at `from`.
+/// The end of the line that has no break before `from`.
 fn line(raw: &[u8], from: usize) -> Break {
-    let Some(found) = raw.get(from..).and_then(|rest| memchr::memchr2(b'\r', b'\n', rest)) else {
+    let Some(found) = raw.get(from..).and_then(octets::line_break) else {
         return Break::None;
     };
     let end = from + found;
@@ -145,7 +146,9 @@ fn split(raw: &[u8], limits: &Limits) -> Result<Split, ParseError> {
             // No empty line, but the last line is whole: some senders stop here.
             return Ok(Split { first: start..first_end, lines, body_at: at, folded });
         }
-        let (mut end, mut next) = whole_line(raw, at, REST)?;
+        // Nothing that ends a line may stand in a token.
+        let token = grammar::token_len(raw.get(at..).unwrap_or(&[]));
+        let (mut end, mut next) = whole_line(raw, at + token, REST)?;
         if end == at {
             return Ok(Split { first: start..first_end, lines, body_at: next, folded });
         }
@@ -159,7 +162,7 @@ fn split(raw: &[u8], limits: &Limits) -> Result<Split, ParseError> {
         if lines.len() >= limits.max_headers {
             return Err(ParseError::new(ErrorKind::TooLarge, "message", at, "fewer headers"));
         }
-        let header = header(raw, at, end)?;
+        let header = header(raw, at, token, end)?;
         if header.name == Name::Via {
             vias += 1;
             if vias > limits.max_vias {
@@ -171,25 +174,26 @@ fn split(raw: &[u8], limits: &Limits) -> Result<Split, ParseError> {
     }
 }
 
-fn header(raw: &[u8], at: usize, end: usize) -> Result<Line, ParseError> {
+/// The header from `at` to `end`, whose first `token` bytes may stand in its name.
+fn header(raw: &[u8], at: usize, token: usize, end: usize) -> Result<Line, ParseError> {
     let text = raw.get(at..end).unwrap_or(&[]);
-    // A name is short: looking at each byte is quicker than setting a search up.
-    let Some(colon) = text.iter().position(|c| *c == b':') else {
+    let after_token = text.get(token..).unwrap_or(&[]);
+    let Some(colon) = after_token.iter().position(|c| *c == b':').map(|gap| token + gap) else {
         return Err(ParseError::malformed("message", at, "a header name and a colon"));
     };
     let (before, after) = text.split_at(colon);
     let name = before.trim_ascii_end();
     let id = Name::from_bytes(name);
-    if id == Name::Other && !grammar::is_token(name) {
+    if id == Name::Other && (token == 0 || name.len() != token) {
         return Err(ParseError::malformed("message", at, "a header name"));
     }
     let Ok(name_len) = u8::try_from(name.len()) else {
         return Err(ParseError::new(ErrorKind::TooLarge, "message", at, "a header name below 256 bytes"));
     };
     let value = after.get(1..).unwrap_or(&[]);
-    let leading = value.len() - value.trim_ascii_start().len();
-    let value_len = value.trim_ascii().len();
-    let value_at = (at + colon + 1 + leading).min(end);
+    let trimmed = value.trim_ascii_start();
+    let value_at = (at + colon + 1 + (value.len() - trimmed.len())).min(end);
+    let value_len = trimmed.trim_ascii_end().len();
     Ok(Line {
         name: id,
         name_len,

@@ -13,7 +13,8 @@ use crate::sip::flow::{Flow, Transport};
 use crate::sip::grammar::{self, Wrong};
 use crate::sip::message::Message;
 use crate::sip::name::Name;
-use crate::sip::params::Params;
+use crate::sip::octets::{put_address, put_number};
+use crate::sip::params::{Params, same_name};
 use crate::sip::text::Text;
 use crate::sip::uri::{Span, finish, unbracketed};
 
@@ -200,31 +201,33 @@ impl Via {
     /// What the sender put there itself is replaced.
     pub(crate) fn write_received(&self, flow: &Flow, out: &mut impl fmt::Write) -> fmt::Result {
         let source = flow.remote;
-        let host = self.host().parse::<IpAddr>();
-        let asked = self.params().has("rport");
-        let other_address = host.as_ref() != Ok(&source.ip());
+        let other_address = self.host().parse::<IpAddr>() != Ok(source.ip());
         let other_port = self.port_or_default() != source.port() && !flow.transport.is_reliable();
-        let rport = asked || other_address || other_port;
+        let mut asked = false;
         let head = self.text.get(..self.params.range().start).unwrap_or("");
         out.write_str(head)?;
         for (name, value) in self.params().iter() {
             if name.eq_ignore_ascii_case("received") {
                 continue;
             }
-            out.write_char(';')?;
+            out.write_str(";")?;
             out.write_str(name)?;
+            asked |= same_name(name, "rport");
             if name.eq_ignore_ascii_case("rport") {
-                write!(out, "={}", source.port())?;
+                out.write_str("=")?;
+                put_number(out, usize::from(source.port()))?;
             } else if let Some(value) = value {
-                out.write_char('=')?;
+                out.write_str("=")?;
                 out.write_str(value)?;
             }
         }
-        if rport && !asked {
-            write!(out, ";rport={}", source.port())?;
+        if !asked && (other_address || other_port) {
+            out.write_str(";rport=")?;
+            put_number(out, usize::from(source.port()))?;
         }
         if other_address {
-            write!(out, ";received={}", source.ip())?;
+            out.write_str(";received=")?;
+            put_address(out, source.ip())?;
         }
         Ok(())
     }
