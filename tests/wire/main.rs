@@ -30,3 +30,4 @@ mod rfc4475;
 mod threats_calls;
 mod threats_flood;
 mod threats_login;
+mod threats_overload;

@@ -9,7 +9,7 @@ use crate::puppet::Message;
 use crate::switch::{PASSWORD, Setup, Switch};
 
 /// A request as a phone sends it: again every half second until there is an answer.
-fn patiently(line: &mut Line, ask: &Ask) -> Option<Message> {
+pub fn patiently(line: &mut Line, ask: &Ask) -> Option<Message> {
     for _ in 0..20 {
         line.send(ask);
         let cseq = format!("{} {}", ask.cseq, ask.method);
