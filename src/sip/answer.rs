@@ -72,7 +72,7 @@ fn answer(raw: &[u8], flow: &Flow, status: u16, why: &str) -> Option<Bytes> {
             if std::mem::take(&mut top) {
                 let text = Text::from_utf8(Bytes::copy_from_slice(&value)).ok()?;
                 let (via, _) = Via::element(&text, 0..text.len()).ok()?;
-                via.write_received(flow, &mut out).ok()?;
+                via.write_received(flow, &mut out);
                 out.extend_from_slice(text.get(via.as_str().len()..)?.as_bytes());
             } else {
                 out.extend_from_slice(&value);

@@ -94,7 +94,7 @@ impl Builder {
     pub fn response(request: &Message, flow: &Flow, status: u16, reason: &str) -> Builder {
         let mut new = Builder::with_capacity(1024);
         new.out.extend_from_slice(b"SIP/2.0 ");
-        let _ = put_number(&mut new.out, usize::from(status));
+        put_number(&mut new.out, usize::from(status));
         new.out.extend_from_slice(b" ");
         octets::put_line(&mut new.out, reason.as_bytes());
         new.end_line();
@@ -103,7 +103,7 @@ impl Builder {
             new.out.extend_from_slice(b"Via: ");
             match top.take() {
                 Some(via) => {
-                    let _ = via.write_received(flow, &mut new.out);
+                    via.write_received(flow, &mut new.out);
                     new.out.extend_from_slice(value.get(via.as_str().len()..).unwrap_or("").as_bytes());
                 }
                 None => new.out.extend_from_slice(value.as_bytes()),
@@ -220,7 +220,7 @@ impl Builder {
     pub fn finish(mut self) -> Bytes {
         let body = self.body.take().unwrap_or_default();
         self.out.extend_from_slice(b"Content-Length: ");
-        let _ = put_number(&mut self.out, body.len());
+        put_number(&mut self.out, body.len());
         self.out.extend_from_slice(b"\r\n\r\n");
         self.out.extend_from_slice(&body);
         self.out.freeze()

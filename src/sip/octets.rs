@@ -1,27 +1,31 @@
 //! What reading and writing lines share: the control characters that end them, looked for eight bytes at a time, and numbers.
 
-use std::fmt::{self, Write};
+use std::fmt::Write;
 use std::net::IpAddr;
 
 use bytes::BytesMut;
 
-/// Whether one of eight bytes is below 0x0e: a line break, NUL, a tab or a rarer control character.
-fn any_low(word: [u8; 8]) -> bool {
+/// The top bits of those of eight bytes that are below 0x0e: line breaks, NUL, tabs and rarer control characters. The first such
+/// bit is right, those after it may be too many.
+fn low_bytes(word: [u8; 8]) -> u64 {
     const fn each(c: u8) -> u64 {
         u64::from_ne_bytes([c; 8])
     }
-    let word = u64::from_ne_bytes(word);
-    word.wrapping_sub(each(0x0e)) & !word & each(0x80) != 0
+    let word = u64::from_le_bytes(word);
+    word.wrapping_sub(each(0x0e)) & !word & each(0x80)
 }
 
 /// Where the first of the `wanted` bytes stands; all that are wanted must be below 0x0e.
 fn first_low(bytes: &[u8], wanted: impl Fn(u8) -> bool) -> Option<usize> {
     let (words, rest) = bytes.as_chunks::<8>();
     for (i, word) in words.iter().enumerate() {
-        if any_low(*word)
-            && let Some(at) = word.iter().position(|&c| wanted(c))
-        {
-            return Some(i * 8 + at);
+        let mut low = low_bytes(*word);
+        while low != 0 {
+            let at = low.trailing_zeros() as usize / 8;
+            if word.get(at).is_some_and(|&c| wanted(c)) {
+                return Some(i * 8 + at);
+            }
+            low &= low - 1;
         }
     }
     rest.iter().position(|&c| wanted(c)).map(|at| words.len() * 8 + at)
@@ -44,7 +48,7 @@ pub(crate) fn put_line(out: &mut BytesMut, text: &[u8]) {
 }
 
 /// Writes a number.
-pub(crate) fn put_number(out: &mut impl Write, number: usize) -> fmt::Result {
+pub(crate) fn put_number(out: &mut BytesMut, number: usize) {
     let mut digits = [b'0'; 20];
     let (mut rest, mut first) = (number, digits.len());
     for (i, digit) in digits.iter_mut().enumerate().rev() {
@@ -55,22 +59,23 @@ pub(crate) fn put_number(out: &mut impl Write, number: usize) -> fmt::Result {
             break;
         }
     }
-    out.write_str(std::str::from_utf8(digits.get(first..).unwrap_or(&[])).unwrap_or(""))
+    out.extend_from_slice(digits.get(first..).unwrap_or(&[]));
 }
 
 /// Writes an address.
-pub(crate) fn put_address(out: &mut impl Write, address: IpAddr) -> fmt::Result {
+pub(crate) fn put_address(out: &mut BytesMut, address: IpAddr) {
     match address {
         IpAddr::V4(four) => {
             for (i, octet) in four.octets().into_iter().enumerate() {
                 if i > 0 {
-                    out.write_str(".")?;
+                    out.extend_from_slice(b".");
                 }
-                put_number(out, usize::from(octet))?;
+                put_number(out, usize::from(octet));
             }
-            Ok(())
         }
-        IpAddr::V6(six) => write!(out, "{six}"),
+        IpAddr::V6(six) => {
+            let _ = write!(out, "{six}");
+        }
     }
 }
 
@@ -101,12 +106,12 @@ mod tests {
         let mut out = BytesMut::new();
         for n in [0, 7, 10, 65535, usize::MAX] {
             out.clear();
-            put_number(&mut out, n).unwrap();
+            put_number(&mut out, n);
             assert_eq!(out, n.to_string().as_bytes());
         }
         for address in ["192.0.2.1", "255.0.10.100", "2001:db8::1"] {
             out.clear();
-            put_address(&mut out, address.parse().unwrap()).unwrap();
+            put_address(&mut out, address.parse().unwrap());
             assert_eq!(out, address.as_bytes());
         }
         out.clear();

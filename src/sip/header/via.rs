@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::str::FromStr;
 
+use bytes::BytesMut;
 use nom::Parser;
 use nom::combinator::value;
 
@@ -199,37 +200,36 @@ impl Via {
     /// Writes this Via as it goes back in a response over `flow`: `received` when the source is another address
     /// than sent-by, `rport` when it was asked for or the source differs at all (RFC 3261 §18.2.1, RFC 3581 §4).
     /// What the sender put there itself is replaced.
-    pub(crate) fn write_received(&self, flow: &Flow, out: &mut impl fmt::Write) -> fmt::Result {
+    pub(crate) fn write_received(&self, flow: &Flow, out: &mut BytesMut) {
         let source = flow.remote;
         let other_address = self.host().parse::<IpAddr>() != Ok(source.ip());
         let other_port = self.port_or_default() != source.port() && !flow.transport.is_reliable();
         let mut asked = false;
         let head = self.text.get(..self.params.range().start).unwrap_or("");
-        out.write_str(head)?;
+        out.extend_from_slice(head.as_bytes());
         for (name, value) in self.params().iter() {
             if name.eq_ignore_ascii_case("received") {
                 continue;
             }
-            out.write_str(";")?;
-            out.write_str(name)?;
+            out.extend_from_slice(b";");
+            out.extend_from_slice(name.as_bytes());
             asked |= same_name(name, "rport");
             if name.eq_ignore_ascii_case("rport") {
-                out.write_str("=")?;
-                put_number(out, usize::from(source.port()))?;
+                out.extend_from_slice(b"=");
+                put_number(out, usize::from(source.port()));
             } else if let Some(value) = value {
-                out.write_str("=")?;
-                out.write_str(value)?;
+                out.extend_from_slice(b"=");
+                out.extend_from_slice(value.as_bytes());
             }
         }
         if !asked && (other_address || other_port) {
-            out.write_str(";rport=")?;
-            put_number(out, usize::from(source.port()))?;
+            out.extend_from_slice(b";rport=");
+            put_number(out, usize::from(source.port()));
         }
         if other_address {
-            out.write_str(";received=")?;
-            put_address(out, source.ip())?;
+            out.extend_from_slice(b";received=");
+            put_address(out, source.ip());
         }
-        Ok(())
     }
 }
 
@@ -351,9 +351,9 @@ mod tests {
                 "SIP/2.0/UDP [::1];branch=b;rport=7;received=::2",
             ),
         ] {
-            let mut out = String::new();
-            text.parse::<Via>().unwrap().write_received(&udp(remote), &mut out).unwrap();
-            assert_eq!(out, want);
+            let mut out = BytesMut::new();
+            text.parse::<Via>().unwrap().write_received(&udp(remote), &mut out);
+            assert_eq!(out, want.as_bytes());
         }
     }
 
