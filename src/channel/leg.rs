@@ -377,7 +377,11 @@ impl Leg {
             }
             self.drive();
             if let Some(remains) = self.session.remains() {
-                return self.agent.departed.keep(Self::now(), self.token(), remains);
+                self.agent.departed.keep(Self::now(), self.token(), remains);
+                if self.letters.close_if_empty() {
+                    return;
+                }
+                continue; // something came meanwhile
             }
             let Some(wake) = self.session.next_timeout() else { return };
             self.wait(Some(wake)).await;

@@ -18,6 +18,17 @@ pub const MAILBOX: usize = 64;
 /// Places in a mailbox that only other legs and commands may use, so that a flood of SIP cannot keep a hang-up out.
 const KEPT_FREE: usize = 24;
 
+/// What became of a peer's message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Posted {
+    /// It is in the box.
+    Taken,
+    /// There is no room; it will come again.
+    Full,
+    /// The leg is gone, and what it leaves is kept already.
+    Gone,
+}
+
 /// The box itself.
 #[derive(Default)]
 struct Slot {
@@ -45,18 +56,21 @@ pub(super) fn mailbox(token: Token) -> (Mailbox, Letters) {
 impl Mailbox {
     /// Puts a letter of another leg or a command in; false when the leg is gone or its box is full.
     pub fn post(&self, letter: Letter) -> bool {
-        self.put(letter, MAILBOX)
+        self.put(letter, MAILBOX) == Posted::Taken
     }
 
     /// Puts a peer's message in, unless that would take the room kept for legs and commands.
-    pub fn post_from_wire(&self, letter: Letter) -> bool {
+    pub fn post_from_wire(&self, letter: Letter) -> Posted {
         self.put(letter, MAILBOX - KEPT_FREE)
     }
 
-    fn put(&self, letter: Letter, room: usize) -> bool {
+    fn put(&self, letter: Letter, room: usize) -> Posted {
         let mut slot = lock(&self.slot);
-        if slot.closed || slot.letters.len() >= room {
-            return false;
+        if slot.closed {
+            return Posted::Gone;
+        }
+        if slot.letters.len() >= room {
+            return Posted::Full;
         }
         slot.letters.push(letter);
         let waker = slot.waker.take();
@@ -64,7 +78,7 @@ impl Mailbox {
         if let Some(waker) = waker {
             waker.wake();
         }
-        true
+        Posted::Taken
     }
 
     /// From now on `tied` is told when the leg is gone; at once when it is gone already.
@@ -107,6 +121,13 @@ impl Letters {
     /// The next letter, if there is one.
     pub(super) fn next(&mut self) -> Option<Letter> {
         lock(&self.slot).letters.pop()
+    }
+
+    /// Closes the box if nothing is in it: whoever comes now finds the leg gone, and no letter is lost between.
+    pub(super) fn close_if_empty(&mut self) -> bool {
+        let mut slot = lock(&self.slot);
+        slot.closed = slot.letters.len() == 0;
+        slot.closed
     }
 
     /// The next letter; the task is woken when one comes.
@@ -189,11 +210,13 @@ mod tests {
     #[test]
     fn a_flood_from_the_wire_keeps_no_order_out() {
         let (mailbox, mut letters) = mailbox(Token(1));
-        let wire = (0..100).filter(|_| mailbox.post_from_wire(letter())).count();
+        let wire = (0..100).filter(|_| mailbox.post_from_wire(letter()) == Posted::Taken).count();
         let orders = (0..100).filter(|_| mailbox.post(letter())).count();
         assert_eq!((wire, orders), (MAILBOX - KEPT_FREE, KEPT_FREE));
         assert_eq!(std::iter::from_fn(|| letters.next()).count(), MAILBOX);
-        assert!(mailbox.post(letter()));
+        assert!(mailbox.post(letter()) && !letters.close_if_empty(), "a letter is in it");
+        assert!(letters.next().is_some() && letters.close_if_empty());
+        assert_eq!(mailbox.post_from_wire(letter()), Posted::Gone, "closed before it is dropped");
         drop(letters);
         assert!(!mailbox.post(letter()), "the leg is gone");
     }

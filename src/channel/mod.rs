@@ -51,7 +51,7 @@ pub use inbound::{Caller, identity};
 pub use leg::{Direction, Happening, Leg, Progress, Times};
 pub use legs::{Legs, Token, new_uuid};
 pub use letter::{Ended, Letter, News, Order};
-pub use mailbox::{Letters, MAILBOX, Mailbox};
+pub use mailbox::{Letters, MAILBOX, Mailbox, Posted};
 pub use media::{MediaError, View};
 pub use outbound::{Attempt, Codecs};
 pub use user_agent::UserAgent;

@@ -28,7 +28,7 @@ const TRIES: u32 = 3;
 pub struct Invite {
     /// Request-URI.
     pub uri: Uri,
-    /// From, without tag: the tag is [`SessionConfig::local_tag`].
+    /// From, without tag: the tag is [`SessionConfig::local_tag`](super::SessionConfig::local_tag).
     pub from: NameAddr,
     /// To.
     pub to: NameAddr,

@@ -12,7 +12,7 @@
 //! What came late, when more comes in than can be done, begins nothing new: 503.
 
 use super::start::Profile;
-use crate::channel::{Letter, Mailbox, Token};
+use crate::channel::{Letter, Mailbox, Posted, Token};
 use crate::net::Incoming;
 use crate::registrar::Gone;
 use crate::sip::{Destination, Flow, Message, Method};
@@ -69,12 +69,9 @@ impl Profile {
 
     fn response(&self, message: Message, flow: Flow) {
         let token = message.via().branch().and_then(|b| b.get(7..)).and_then(Token::read);
-        let known = token.is_some_and(|token| match self.shared.exchange.legs.by_token(token) {
-            Some(leg) => {
-                post(&leg, message.clone(), flow);
-                true
-            }
-            None => self.response_to_departed(token, &message, flow),
+        let known = token.is_some_and(|token| {
+            post(self.shared.exchange.legs.by_token(token), &message, flow)
+                || self.response_to_departed(token, &message, flow)
         });
         if !known {
             let status = message.status().unwrap_or(0);
@@ -84,23 +81,19 @@ impl Profile {
 
     fn request(self: &Arc<Self>, message: Message, flow: Flow, late: bool) {
         let legs = &self.shared.exchange.legs;
-        if let Some(token) = message.to_tag().and_then(Token::read) {
-            if let Some(leg) = legs.by_token(token) {
-                return post(&leg, message, flow);
-            }
-            if self.request_to_departed(token, &message, flow) {
-                return;
-            }
+        if let Some(token) = message.to_tag().and_then(Token::read)
+            && (post(legs.by_token(token), &message, flow) || self.request_to_departed(token, &message, flow))
+        {
+            return;
         }
         let of_invite = match message.method() {
             Method::Invite => Some(Key::of_request(&message, flow.remote)),
             Method::Cancel | Method::Ack => Some(Key::invite_of(&message, flow.remote)),
             _ => None,
         };
-        if let Some(leg) = of_invite.as_ref().and_then(|key| legs.by_invite(key)) {
-            return post(&leg, message, flow);
-        }
-        if of_invite.as_ref().is_some_and(|key| self.invite_of_departed(key, &message, flow)) {
+        if of_invite.as_ref().is_some_and(|key| {
+            post(legs.by_invite(key), &message, flow) || self.invite_of_departed(key, &message, flow)
+        }) {
             return;
         }
         match message.method() {
@@ -115,8 +108,12 @@ impl Profile {
     }
 }
 
-fn post(leg: &Mailbox, message: Message, flow: Flow) {
-    if !leg.post_from_wire(Letter::Sip { message, flow }) {
+/// Gives a message to its leg; false when there is none, or it has just gone.
+fn post(leg: Option<Mailbox>, message: &Message, flow: Flow) -> bool {
+    let Some(leg) = leg else { return false };
+    let posted = leg.post_from_wire(Letter::Sip { message: message.clone(), flow });
+    if posted == Posted::Full {
         debug!("leg {}: its mailbox is full; the message will come again", leg.token);
     }
+    posted != Posted::Gone
 }
