@@ -75,8 +75,8 @@ impl Departed {
     }
 
     fn part(&self, number: u64) -> MutexGuard<'_, Graveyard> {
-        // Any bits but the lowest, which choose the place within the part.
-        let index = (number >> 57) as usize % PARTS;
+        // Neither the lowest bits nor the seven topmost, by which the map within the part tells its places apart.
+        let index = (number >> 32) as usize % PARTS;
         self.parts[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

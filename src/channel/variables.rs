@@ -157,7 +157,9 @@ impl Variables {
         for at in (0..self.all.len()).rev() {
             if gone(self, at) {
                 self.ids.remove(at);
-                self.all.remove(at);
+                let gone = self.all.remove(at);
+                self.drop_text(gone.name());
+                self.drop_text(gone.value);
             }
         }
     }

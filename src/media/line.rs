@@ -155,10 +155,12 @@ impl Line {
         (&self.pair.rtp, &self.pair.rtcp)
     }
 
-    /// Ends it; its port pair may stay open for another call.
+    /// Ends it; its port pair may stay open for another call. Not that of a peer that had fallen silent or was held: it
+    /// may not know that the call is over, and come back at any time.
     pub(super) fn retire(self, now: Instant) {
+        let may_return = self.held || self.silence_told || self.latch.is_silent(now);
         // A socket that goes on hearing the old peer only is of no use to another call.
-        if self.connected.is_none() || sys::disconnect(&self.pair.rtp).is_ok() {
+        if !may_return && (self.connected.is_none() || sys::disconnect(&self.pair.rtp).is_ok()) {
             self.pair.keep(now);
         }
     }

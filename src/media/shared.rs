@@ -195,13 +195,19 @@ impl Shared {
 
     /// Ends the stream: a line that is here closes now, else its thread must be told.
     pub(super) fn close(&self) -> Errand {
-        let place = std::mem::replace(&mut self.state().place, Place::Closed);
+        let (home, place) = {
+            let mut state = self.state();
+            (state.home, std::mem::replace(&mut state.place, Place::Closed))
+        };
         match place {
-            Place::Thread { holder, noted: false, .. } => return Errand::Note(holder),
-            Place::Owner(line) => line.retire(Instant::now()),
-            Place::Thread { .. } | Place::Closed => {}
+            Place::Thread { holder, noted: false, .. } => Errand::Note(holder),
+            Place::Owner(line) => {
+                line.retire(Instant::now());
+                // Its port pair may be open still; a thread closes it in time.
+                Errand::Note(home)
+            }
+            Place::Thread { .. } | Place::Closed => Errand::None,
         }
-        Errand::None
     }
 
     //------------ The thread ------------------------------------------------

@@ -202,7 +202,8 @@ impl Worker {
                 }
                 // ECONNREFUSED and the like report an earlier packet of ours; what waits behind them is not lost.
                 Err(_) if errors < 8 => errors += 1,
-                Err(_) => return self.settle(now, key),
+                // The others first; it is looked at again.
+                Err(_) => break,
             }
         }
         self.again.push(token);
@@ -256,9 +257,10 @@ impl Worker {
             match self.notes.pop_front() {
                 Some(Note::Arrived(line)) => self.arrived(now, line),
                 Some(Note::Changed(id)) => {
-                    // One that is not here moved on, and took its wishes along.
-                    if let Some(key) = self.keys.get(&id).copied() {
-                        self.changed(now, key);
+                    match self.keys.get(&id).copied() {
+                        Some(key) => self.changed(now, key),
+                        // It moved on and took its wishes along, or it ended at its owner's and may have left a pair.
+                        None => self.tick_later(now),
                     }
                 }
                 None => return,

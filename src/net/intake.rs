@@ -133,6 +133,9 @@ impl Intake {
             return ready.await;
         }
         let half_open = pin!(self.net.conf.window.half_open());
+        if !self.calls.is_empty() && self.net.conf.window.is_open() {
+            return Ok(()); // it opened before we listened
+        }
         let alarm = async {
             match wake {
                 Some(at) => tokio::time::sleep_until(at).await,

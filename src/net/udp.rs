@@ -24,6 +24,8 @@ const QUEUE: usize = 4096;
 const FAILURES: usize = 64;
 /// How long.
 const REST: Duration = Duration::from_millis(10);
+/// Queued datagrams that are sent before the queue is let go of.
+const SENDS: usize = 32;
 /// The largest datagram there is.
 const LARGEST: usize = 65_535;
 
@@ -99,7 +101,9 @@ pub(super) async fn flush(net: Arc<Inner>, index: usize) {
             let mut failed = Vec::new();
             {
                 let mut queue = port.lock();
-                while let Some((parcel, to)) = queue.front() {
+                // Some at a time: everybody who sends waits for this lock meanwhile.
+                for _ in 0..SENDS {
+                    let Some((parcel, to)) = queue.front() else { break };
                     match socket.try_send_to(&parcel.bytes, *to) {
                         Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                         sent => {
@@ -162,6 +166,9 @@ fn read(socket: &dyn DatagramSocket, local: SocketAddr, buffer: &mut [u8], intak
             Ok((length, remote)) => {
                 let datagram = buffer.get(..length).unwrap_or(&[]);
                 if is_sip(datagram) {
+                    // Empty lines before the start line (RFC 3261 §7.5) are not looked at again.
+                    let blank = datagram.iter().take_while(|b| matches!(b, b'\r' | b'\n' | 0)).count();
+                    let datagram = datagram.get(blank..).unwrap_or(&[]);
                     let flow = Flow { transport: Transport::Udp, local, remote, connection: 0 };
                     intake.datagram(datagram, flow);
                 }

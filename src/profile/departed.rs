@@ -53,19 +53,17 @@ impl Profile {
         true
     }
 
-    /// Another fork answers when the call is over: it gets its ACK and a BYE (RFC 3261 §13.2.2.4). For as long as that
-    /// takes the token has an owner again.
+    /// Another fork answers when the call is over: it gets its ACK and a BYE (RFC 3261 §13.2.2.4). Our tag is the leg's;
+    /// the branches are of a token of their own, so that what else comes for the leg still finds what it left.
     fn late_fork(&self, token: Token, message: &Message, flow: Flow) {
         debug!("{}: one more 2xx of a fork for a call that is over, from {flow}", self.agent.name);
         let now = Leg::now();
         let peer = flow.remote.ip();
         let contact = self.agent.contact(None, peer, Transport::Udp);
-        let mut own = identity(&self.agent, token, peer, contact, true);
-        let number: u32 = rand::random();
-        // The session that is gone counted its branches; this prefix is none of those.
-        own.branch_prefix = format!("{}f{number:x}.", own.branch_prefix).into();
-        let uuid = format!("{token}-{number:x}").into();
-        let Some((mut entry, letters)) = self.shared.exchange.legs.enter(token, uuid) else { return };
+        let fork = Token(rand::random());
+        let own = identity(&self.agent, fork, peer, contact, true);
+        let uuid = format!("{token}-{fork}").into();
+        let Some((mut entry, letters)) = self.shared.exchange.legs.enter(fork, uuid) else { return };
         entry.leave_call();
         let rng = SmallRng::from_rng(&mut rand::rng());
         let Some(mut session) = Session::late_fork(now, own, message, flow, rng) else { return };

@@ -35,7 +35,11 @@ impl Profile {
             }
             Incoming::Late { message, raw, flow } => {
                 self.trace_in(&raw, &flow);
-                self.request(message, flow, true);
+                if message.is_request() {
+                    self.request(message, flow, true);
+                } else {
+                    self.response(message, flow);
+                }
             }
             Incoming::Message { message: Err(error), raw, flow } => {
                 self.trace_in(&raw, &flow);

@@ -155,6 +155,8 @@ impl Key {
         if let Kind::Old = kind {
             source.ip().hash(&mut hasher);
         }
+        // Under the secret as well: whoever chooses the number shall not choose the place in a map.
+        hasher.write_u32(request.cseq().number);
         let class = class(method, &mut hasher);
         Key { hash: hasher.finish(), cseq: request.cseq().number, kind, class }
     }

@@ -22,6 +22,8 @@ use crate::sip::{Destination, Message, Method};
 const STEPS: u32 = 32;
 /// What a leg costs beside the bytes it may have to send again.
 const OVERHEAD: usize = 256;
+/// How much of one leg is kept before a late fork of its call is no longer served.
+const FORKS: usize = 32;
 
 /// What one leg leaves behind.
 #[derive(Debug)]
@@ -206,7 +208,11 @@ impl Graveyard {
             }
         }
         let forking = kept.iter().any(|k| matches!(k.then, Then::Accepted) && k.key == invite);
-        (forking && status < 300).then_some(Repeated::Fork)
+        if !forking || status >= 300 {
+            return None;
+        }
+        // A far end that answers from ever new forks is not served for ever.
+        Some(if kept.len() < FORKS { Repeated::Fork } else { Repeated::Absorbed })
     }
 
     /// A request whose To tag is that of the leg with this token.

@@ -341,6 +341,7 @@ impl Transactions {
             entry.to = *other;
             let last = match &entry.machine {
                 Machine::InviteServer(m) => m.last_response(),
+                Machine::Server(m) => m.answer().cloned(),
                 _ => None,
             };
             return self.apply(index, Step { send: last, tell: None }, None);
