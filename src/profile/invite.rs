@@ -40,6 +40,7 @@ impl Profile {
         }
         if let Err(full) = exchange.gate.pass(exchange.legs.len(), now) {
             warn!("{}: call from {} refused with 503: {}", self.agent.name, flow.remote, full.text());
+            self.refused.keep(now, self.refused.mark(&invite, flow.remote), b"");
             let wait = [("Retry-After", full.retry_after().to_string())];
             let bytes = self.answer(&invite, &flow, 503, Some("Maximum Calls In Progress"), &wait);
             return self.send(bytes, flow);

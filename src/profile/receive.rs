@@ -106,6 +106,7 @@ impl Profile {
             Method::Cancel => self.reply(&message, &flow, 481, &[]),
             _ if message.to_tag().is_some() => self.reply(&message, &flow, 481, &[]),
             _ if late => self.turn_away(&message, flow),
+            Method::Invite if self.was_refused(&message, &flow) => self.turn_away(&message, flow),
             Method::Invite => self.invite(message, flow, of_invite),
             _ => self.outside(message, flow),
         }

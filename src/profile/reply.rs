@@ -54,6 +54,9 @@ impl Profile {
         if register && self.answer_again(request, flow, self.answered.mark(request, flow.remote)) {
             return;
         }
+        if *request.method() == Method::Invite {
+            self.refused.keep(Leg::now(), self.refused.mark(request, flow.remote), b"");
+        }
         let tag = stateless_tag(request);
         let seconds = 2 + tag.bytes().map(u32::from).sum::<u32>() % 9;
         let bytes = Builder::response(request, &flow, 503, crate::dialog::reason_phrase(503))
@@ -63,6 +66,11 @@ impl Profile {
             .finish();
         self.shared.exchange.gate.turned_away();
         self.send(bytes, flow);
+    }
+
+    /// True for the copy of an INVITE that was turned away: its caller has given this call up.
+    pub(super) fn was_refused(&self, invite: &Message, flow: &Flow) -> bool {
+        self.refused.find(Leg::now(), self.refused.mark(invite, flow.remote)).is_some()
     }
 
     /// An answer with what it repeats of its request and what every answer of this profile has.

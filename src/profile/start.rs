@@ -16,6 +16,10 @@ use tracing::warn;
 /// Bytes of answers a profile keeps for copies of their requests. At 32 s and some 130 bytes each this is what it remembers
 /// of 40,000 registrations a second.
 const ANSWERED: usize = 160 << 20;
+/// Bytes of notes on INVITEs that were refused without a transaction, and how long each is kept: as long as a copy may
+/// still be on its way. 40,000 refusals a second fit.
+const REFUSED: usize = 8 << 20;
+const REFUSED_FOR: Duration = Duration::from_secs(8);
 /// How many INVITEs are remembered to recognise one that comes twice by different ways.
 const MERGES: usize = 65_536;
 
@@ -76,6 +80,8 @@ pub struct Profile {
     pub(super) answered: Answered,
     /// The rules for registrations that users may bend.
     pub(super) policy: Policy,
+    /// INVITEs that were refused for want of room, so that a copy read later does not begin a call the caller gave up.
+    pub(super) refused: Answered,
     /// The header lines every answer has.
     pub(super) own_lines: Box<[u8]>,
 }
@@ -129,6 +135,7 @@ impl Profile {
             guard,
             merges: Mutex::new(MergeGuard::new(MERGES, Duration::from_secs(32))),
             answered: Answered::new(timers.t1x64, ANSWERED),
+            refused: Answered::new(REFUSED_FOR, REFUSED),
             policy,
             own_lines,
             shared,
@@ -153,6 +160,7 @@ impl Profile {
     /// Forgets answers whose time is over. To be called now and then, for a profile that nobody asks anything.
     pub fn forget_answers(&self) {
         self.answered.forget_old(Leg::now());
+        self.refused.forget_old(Leg::now());
         self.agent.departed.forget(Leg::now());
     }
 }
