@@ -25,7 +25,8 @@ fn processor_time() -> f64 {
 fn count() -> Option<&'static (u32, String)> {
     static COUNT: OnceLock<Option<(u32, String)>> = OnceLock::new();
     let read = || {
-        let mut words = std::env::args().skip_while(|word| word != "count").skip(1);
+        let words = std::env::args().filter(|word| word != "--bench");
+        let mut words = words.skip_while(|word| word != "count").skip(1);
         Some((words.next()?.parse().ok()?, words.collect::<Vec<_>>().join(" ")))
     };
     COUNT.get_or_init(read).as_ref()
