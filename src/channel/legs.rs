@@ -8,11 +8,11 @@
 //! Entries go when their [`Entry`] drops, however the leg ends. Counts are lengths, never kept by hand.
 
 use super::mailbox::{Letters, Mailbox, mailbox};
-use crate::transaction::Key;
+use crate::transaction::{Hashed, Key};
 use rand::Rng;
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The number by which a leg's own identifiers name it.
@@ -69,31 +69,12 @@ impl<K: Hash + Eq, V, S: BuildHasher + Clone + Default> Shards<K, V, S> {
     }
 }
 
-/// A token is a number nobody else could choose: it is its own hash.
-#[derive(Clone, Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 ^= number;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
 /// Every leg that lives.
 pub struct Legs {
-    tokens: Shards<Token, Mailbox, BuildHasherDefault<AsItIs>>,
+    /// A token is a number nobody else could choose: it is its own hash, as the keys of INVITEs are.
+    tokens: Shards<Token, Mailbox, BuildHasherDefault<Hashed>>,
     uuids: Shards<Arc<str>, Token>,
-    invites: Shards<Key, Token>,
+    invites: Shards<Key, Token, BuildHasherDefault<Hashed>>,
     /// Every leg in a call has a share of this: asking how many they are costs no lock.
     in_call: Arc<()>,
 }

@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use tokio::task::coop;
 
-/// How many letters may wait for a leg. A datagram more is dropped and comes again by retransmission.
+/// How many letters may wait for a leg. A datagram more is dropped and comes again by retransmission;
+/// what came on a stream does not.
 pub const MAILBOX: usize = 64;
 
 /// Places in a mailbox that only other legs and commands may use, so that a flood of SIP cannot keep a hang-up out.
@@ -158,11 +159,8 @@ impl Letters {
 
 impl Drop for Letters {
     fn drop(&mut self) {
-        let mut slot = lock(&self.slot);
-        slot.closed = true;
-        let Slot { letters, waker, tied, .. } = std::mem::take(&mut *slot);
-        slot.closed = true;
-        drop(slot);
+        let closed = Slot { closed: true, ..Slot::default() };
+        let Slot { letters, waker, tied, .. } = std::mem::replace(&mut *lock(&self.slot), closed);
         // Letters hold other boxes, and so do ties: let go of outside the lock.
         drop((letters, waker));
         for tied in tied {

@@ -36,7 +36,7 @@ impl Lately {
         }
     }
 
-    /// Spreads texts well enough; whoever writes the configuration is not out to make them meet.
+    /// Spreads texts well enough. Phones choose some of them (User-Agents): who makes two meet only undoes their sharing.
     fn place(&self, text: &str) -> usize {
         const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
         let mut hash = text.len() as u64;

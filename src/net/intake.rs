@@ -128,24 +128,17 @@ impl Intake {
     /// Waits until there may be something to do: the socket has something, calls that wait may begin, or somebody has
     /// waited too long.
     pub async fn rest(&self, ready: impl Future<Output = io::Result<()>>) -> io::Result<()> {
-        let wake = self.calls.due().into_iter().chain(self.speaks_at()).min();
-        if wake.is_none() {
+        let Some(wake) = self.calls.due().into_iter().chain(self.speaks_at()).min() else {
             return ready.await;
-        }
+        };
         let half_open = pin!(self.net.conf.window.half_open());
         if !self.calls.is_empty() && self.net.conf.window.is_open() {
             return Ok(()); // it opened before we listened
         }
-        let alarm = async {
-            match wake {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             ready = ready => ready,
             () = half_open, if !self.calls.is_empty() => Ok(()),
-            () = alarm => Ok(()),
+            () = tokio::time::sleep_until(wake) => Ok(()),
         }
     }
 

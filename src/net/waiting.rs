@@ -17,7 +17,7 @@ use crate::sip::Flow;
 const BURST: Duration = Duration::from_millis(200);
 /// How long one may wait in a queue that is there to stay.
 const STANDING: Duration = Duration::from_millis(20);
-/// How many may wait. Some megabytes.
+/// How many may wait: some megabytes of messages of the usual size, 256 MiB of the largest.
 const MOST: usize = 4096;
 
 /// A request whose turn has not come.

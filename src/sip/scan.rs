@@ -52,7 +52,7 @@ pub(crate) fn scan(raw: &Bytes, limits: &Limits) -> Result<Scan, ParseError> {
     if raw.len() > limits.max_message {
         return Err(ParseError::new(ErrorKind::TooLarge, "message", limits.max_message, "a shorter message"));
     }
-    let mut found = split(raw, limits)?;
+    let found = split(raw, limits)?;
     if found.folded {
         let mut joined = raw.get(..found.body_at).unwrap_or(&[]).to_vec();
         for line in &found.lines {
@@ -65,7 +65,6 @@ pub(crate) fn scan(raw: &Bytes, limits: &Limits) -> Result<Scan, ParseError> {
         return finish(Bytes::from(joined), found, limits);
     }
     let head = raw.slice(..found.body_at);
-    found.folded = false;
     finish(head, found, limits)
 }
 
