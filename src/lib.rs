@@ -53,6 +53,8 @@ pub mod api;
 
 pub mod profile;
 
+pub mod cdr;
+
 pub mod observe;
 
 pub mod switch;

@@ -2,6 +2,7 @@
 
 use crate::api::OnLegs;
 use crate::app::{self, Plans};
+use crate::cdr::Records;
 use crate::channel::{Agents, Cause, Exchange, Gate, Leg, Legs, Letter, Order};
 use crate::config::conf::Conf;
 use crate::config::sofia::{External, ProfileConf};
@@ -68,6 +69,9 @@ pub enum StartError {
     /// The media threads could not be started.
     #[error("cannot start media: {0}")]
     Media(io::Error),
+    /// The thread that writes call records could not be started.
+    #[error("cannot start the writer of call records: {0}")]
+    Records(io::Error),
     /// The system gives no random numbers.
     #[error("the system's random source does not answer")]
     Random,
@@ -84,6 +88,7 @@ pub struct Switch {
     /// What all legs share.
     pub exchange: Arc<Exchange>,
     plans: Plans,
+    records: Arc<Records>,
     profiles: Vec<Arc<Profile>>,
     /// Why profiles of the tree are not open.
     closed: Vec<ProfileError>,
@@ -115,8 +120,11 @@ impl Switch {
             acls,
             agents: ArcSwap::from_pointee(Agents::new()),
             functions: Default::default(),
+            recorder: Default::default(),
         });
         let _ = exchange.functions.set(Box::new(OnLegs));
+        let records = Arc::new(Records::start(&conf.cdr).map_err(StartError::Records)?);
+        let _ = exchange.recorder.set(records.clone());
         let plans: Plans = Arc::new(ArcSwap::from_pointee(dialplan));
         let shared = Shared {
             exchange: exchange.clone(),
@@ -127,7 +135,7 @@ impl Switch {
         let (profiles, closed) = open(&conf, &shared, trace)?;
         let expiry = tokio::spawn(serve_expiry(profiles.clone(), exchange.clone()));
         exchange.events.fire(EventName::Startup, Vec::new);
-        Ok(Switch { exchange, plans, profiles, closed, expiry })
+        Ok(Switch { exchange, plans, records, profiles, closed, expiry })
     }
 
     /// One line for each profile that could not be opened.
@@ -174,6 +182,7 @@ impl Switch {
         self.exchange.gate.set(conf.switch.max_sessions, conf.switch.sessions_per_second);
         self.exchange.media.set_ports(PortRange::new(conf.switch.rtp_start_port, conf.switch.rtp_end_port));
         self.plans.store(Arc::new(dialplan));
+        self.records.reload(&conf.cdr);
         self.exchange.events.fire(EventName::ReloadXml, Vec::new);
         Ok(said)
     }
@@ -210,6 +219,7 @@ impl Switch {
             profile.stop().await;
         }
         self.exchange.media.stop();
+        self.records.stop();
     }
 }
 

@@ -20,4 +20,5 @@ mod world;
 
 pub use exchange::OnLegs;
 pub use function::{Function, Origin, call, command, find, names};
+pub use text::url_encoded;
 pub use world::{ContactQuery, World};

@@ -15,6 +15,11 @@ pub fn echo(_: &dyn World, text: &str) -> String {
 
 /// `url_encode TEXT`. A `%41` is taken for encoded already.
 pub fn url_encode(_: &dyn World, text: &str) -> String {
+    url_encoded(text)
+}
+
+/// `text` with what is not safe in a URL as `%XX` (`switch_url_encode`).
+pub fn url_encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let bytes = text.as_bytes();
     for (at, &byte) in bytes.iter().enumerate() {

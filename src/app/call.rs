@@ -171,6 +171,7 @@ impl Call {
             caller.context = context;
         }
         self.leg.variables.set("hangup_after_bridge", "false");
+        self.leg.sent_elsewhere();
         info!("{} {}: transferred to {destination}", self.leg.uuid, self.leg.name());
         self.queue.clear();
         self.route();

@@ -181,8 +181,10 @@ impl Leg {
         let ended = self.times.ended.unwrap_or_else(Self::now);
         let talked = self.times.answered.map(|at| ended.saturating_duration_since(at));
         let lasted = ended.saturating_duration_since(self.times.created);
-        self.variables.print("duration", lasted.as_secs());
-        self.variables.print("billsec", talked.unwrap_or_default().as_secs());
+        let recorder = self.exchange.recorder.get().filter(|recorder| recorder.wants(self)).cloned();
+        if recorder.is_some() || self.exchange.events.is_heard() {
+            self.stamp();
+        }
         self.fire(EventName::ChannelHangupComplete, || {
             let mut headers = vec![("Hangup-Cause".into(), ending.cause.name().to_owned())];
             let variables = self.variables.sorted();
@@ -190,6 +192,9 @@ impl Leg {
                 .extend(variables.into_iter().map(|(n, v)| (format!("variable_{n}").into(), v.to_owned())));
             headers
         });
+        if let Some(recorder) = recorder {
+            recorder.record(self);
+        }
         if tracing::enabled!(tracing::Level::INFO) {
             let verdict = self.verdict().map(|v| v.to_string());
             info!("{}", self.closing_line(&ending, talked, lasted, verdict.as_deref()));

@@ -21,6 +21,15 @@ pub trait Functions: Send + Sync {
     fn call(&self, leg: &Leg, name: &str, arguments: &str, wire: bool) -> Option<(String, bool)>;
 }
 
+/// Who writes down how legs went; in a layer above.
+pub trait Recorder: Send + Sync {
+    /// Whether a record of this leg is wanted, once it is over.
+    fn wants(&self, leg: &Leg) -> bool;
+
+    /// Writes the leg down: it is over, its variables are final. Never waits.
+    fn record(&self, leg: &Leg);
+}
+
 /// Profiles by name, alias and (where a domain says `alias="true"`) domain, names in lower case.
 pub type Agents = HashMap<String, Arc<UserAgent>>;
 
@@ -46,6 +55,8 @@ pub struct Exchange {
     pub agents: ArcSwap<Agents>,
     /// The API functions, set once at start by the layer above.
     pub functions: OnceLock<Box<dyn Functions>>,
+    /// Who writes records, set once at start by the layer above.
+    pub recorder: OnceLock<Arc<dyn Recorder>>,
 }
 
 impl Exchange {

@@ -3,11 +3,12 @@
 use super::alarm::Alarm;
 use super::caller::CallerProfile;
 use super::exchange::Exchange;
-use super::leg::{Direction, Leg, Progress, Times};
+use super::leg::{Direction, Leg, Progress};
 use super::legs::{Entry, Token};
 use super::letter::Letter;
 use super::mailbox::Letters;
 use super::media::{LegMedia, MediaError, Policy};
+use super::times::Times;
 use super::user_agent::UserAgent;
 use super::variables::Variables;
 use crate::dialog::{self, Identity};
@@ -18,7 +19,6 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 /// What the profile found out about a caller before its leg begins.
 pub struct Caller {
@@ -69,7 +69,7 @@ impl Leg {
             owner: None,
             dialled: Vec::new(),
             happenings: Default::default(),
-            times: Times { created: now, created_at: SystemTime::now(), answered: None, ended: None },
+            times: Times::begin(now),
             watch: Default::default(),
             pending: Default::default(),
             held: false,

@@ -52,6 +52,7 @@ impl Leg {
         self.dialled.retain(|m| m.token != mailbox.token);
         let tie = Tie::new(self.mailbox(), mailbox);
         self.partner = Some(Partner { tie, uuid: uuid.clone(), view });
+        self.times.bridged.get_or_insert_with(Self::now);
         info!("{} {}: bridged with {uuid}", self.uuid, self.name());
         self.fire(EventName::ChannelBridge, || {
             vec![

@@ -21,6 +21,7 @@ use super::mailbox::{Letters, Mailbox, Tie};
 use super::media::{LegMedia, View};
 use super::queue::Queue;
 use super::renegotiation::Pending;
+use super::times::Times;
 use super::user_agent::UserAgent;
 use super::variables::Variables;
 use crate::dialog;
@@ -31,7 +32,7 @@ use crate::sip::Method;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 /// Which way the call goes, seen from the switch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -89,19 +90,6 @@ pub enum Happening {
     Deadline,
     /// The leg is hung up; return.
     Over,
-}
-
-/// When things happened, for records and the closing line.
-#[derive(Clone, Copy, Debug)]
-pub struct Times {
-    /// The leg came to be (monotonic).
-    pub created: Instant,
-    /// The same by the wall clock.
-    pub created_at: SystemTime,
-    /// It was answered.
-    pub answered: Option<Instant>,
-    /// It ended.
-    pub ended: Option<Instant>,
 }
 
 /// The leg this one is bridged with.
@@ -223,6 +211,21 @@ impl Leg {
         self.dialled.retain(|m| m.token != token);
     }
 
+    /// Notes that the dialplan has just sent the leg to another destination.
+    pub fn sent_elsewhere(&mut self) {
+        self.times.transferred = Some(Self::now());
+    }
+
+    /// What the stream of its audio line counted so far.
+    pub fn media_stats(&self) -> Option<Stats> {
+        self.media.main_line().map(|(_, stats)| stats)
+    }
+
+    /// When things happened to the leg so far.
+    pub fn times(&self) -> &Times {
+        &self.times
+    }
+
     /// Now, by the runtime's clock (which a simulation may hold).
     pub fn now() -> Instant {
         tokio::time::Instant::now().into_std()
@@ -307,7 +310,7 @@ impl Leg {
             Letter::OverStream { by } => self.session.now_reliable(by),
             Letter::Media { line, event } => self.on_media(line, event),
             Letter::News { from, news } => self.on_news(from, news),
-            Letter::Order(order) => self.on_order(order),
+            Letter::Order(order) => self.on_order(now, order),
             Letter::Gone(token) => {
                 let depends_on = self.partner.as_ref().map(|p| &p.tie).or(self.owner.as_ref());
                 if depends_on.is_some_and(|tie| tie.mailbox().token == token) {
@@ -317,18 +320,19 @@ impl Leg {
         }
     }
 
-    fn on_order(&mut self, order: Order) {
+    fn on_order(&mut self, now: Instant, order: Order) {
         match order {
             Order::Hangup(cause) => self.hangup(cause),
             Order::Join { partner, uuid, view } => {
                 self.owner = None;
                 let tie = Tie::new(self.mailbox(), partner);
                 self.partner = Some(Partner { tie, uuid, view });
+                self.times.bridged.get_or_insert(now);
             }
             Order::Part => self.partner = None,
             Order::Digit { digit, duration_ms } => self.send_digit(digit, duration_ms),
             Order::Info { content_type, body } => {
-                let _ = self.session.request(Self::now(), Method::Info, &[], Some((&content_type, body)));
+                let _ = self.session.request(now, Method::Info, &[], Some((&content_type, body)));
             }
         }
     }

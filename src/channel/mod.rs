@@ -9,6 +9,7 @@
 //! | `renegotiation` | hold, resume, other codecs, across the bridge |
 //! | `join` | two legs joined; digits, silence and verdict |
 //! | `ending`, `caught` | hang-up, the closing line; a panic that ends one leg alone |
+//! | `times`, `stamps` | when things happened, and what a record is told of it |
 //! | `media` | descriptions, streams, what was agreed |
 //! | `letter`, `mailbox` (a `queue`), `legs` | what reaches a leg, where it waits, and how the leg is found |
 //! | `caller`, `variables` (and their names, `known`), `cause`, `identity` | what is known of a call |
@@ -37,6 +38,8 @@ mod progress;
 mod queue;
 mod renegotiation;
 mod signalling;
+mod stamps;
+mod times;
 pub mod user_agent;
 pub mod variables;
 
@@ -45,14 +48,15 @@ pub use caught::{Panicked, caught};
 pub use cause::Cause;
 pub use departed::Departed;
 pub use ending::{By, Ending};
-pub use exchange::{Agents, Exchange, Functions};
+pub use exchange::{Agents, Exchange, Functions, Recorder};
 pub use gate::{Full, Gate};
 pub use inbound::{Caller, identity};
-pub use leg::{Direction, Happening, Leg, Progress, Times};
+pub use leg::{Direction, Happening, Leg, Progress};
 pub use legs::{Legs, Token, new_uuid};
 pub use letter::{Ended, Letter, News, Order};
 pub use mailbox::{Letters, MAILBOX, Mailbox, Posted};
 pub use media::{MediaError, View};
 pub use outbound::{Attempt, Codecs};
+pub use times::Times;
 pub use user_agent::UserAgent;
 pub use variables::Variables;

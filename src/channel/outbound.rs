@@ -7,12 +7,13 @@ use super::cause::Cause;
 use super::exchange::Exchange;
 use super::identity::{Privacy, calling_headers, header_variables};
 use super::inbound::{identity, leg_media};
-use super::leg::{Direction, Happening, Leg, Progress, Times};
+use super::leg::{Direction, Happening, Leg, Progress};
 use super::legs::{Token, new_uuid};
 use super::letter::News;
 use super::mailbox::{Mailbox, Tie};
 use super::media::MediaError;
 use super::progress::media_cause;
+use super::times::Times;
 use super::user_agent::UserAgent;
 use super::variables::Variables;
 use crate::dialog::{self, Invite};
@@ -24,7 +25,6 @@ use rand::{Rng, SeedableRng};
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::SystemTime;
 use tracing::warn;
 
 /// Where the codecs of our offer come from.
@@ -180,7 +180,7 @@ impl Leg {
             partner: None,
             dialled: Vec::new(),
             happenings: Default::default(),
-            times: Times { created: now, created_at: SystemTime::now(), answered: None, ended: None },
+            times: Times::begin(now),
             watch: Default::default(),
             pending: Default::default(),
             held: false,

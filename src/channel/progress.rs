@@ -32,6 +32,7 @@ impl Leg {
         match self.session.provisional(Self::now(), status, None, &headers) {
             Ok(()) => {
                 self.progress = self.progress.max(Progress::Ringing);
+                self.times.progress.get_or_insert_with(Self::now);
                 self.fire(EventName::ChannelProgress, Vec::new);
             }
             Err(error) => debug!("{} {}: no {status}: {error}", self.uuid, self.name()),
@@ -55,6 +56,7 @@ impl Leg {
         match self.session.provisional(Self::now(), status, body, &headers) {
             Ok(()) => {
                 self.progress = self.progress.max(Progress::EarlyMedia);
+                self.times.progress_media.get_or_insert_with(Self::now);
                 self.variables.set("endpoint_disposition", "EARLY MEDIA");
                 self.fire(EventName::ChannelProgressMedia, Vec::new);
             }

@@ -119,6 +119,7 @@ impl Leg {
         let held = self.media.is_held();
         if held != self.held {
             self.held = held;
+            self.times.hold(Self::now(), held);
             info!("{} {}: {}", self.uuid, self.name(), if held { "put us on hold" } else { "resumed" });
             self.fire(if held { EventName::ChannelHold } else { EventName::ChannelUnhold }, Vec::new);
         }

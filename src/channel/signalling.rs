@@ -73,6 +73,7 @@ impl Leg {
         match sdp.map(|body| self.media.take_answer(&body)) {
             Some(Ok(())) => {
                 self.progress = self.progress.max(Progress::EarlyMedia);
+                self.times.progress_media.get_or_insert_with(Self::now);
                 self.fire(EventName::ChannelProgressMedia, Vec::new);
                 self.tell(Happening::EarlyMedia);
                 if let (Some(other), Some(view)) = (self.other(), self.media.view()) {
@@ -88,6 +89,7 @@ impl Leg {
                 }
                 if self.progress < Progress::Ringing {
                     self.progress = Progress::Ringing;
+                    self.times.progress.get_or_insert_with(Self::now);
                     self.fire(EventName::ChannelProgress, Vec::new);
                 }
                 self.tell(Happening::Ringing(status));

@@ -1,6 +1,7 @@
 //! All typed views of a tree at once, and what only shows when they are seen together.
 
 use super::acl::AclConf;
+use super::cdr::CdrConf;
 use super::directory::DirectoryConf;
 use super::element::{Element, configuration, section};
 use super::globals::Globals;
@@ -42,6 +43,8 @@ pub struct Conf {
     pub modules: ModulesConf,
     /// `acl.conf`.
     pub acl: AclConf,
+    /// `cdr_csv.conf` and `json_cdr.conf`.
+    pub cdr: CdrConf,
     /// The section `directory`.
     pub directory: DirectoryConf,
 }
@@ -58,10 +61,12 @@ impl Conf {
         let root = &loaded.root;
         let mut problems = Vec::new();
         structure(root, &mut problems);
+        let modules = ModulesConf::read(root, &mut problems);
         let conf = Conf {
             switch: SwitchConf::read(root, &mut problems),
             sofia: SofiaConf::read(root, &mut problems),
-            modules: ModulesConf::read(root, &mut problems),
+            cdr: CdrConf::read(root, &modules, &loaded.globals, &mut problems),
+            modules,
             acl: configuration(root, "acl.conf")
                 .map(|a| AclConf::from_element(a, &mut problems))
                 .unwrap_or_default(),

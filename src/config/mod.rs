@@ -10,6 +10,7 @@
 //! caller has seen every problem.
 
 pub mod acl;
+pub mod cdr;
 pub mod conf;
 pub mod directory;
 pub mod element;

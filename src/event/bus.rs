@@ -47,10 +47,15 @@ impl Bus {
     /// Tells an event. `headers` runs only when somebody listens; the sequence grows all the same.
     pub fn fire(&self, name: EventName, headers: impl FnOnce() -> Headers) {
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.ring.receiver_count() > 0 {
+        if self.is_heard() {
             // Fails only when the last listener has just gone: nobody misses the event then.
             let _ = self.ring.send(Arc::new(Event { name, sequence, headers: headers() }));
         }
+    }
+
+    /// Whether anybody listens.
+    pub fn is_heard(&self) -> bool {
+        self.ring.receiver_count() > 0
     }
 
     /// A new listener; it hears what is fired from now on, and is told how many it lost when it lags.

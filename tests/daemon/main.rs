@@ -21,6 +21,7 @@ mod test_calls;
 mod test_limits;
 mod test_linphone;
 mod test_media;
+mod test_records;
 mod test_register;
 mod test_rig;
 mod test_seeds;

@@ -122,6 +122,11 @@ impl Switch {
         self.dir.path().join("conf")
     }
 
+    /// Its log folder.
+    pub fn log_dir(&self) -> std::path::PathBuf {
+        self.dir.path().join("log")
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> Vec<String> {
         self.process.as_ref().map(Process::log).unwrap_or_default()
