@@ -14,8 +14,12 @@ mod rfc3261_s13_invite;
 mod rfc3261_s14_reinvite;
 #[path = "dialog/rfc3261_s15_bye.rs"]
 mod rfc3261_s15_bye;
+#[path = "dialog/rfc3261_s22_authentication.rs"]
+mod rfc3261_s22_authentication;
 #[path = "dialog/rfc3262_reliable.rs"]
 mod rfc3262_reliable;
+#[path = "dialog/rfc3263_s4_3_failover.rs"]
+mod rfc3263_s4_3_failover;
 #[path = "dialog/rfc3311_update.rs"]
 mod rfc3311_update;
 #[path = "dialog/rfc4028_timer.rs"]

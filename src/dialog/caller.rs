@@ -5,9 +5,11 @@ use std::time::Instant;
 use bytes::Bytes;
 use rand::rngs::SmallRng;
 
+use super::access::Access;
 use super::body;
 use super::dialog::Dialog;
 use super::event::{CommandError, Event, Headers, How};
+use super::hops::{Hops, Left};
 use super::identity::{Identity, is_reliable, timer_headers};
 use super::inside::allows_update;
 use super::offer::{Exchange, Pending};
@@ -15,6 +17,7 @@ use super::peer_offer::PeerOffer;
 use super::reliable::{Heard, Receiver};
 use super::session::{Asked, FORKS, Peer, Phase, Session, Side};
 use super::wait::Wait;
+use crate::sip::digest::Login;
 use crate::sip::{Builder, Destination, Flow, Limits, Message, Method, Name, NameAddr, Uri};
 use crate::transaction::ClientId;
 
@@ -22,6 +25,8 @@ use crate::transaction::ClientId;
 const ACKS: usize = 32;
 /// How often a 422 makes us try again.
 const TRIES: u32 = 3;
+/// How often a challenge does: of a proxy and of the called side, each with a stale nonce once.
+const LOGINS: u32 = 5;
 
 /// An INVITE to send.
 #[derive(Clone, Debug)]
@@ -50,23 +55,41 @@ pub struct Invite {
     pub reliable: bool,
 }
 
+/// What else a call may have: an answer to challenges, and further addresses.
+#[derive(Clone, Debug, Default)]
+pub struct Means {
+    /// Answers 401 and 407 to whatever we send.
+    pub login: Option<Login>,
+    /// Where else the INVITE may go, in order, when [`Invite::to_destination`] fails (RFC 3263 §4.3).
+    pub others: Vec<Destination>,
+}
+
+/// An INVITE, and where it may still go.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub invite: Invite,
+    pub hops: Option<Hops>,
+}
+
 /// The calling side of a session.
 #[derive(Debug)]
 pub(super) struct Caller {
     /// Until it is answered, as is the next.
-    plan: Option<Box<Invite>>,
+    pub plan: Option<Box<Plan>>,
     /// The INVITE as sent last.
     pub request: Option<Message>,
     pub cseq: u32,
     /// A provisional response came, on this flow.
     progressed: Option<Flow>,
-    cancel: Cancel,
+    pub cancel: Cancel,
     forks: u32,
-    tries: u32,
+    pub tries: u32,
+    /// Addresses that were silent too long.
+    pub left: Vec<Left>,
 }
 
 #[derive(PartialEq, Eq, Debug)]
-enum Cancel {
+pub(super) enum Cancel {
     No,
     /// Wanted, but no provisional response has come (§9.1).
     Wanted(Vec<(String, String)>),
@@ -86,24 +109,40 @@ pub(super) struct SentAck {
 impl Session {
     /// Sends an INVITE. When it cannot even be built the session ends with status 500.
     pub fn outgoing(now: Instant, own: impl Into<Identity>, invite: Invite, rng: SmallRng) -> Session {
+        Session::calling(now, own, invite, Means::default(), rng)
+    }
+
+    /// The same with a login for challenges, and with further addresses.
+    pub fn calling(
+        now: Instant,
+        own: impl Into<Identity>,
+        invite: Invite,
+        means: Means,
+        rng: SmallRng,
+    ) -> Session {
         let mut session = Session::new(now, own.into(), rng);
-        session.invite(now, invite, 0);
+        session.access = means.login.map(|login| Box::new(Access::new(login)));
+        let hops = (!means.others.is_empty()).then(|| Hops::new(means.others));
+        session.invite(now, Box::new(Plan { invite, hops }), 0);
         session.pump(now);
         session
     }
 
-    fn invite(&mut self, now: Instant, plan: Invite, tries: u32) {
-        let Some(request) = self.build_invite(&plan) else {
+    pub(super) fn invite(&mut self, now: Instant, mut plan: Box<Plan>, tries: u32) {
+        let Some(request) = self.build_invite(&plan.invite) else {
             self.tell(Event::Failed { status: 500, message: None });
             return self.end(now);
         };
-        let (to, reliable) =
-            (plan.to_destination.clone(), plan.reliable || is_reliable(&plan.to_destination));
+        let to = plan.invite.to_destination.clone();
+        let reliable = plan.invite.reliable || is_reliable(&to);
         let sent = self.tx.request(now, request.clone(), to, reliable);
-        let cseq = plan.cseq;
-        let (plan, request) = (Some(Box::new(plan)), Some(request));
-        let caller =
-            Caller { plan, request, cseq, progressed: None, cancel: Cancel::No, forks: 0, tries: tries + 1 };
+        let cseq = plan.invite.cseq;
+        if let Some(hops) = &mut plan.hops {
+            self.watch_hop(now, hops);
+        }
+        let (plan, request, left) = (Some(plan), Some(request), Vec::new());
+        let (progressed, cancel, tries) = (None, Cancel::No, tries + 1);
+        let caller = Caller { plan, request, cseq, progressed, cancel, forks: 0, tries, left };
         self.side = Side::Caller(Box::new(caller));
         match sent {
             Ok(id) => self.remember(id, Asked::Invite),
@@ -130,6 +169,9 @@ impl Session {
         b = timer_headers(b, &self.timer.request());
         for (name, value) in &plan.headers {
             b = b.header(name.as_str(), value);
+        }
+        if let Some(access) = &mut self.access {
+            b = access.authorize(b, &Method::Invite, &plan.uri, &mut self.rng);
         }
         let bytes = match &plan.sdp {
             Some(sdp) => b.carrying(body::SDP, sdp.clone()).finish(),
@@ -194,7 +236,10 @@ impl Session {
             }
             status => {
                 self.forget(id);
-                if status == 422 && self.invite_again(now, &message) {
+                if matches!(status, 401 | 407 | 422) && self.invite_again(now, &message, flow) {
+                    return;
+                }
+                if status == 503 && self.next_hop(now) {
                     return;
                 }
                 self.invite_failed(now, status, Some(message));
@@ -202,16 +247,24 @@ impl Session {
         }
     }
 
-    /// After a 422: once more, with what it asks for (RFC 4028 §7.3). Same Call-ID and tag, next CSeq.
-    fn invite_again(&mut self, now: Instant, response: &Message) -> bool {
+    /// After a 422: once more, with what it asks for (RFC 4028 §7.3); after a challenge with our answer (§22.2). Same
+    /// Call-ID and tag, next CSeq.
+    fn invite_again(&mut self, now: Instant, response: &Message, flow: Flow) -> bool {
         let Side::Caller(caller) = &self.side else { return false };
-        if caller.cancel != Cancel::No || caller.tries >= TRIES || !self.timer.raise(response.min_se()) {
-            return false;
-        }
-        let (Some(mut plan), tries) = (caller.plan.clone(), caller.tries) else { return false };
-        plan.cseq = plan.cseq.saturating_add(1);
+        let (wanted, tries) = (caller.cancel == Cancel::No, caller.tries);
+        let worth = match response.status() {
+            Some(422) => wanted && tries < TRIES && self.timer.raise(response.min_se()),
+            _ => wanted && tries < LOGINS && self.answers_challenge(response, flow),
+        };
+        let Side::Caller(caller) = &mut self.side else { return false };
+        let Some(mut plan) = caller.plan.take_if(|_| worth) else { return false };
+        let left = std::mem::take(&mut caller.left);
+        plan.invite.cseq = plan.invite.cseq.saturating_add(1);
         self.peers.clear();
-        self.invite(now, *plan, tries);
+        self.invite(now, plan, tries);
+        if let Side::Caller(caller) = &mut self.side {
+            caller.left = left;
+        }
         true
     }
 
@@ -230,6 +283,7 @@ impl Session {
         if self.phase != Phase::Setup {
             return;
         }
+        self.waits.stop(Wait::NextHop);
         let Side::Caller(caller) = &mut self.side else { return };
         caller.progressed = Some(flow);
         let cancelled = caller.cancel != Cancel::No;
@@ -354,6 +408,7 @@ impl Session {
         self.peers = vec![peer];
         self.phase = Phase::Up;
         self.waits.stop(Wait::Setup);
+        self.waits.stop(Wait::NextHop);
         if cancelled {
             // The CANCEL crossed it (§9.1): there is a call now, so end it.
             self.send_ack(now, &message, 0, None);
@@ -388,7 +443,7 @@ impl Session {
     }
 
     /// Another fork answered too: it gets its ACK and a BYE (§13.2.2.4).
-    fn end_fork(&mut self, now: Instant, message: &Message, flow: Flow) {
+    pub(super) fn end_fork(&mut self, now: Instant, message: &Message, flow: Flow) {
         let Side::Caller(caller) = &self.side else { return };
         let dialog = match &caller.request {
             Some(request) => Dialog::of_response(request, message, flow),
@@ -426,11 +481,11 @@ impl Session {
             .header(Name::CSeq, format_args!("{} CANCEL", invite.cseq().number));
         let bytes = self.wire.ours(b, false, &headers).finish();
         // where the INVITE went, not where its name may lead now (§9.1)
-        let to = match (&plan.to_destination, caller.progressed) {
+        let to = match (&plan.invite.to_destination, caller.progressed) {
             (Destination::Host { .. }, Some(flow)) => Destination::Flow(flow),
             (to, _) => to.clone(),
         };
-        let reliable = plan.reliable || is_reliable(&to);
+        let reliable = plan.invite.reliable || is_reliable(&to);
         let Ok(cancel) = Message::parse(bytes, &Limits::default()) else { return };
         if let Ok(id) = self.tx.request(now, cancel, to, reliable) {
             self.remember(id, Asked::Nothing);
@@ -441,7 +496,10 @@ impl Session {
     pub(super) fn send_ack(&mut self, now: Instant, accepted: &Message, index: usize, sdp: Option<&Bytes>) {
         let Some(peer) = self.peers.get(index) else { return };
         let cseq = accepted.cseq().number;
-        let (b, to) = self.wire.request(&peer.dialog, &Method::Ack, cseq, &[]);
+        let (mut b, to) = self.wire.request(&peer.dialog, &Method::Ack, cseq, &[]);
+        if let Some(access) = &mut self.access {
+            b = access.authorize(b, &Method::Ack, peer.dialog.target(), &mut self.rng);
+        }
         let bytes = match sdp {
             Some(sdp) => b.carrying(body::SDP, sdp.clone()).finish(),
             None => b.finish(),
@@ -507,7 +565,7 @@ impl Session {
 /// Where offer and answer stand in a new early dialog.
 fn exchange_of(caller: &Caller) -> Exchange {
     let mut exchange = Exchange::default();
-    if let Some(sdp) = caller.plan.as_ref().and_then(|plan| plan.sdp.as_ref()) {
+    if let Some(sdp) = caller.plan.as_ref().and_then(|plan| plan.invite.sdp.as_ref()) {
         exchange.offer(sdp);
     }
     exchange

@@ -220,19 +220,29 @@ impl Session {
     ) -> Option<ClientId> {
         let peer = self.peers.get_mut(index)?;
         let cseq = peer.dialog.next_cseq();
-        let (b, to) = self.wire.request(&peer.dialog, method, cseq, headers);
-        let bytes = match body {
-            Some((kind, body)) => b.carrying(kind, body).finish(),
+        let (mut b, to) = self.wire.request(&peer.dialog, method, cseq, headers);
+        let fork = peer.fork;
+        if let Some(access) = &mut self.access {
+            let (uri, _) = peer.dialog.request_line();
+            b = access.authorize(b, method, &uri, &mut self.rng);
+        }
+        let bytes = match &body {
+            Some((kind, body)) => b.carrying(kind, body.clone()).finish(),
             None => b.finish(),
         };
         let reliable = is_reliable(&to);
         // A header of a command could stand where only ours may: then the message must prove that it can be read.
-        if headers.iter().any(|(name, _)| is_structure(name)) {
+        let sent = if headers.iter().any(|(name, _)| is_structure(name)) {
             let request = Message::parse(bytes, &Limits::default()).ok()?;
-            return self.tx.request(now, request, to, reliable).ok();
+            self.tx.request(now, request, to, reliable).ok()
+        } else {
+            let key = Key::of_branch(&self.wire.last_branch(), method);
+            self.tx.request_as(now, key, bytes, to, reliable).ok()
+        };
+        if let (Some(access), Some(id)) = (&mut self.access, sent) {
+            access.keep(id, fork, method, headers, body);
         }
-        let key = Key::of_branch(&self.wire.last_branch(), method);
-        self.tx.request_as(now, key, bytes, to, reliable).ok()
+        sent
     }
 }
 

@@ -10,7 +10,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `session` | [`Session`]: state and drive contract; `caller`, `callee`, `own_offer`, `peer_offer`, `inside`, `finish` are its parts |
+//! | `session` | [`Session`]: state and drive contract; `caller`, `hops`, `callee`, `own_offer`, `peer_offer`, `inside`, `access`, `finish` are its parts |
 //! | `dialog` | [`Dialog`]: ids, route set, target, CSeq order, destination |
 //! | `offer` | where offer and answer stand (RFC 3264) |
 //! | `reliable` | reliable provisional responses (RFC 3262) |
@@ -23,6 +23,7 @@
 //! | `event` | [`Event`], [`Output`], [`CommandError`] |
 #![deny(clippy::disallowed_methods)]
 
+mod access;
 mod body;
 mod callee;
 mod caller;
@@ -30,6 +31,7 @@ mod caller;
 mod dialog;
 mod event;
 mod finish;
+mod hops;
 mod identity;
 mod inside;
 mod offer;
@@ -42,7 +44,7 @@ mod session;
 mod timer;
 mod wait;
 
-pub use caller::Invite;
+pub use caller::{Invite, Means};
 pub use dialog::Dialog;
 pub use event::{CommandError, Event, Headers, How, OfferId, Output, RequestId};
 pub use identity::{Identity, SessionConfig};

@@ -152,6 +152,10 @@ impl Session {
         if self.phase == Phase::Up {
             b = timer_headers(b, &self.timer.request());
         }
+        if let Some(access) = &mut self.access {
+            let (uri, _) = peer.dialog.request_line();
+            b = access.authorize(b, &method, &uri, &mut self.rng);
+        }
         let bytes = match &own.sdp {
             Some(sdp) => b.carrying(body::SDP, sdp.clone()).finish(),
             None => b.finish(),
@@ -184,7 +188,8 @@ impl Session {
         }
         self.forget(id);
         if status >= 300 {
-            return self.offer_failed(now, status, Some(message));
+            let challenged = self.answers_challenge(&message, flow);
+            return self.offer_refused(now, status, Some(message), challenged);
         }
         if invite {
             self.remember(id, Asked::Accepted(message.cseq().number));
@@ -249,8 +254,14 @@ impl Session {
         }
     }
 
-    /// Our re-INVITE or UPDATE was not accepted: again later, for good, or the end of the session.
+    /// Our re-INVITE or UPDATE has no answer.
     pub(super) fn offer_failed(&mut self, now: Instant, status: u16, message: Option<Message>) {
+        self.offer_refused(now, status, message, false);
+    }
+
+    /// Our re-INVITE or UPDATE was not accepted: again at once (`challenged`, and we have an answer), later, or never, or
+    /// the end of the session.
+    fn offer_refused(&mut self, now: Instant, status: u16, message: Option<Message>, challenged: bool) {
         self.waits.stop(Wait::OfferEnds);
         let Some(own) = &mut self.own else { return };
         let State::Sent { fork, cseq, .. } = own.state else { return };
@@ -266,6 +277,7 @@ impl Session {
         let again = own.tries < TRIES;
         let after = message.as_ref().and_then(Message::retry_after);
         match status {
+            401 | 407 if challenged && again => return,
             // No such dialog, or nobody there (§12.2.1.2, §14.1).
             481 | 408 | 503
                 if self.phase == Phase::Up && (status == 481 || message.is_none() || status == 408) =>

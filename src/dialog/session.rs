@@ -5,6 +5,8 @@
 //! | file | part |
 //! | --- | --- |
 //! | `caller.rs` | our INVITE until it is answered; forks, CANCEL, the ACKs to 2xx |
+//! | `hops.rs` | the next address when one fails |
+//! | `access.rs` | challenges to what we send |
 //! | `callee.rs` | the peer's INVITE until it is answered; reliable provisional responses, CANCEL, PRACK |
 //! | `own_offer.rs` | re-INVITE and UPDATE of ours: glare, retry, refresh |
 //! | `peer_offer.rs` | re-INVITE and UPDATE of the peer; our 2xx and its ACK |
@@ -17,6 +19,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use rand::rngs::SmallRng;
 
+use super::access::Access;
 use super::callee::Callee;
 use super::caller::{Caller, SentAck};
 use super::dialog::Dialog;
@@ -82,6 +85,8 @@ pub struct Session {
     pub(super) asked: Vec<(ClientId, Asked)>,
     /// Requests of the peer that the owner is to answer.
     pub(super) handed: Vec<Handed>,
+    /// What answers challenges.
+    pub(super) access: Option<Box<Access>>,
     /// BYE is to be sent once the ACK has come (§15).
     pub(super) bye_wanted: Option<Vec<(String, String)>>,
     pub(super) ids: u32,
@@ -135,6 +140,8 @@ pub(super) enum Asked {
     Offer,
     /// A request of the owner.
     Request(u32),
+    /// The first INVITE at an address that was left for the next.
+    Left,
     /// CANCEL, BYE, PRACK: whatever the answer, nothing follows from it.
     Nothing,
 }
@@ -158,6 +165,7 @@ impl Session {
             owes_answer: None,
             asked: Vec::new(),
             handed: Vec::new(),
+            access: None,
             bye_wanted: None,
             ids: 0,
             ack_missing_told: false,
@@ -428,7 +436,9 @@ impl Session {
             Some(Asked::Invite) => self.invite_answered(now, id, message, flow),
             Some(Asked::Accepted(cseq)) => self.accepted_again(now, cseq, &message, flow),
             Some(Asked::Offer) => self.offer_responded(now, id, message, flow),
+            Some(Asked::Left) => self.left_answered(now, id, &message, flow),
             Some(Asked::Request(_) | Asked::Nothing) if status < 200 => {}
+            Some(Asked::Request(_) | Asked::Nothing) if self.asked_again(now, id, &message, flow) => {}
             Some(Asked::Request(number)) => {
                 self.forget(id);
                 self.tell(Event::Response {
@@ -446,7 +456,9 @@ impl Session {
         let Some(what) = self.asked(id) else { return };
         self.forget(id);
         match what {
+            Asked::Invite if self.next_hop(now) => {}
             Asked::Invite => self.invite_failed(now, status, None),
+            Asked::Left => self.left_for_good(id),
             Asked::Offer => self.offer_failed(now, status, None),
             Asked::Request(number) => {
                 self.tell(Event::Response { id: super::event::RequestId(number), status, message: None });
@@ -465,6 +477,7 @@ impl Session {
     fn ended_wait(&mut self, now: Instant, wait: Wait) {
         match wait {
             Wait::Setup => self.setup_took_too_long(now),
+            Wait::NextHop => self.hop_is_silent(now),
             Wait::AnswerAgain => self.send_answer_again(now),
             Wait::AnswerEnds => self.ack_never_came(now),
             Wait::ReliableAgain => self.send_reliable_again(now),

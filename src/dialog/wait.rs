@@ -6,6 +6,7 @@
 //! | wait | runs while | longest stay | at its end |
 //! | --- | --- | --- | --- |
 //! | [`Wait::Setup`] | the first INVITE has no final response | `setup_limit` | UAC: CANCEL; UAS: 480 |
+//! | [`Wait::NextHop`] | our INVITE has several addresses and no response | 8·T1, the last up to 64·T1 in all | the next one |
 //! | [`Wait::AnswerAgain`] | our 2xx has no ACK | T1, doubling to T2 (§13.3.1.4) | 2xx sent again |
 //! | [`Wait::AnswerEnds`] | our 2xx has no ACK | 64·T1 (§13.3.1.4) | BYE |
 //! | [`Wait::ReliableAgain`] | our reliable 1xx has no PRACK | T1, doubling (RFC 3262 §3) | 1xx sent again |
@@ -31,6 +32,8 @@ use smallvec::SmallVec;
 pub(super) enum Wait {
     /// The final response to the first INVITE.
     Setup,
+    /// When an address that is silent is left for the next.
+    NextHop,
     /// When to send our un-ACKed 2xx again.
     AnswerAgain,
     /// When to give up on the ACK.

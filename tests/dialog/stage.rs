@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use tandem::dialog::{Event, Invite, Output, Session, SessionConfig};
+use tandem::dialog::{Event, Invite, Means, Output, Session, SessionConfig};
 use tandem::sip::{Destination, Flow, Limits, Message, Name, NameAddr, Transport, Uri};
 use tandem::transaction::Id;
 
@@ -90,6 +90,11 @@ impl Stage {
 
     /// We called; the INVITE (with an offer unless `delayed`) is in `sent`.
     pub fn calling(config: SessionConfig, delayed: bool) -> Stage {
+        Stage::calling_to(config, delayed, Destination::Flow(flow()), Means::default())
+    }
+
+    /// The same to an address of the test's choice, with a login or further addresses.
+    pub fn calling_to(config: SessionConfig, delayed: bool, to: Destination, means: Means) -> Stage {
         let now = Instant::now();
         let address = |text: &str| NameAddr::new(text.parse::<Uri>().unwrap());
         let invite = Invite {
@@ -102,10 +107,10 @@ impl Stage {
             headers: vec![("X-Test".into(), "yes".into())],
             max_forwards: 69,
             sdp: if delayed { None } else { sdp(ANSWER) },
-            to_destination: Destination::Flow(flow()),
+            to_destination: to,
             reliable: false,
         };
-        Stage::new(Session::outgoing(now, config, invite, SmallRng::seed_from_u64(1)), now)
+        Stage::new(Session::calling(now, config, invite, means, SmallRng::seed_from_u64(1)), now)
     }
 
     /// We are called; `more` are header lines of the INVITE. The 100 is used up.

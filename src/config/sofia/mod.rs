@@ -5,14 +5,16 @@
 //! listed in `later.rs` and reported once. Anything else gets a "did you mean".
 
 mod address;
+mod gateway;
 mod later;
 mod parts;
 mod profile;
 mod settings;
 
 pub use address::{Address, External, Family};
+pub use gateway::{FromDomain, GatewayConf, GatewayVariable, Ping};
 pub use later::known_names;
-pub use parts::{AclRef, Gateway, InboundAcl, Param, ProfileDomain};
+pub use parts::{AclRef, InboundAcl, ProfileDomain};
 pub use profile::{
     CallerIdType, DtmfType, MultipleRegistrations, ProfileConf, Realm, Rport, SofiaConf, SofiaGlobals,
     ThreePcc, UserAgent,

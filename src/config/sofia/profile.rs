@@ -7,8 +7,9 @@ use crate::config::value::is_true;
 use crate::sdp::{Negotiation, Prefs};
 
 use super::address::{Address, External};
+use super::gateway::{self, GatewayConf};
 use super::later::Later;
-use super::parts::{AclRef, Gateway, InboundAcl, ProfileDomain};
+use super::parts::{AclRef, InboundAcl, ProfileDomain};
 use super::settings;
 
 /// `sofia.conf` as a whole.
@@ -137,8 +138,8 @@ pub struct ProfileConf {
     pub aliases: Vec<String>,
     /// `<domains>`.
     pub domains: Vec<ProfileDomain>,
-    /// `<gateways>`, as written.
-    pub gateways: Vec<Gateway>,
+    /// `<gateways>`, and those of the users of domains with `parse="true"`.
+    pub gateways: Vec<GatewayConf>,
 
     /// `sip-ip`: the address to listen on.
     pub sip_ip: Address,
@@ -438,6 +439,21 @@ impl ProfileConf {
         self.name.eq_ignore_ascii_case(name) || self.aliases.iter().any(|a| a.eq_ignore_ascii_case(name))
     }
 
+    /// Takes a `<gateway>`. Of two with one name the first counts.
+    fn add_gateway(&mut self, element: &Element, problems: &mut Vec<Problem>) {
+        let Some(read) = GatewayConf::read(element, problems) else { return };
+        match self.gateways.iter().find(|g| g.name == read.name) {
+            Some(first) => problems.push(
+                Problem::warning(
+                    &read.at,
+                    format!("gateway {} is defined twice; the first, at {}, counts", read.name, first.at),
+                )
+                .hint("give it another name"),
+            ),
+            None => self.gateways.push(read),
+        }
+    }
+
     fn read(element: &Element, later: &mut Later, problems: &mut Vec<Problem>) -> Option<ProfileConf> {
         let name = element.attr("name").unwrap_or("").trim();
         if name.is_empty() {
@@ -471,25 +487,8 @@ impl ProfileConf {
                 ),
             }
         }
-        for gateway in element.children_named("gateways").flat_map(|g| g.children_named("gateway")) {
-            let Some(read) = Gateway::read(gateway, problems) else { continue };
-            match conf.gateways.iter().find(|g| g.name == read.name) {
-                Some(first) => problems.push(
-                    Problem::warning(
-                        &read.at,
-                        format!("gateway {} is defined twice; the first, at {}, counts", read.name, first.at),
-                    )
-                    .hint("give it another name"),
-                ),
-                None => {
-                    problems.push(Problem::note(
-                        &read.at,
-                        format!("gateway {}: gateways are not provided yet", read.name),
-                    ));
-                    conf.gateways.push(read);
-                }
-            }
-        }
+        let own = element.children_named("gateways").flat_map(|g| g.children_named("gateway"));
+        own.for_each(|gateway| conf.add_gateway(gateway, problems));
         match element.child("settings") {
             Some(list) => settings::apply(&mut conf, list, later, problems),
             None => {
@@ -535,6 +534,14 @@ impl SofiaConf {
                 None => conf.profiles.push(read),
             }
         }
+        for profile in &mut conf.profiles {
+            let domains: Vec<String> =
+                profile.domains.iter().filter(|d| d.parse).map(|d| d.name.clone()).collect();
+            for element in domains.iter().flat_map(|domain| gateway::of_users(root, domain)) {
+                profile.add_gateway(element, problems);
+            }
+        }
+        same_names(&conf.profiles, problems);
         if conf.profiles.is_empty() {
             problems.push(
                 Problem::error(
@@ -547,5 +554,25 @@ impl SofiaConf {
         settings::compare(&conf.profiles, problems);
         later.report(problems);
         conf
+    }
+}
+
+/// A gateway's name alone means that of the first profile that has it.
+fn same_names(profiles: &[ProfileConf], problems: &mut Vec<Problem>) {
+    let mut first: std::collections::HashMap<&str, &str> = std::collections::HashMap::new();
+    for (profile, gateway) in profiles.iter().flat_map(|p| p.gateways.iter().map(move |g| (p, g))) {
+        let owner = *first.entry(&gateway.name).or_insert(&profile.name);
+        if owner != profile.name {
+            problems.push(
+                Problem::warning(
+                    &gateway.at,
+                    format!(
+                        "gateway {} is in profile {owner} as well; its name alone means that one",
+                        gateway.name
+                    ),
+                )
+                .hint(format!("call this one as sofia/gateway/{}::{}/…", profile.name, gateway.name)),
+            );
+        }
     }
 }

@@ -1,16 +1,18 @@
 //! Digest authentication (RFC 3261 §22, RFC 2617, RFC 2069 peers without qop, RFC 8760 for SHA-256).
 //!
-//! [`Challenge`] and [`Credentials`] are the two headers; [`ha1`], [`response`] and [`verify`] are the arithmetic. Nonces,
-//! their age and their counters are the registrar's.
+//! [`Challenge`] and [`Credentials`] are the two headers; [`ha1`], [`response`] and [`verify`] are the arithmetic; [`Login`]
+//! answers challenges of others. The nonces we give, their age and their counters are the registrar's.
 
 mod challenge;
 mod compute;
 mod credentials;
+mod login;
 mod pairs;
 
 pub use challenge::Challenge;
 pub use compute::{Algorithm, Protection, ha1, response, verify};
 pub use credentials::Credentials;
+pub use login::{Login, Trust, Unanswered};
 
 use super::error::ParseError;
 

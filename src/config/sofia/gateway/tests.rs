@@ -1,0 +1,116 @@
+use super::*;
+use crate::config::{self, Options};
+
+/// A gateway, and what is said about it.
+fn read(inside: &str) -> (Option<GatewayConf>, Vec<String>) {
+    let text = format!("<document><gateway name=\"carrier\">{inside}</gateway></document>");
+    let loaded = config::parse("x.xml", &text, &Options::new("/nowhere"));
+    let mut problems = Vec::new();
+    let element = loaded.root.child("gateway").expect("a gateway");
+    let read = GatewayConf::read(element, &mut problems);
+    (read, problems.iter().map(ToString::to_string).collect())
+}
+
+fn params(pairs: &[(&str, &str)]) -> String {
+    pairs.iter().map(|(n, v)| format!("<param name=\"{n}\" value=\"{v}\"/>")).collect()
+}
+
+#[test]
+fn defaults_are_freeswitchs() {
+    let (conf, problems) = read(&params(&[("username", "u"), ("password", "p")]));
+    let conf = conf.expect("usable");
+    assert!(problems.is_empty(), "{problems:?}");
+    assert!(conf.register);
+    assert_eq!(conf.proxy.as_str(), "sip:carrier", "the name stands for the realm, the realm for the proxy");
+    assert_eq!((conf.from_user.as_str(), conf.auth_username.as_str()), ("u", "u"));
+    assert_eq!(conf.contact_extension(), "u");
+    assert_eq!((conf.expire_seconds, conf.retry_seconds, conf.timeout_seconds), (3600, 30, 60));
+    assert_eq!((conf.ping.as_ref(), conf.transport), (None, None));
+    let (conf, _) = read(&params(&[("register", "false"), ("realm", "r.example"), ("extension", "17")]));
+    let conf = conf.expect("usable");
+    assert_eq!((conf.username.as_str(), conf.proxy.as_str()), ("FreeSWITCH", "sip:r.example"));
+    assert_eq!(conf.contact_extension(), "17");
+}
+
+#[test]
+fn every_parameter_has_its_place() {
+    let all = [
+        ("register", "true"),
+        ("scheme", "Digest"),
+        ("realm", "r"),
+        ("username", "u"),
+        ("extension-in-contact", "true"),
+        ("auth-username", "au"),
+        ("password", "p"),
+        ("caller-id-in-from", "true"),
+        ("extension", "e"),
+        ("contact-in-ping", "true"),
+        ("ping", "25"),
+        ("ping-max", "3"),
+        ("ping-min", "2"),
+        ("ping-user-agent", "pinger"),
+        ("ping-monitoring", "true"),
+        ("proxy", "sip:p.example:5070"),
+        ("context", "c"),
+        ("expire-seconds", "600"),
+        ("908-retry-seconds", "7"),
+        ("retry_seconds", "8"),
+        ("timeout-seconds", "9"),
+        ("from-user", "fu"),
+        ("from-domain", "fd.example"),
+        ("contact-host", "sip-ip"),
+        ("register-proxy", "rp.example;transport=tcp"),
+        ("outbound-proxy", "op.example"),
+        ("distinct-to", "true"),
+        ("destination-prefix", "00"),
+        ("rfc-5626", "true"),
+        ("reg-id", "4"),
+        ("contact-params", ";a=b"),
+        ("register-transport", "tcp"),
+        ("gw-auth-acl", "carriers"),
+    ];
+    assert!(PARAMS.iter().all(|p| all.iter().any(|(n, _)| n == p) || *p == "retry-seconds"), "all are tried");
+    let (conf, problems) = read(&params(&all));
+    assert!(problems.is_empty(), "{problems:?}");
+    let conf = conf.expect("usable");
+    let ping = Ping {
+        every: 25,
+        min: 2,
+        max: 3,
+        contact: true,
+        user_agent: Some("pinger".into()),
+        monitoring: true,
+    };
+    assert_eq!(conf.ping, Some(ping));
+    assert_eq!(conf.proxy.as_str(), "sip:p.example:5070");
+    assert_eq!(conf.register_proxy.as_ref().map(Uri::as_str), Some("sip:rp.example;transport=tcp"));
+    assert_eq!(conf.outbound_proxy.as_ref().map(Uri::as_str), Some("sip:op.example"));
+    assert_eq!(conf.from_domain, FromDomain::Host("fd.example".into()));
+    assert_eq!((conf.retry_seconds, conf.fail_908_retry_seconds, conf.timeout_seconds), (8, Some(7), 9));
+    assert_eq!((conf.reg_id.as_deref(), conf.contact_params.as_str()), (Some("4"), "a=b"));
+    assert_eq!((conf.transport, conf.destination_prefix.as_str()), (Some(Transport::Tcp), "00"));
+    assert_eq!((conf.gw_auth_acl.as_deref(), conf.context.as_deref()), (Some("carriers"), Some("c")));
+    assert!(conf.distinct_to && conf.caller_id_in_from && conf.extension_in_contact);
+}
+
+#[test]
+fn variables_have_a_direction() {
+    let (conf, problems) = read(
+        r#"<param name="register" value="false"/><variables>
+        <variable name="a" value="1"/><variable name="b" value="2" direction="inbound"/>
+        <variable name="c" value="3" direction="outbound"/><variable name="d" value="4" direction="x"/></variables>"#,
+    );
+    let conf = conf.expect("usable");
+    let ways: Vec<_> = conf.variables.iter().map(|v| (v.name.as_str(), v.inbound, v.outbound)).collect();
+    assert_eq!(ways, [("a", true, true), ("b", true, false), ("c", false, true)]);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+}
+
+#[test]
+fn two_are_the_same_wherever_they_stand() {
+    let (one, _) = read(&params(&[("username", "u"), ("password", "p")]));
+    let (other, _) = read(&format!("\n\n{}", params(&[("password", "p"), ("username", "u")])));
+    let (changed, _) = read(&params(&[("username", "u"), ("password", "q")]));
+    let (one, other, changed) = (one.unwrap(), other.unwrap(), changed.unwrap());
+    assert!(one.is_same(&other) && !one.is_same(&changed));
+}
