@@ -16,6 +16,13 @@ pub fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
+/// The switch's address: one of the loopback network that is this process's own, so that no port of it is taken by
+/// others, whatever runs beside.
+pub fn here() -> IpAddr {
+    let [_, b, c, d] = std::process::id().to_be_bytes();
+    IpAddr::from([127, 64 | b & 63, c, d])
+}
+
 pub fn engine(threads: usize) -> Engine {
     let ports = PortRange::new(33_000, 60_999);
     Engine::start(EngineConfig { threads, ports, ..EngineConfig::default() }).unwrap()
@@ -41,7 +48,7 @@ impl Leg {
         let (tx, events) = channel();
         let tx = Mutex::new(tx);
         let sink: Sink = Arc::new(move |_: StreamId, e| tx.lock().unwrap().send(e).unwrap_or(()));
-        Leg { stream: engine.open(ip("127.0.0.1"), sink).unwrap(), events }
+        Leg { stream: engine.open(here(), sink).unwrap(), events }
     }
 
     /// A leg for a phone that speaks PCMU and telephone-event 101 and sends from where it listens.
