@@ -16,6 +16,7 @@ use super::line::Line;
 use super::payload::{Format, PayloadMap};
 use super::ports::{OpenError, PortRange, Ports};
 use super::shared::{ByStream, Errand, Forward, Shared, StreamId, Wishes};
+use super::shelf;
 use super::stats::Stats;
 use super::stream::Stream;
 use super::worker::Worker;
@@ -63,8 +64,12 @@ pub struct EngineConfig {
     pub threads: usize,
     /// Ports to draw pairs from.
     pub ports: PortRange,
-    /// How long a freed pair rests before it is drawn again, unless it stays open and is heard to be silent.
+    /// How long a freed pair rests before it serves another call; less only where so many calls end that `kept` pairs
+    /// do not go round so long, and where no other pair is free.
     pub rest: Duration,
+    /// How many pairs of ended calls stay open at most (and no more than take a quarter of the descriptors there may
+    /// be). When more than half of them are there, calls get the one that was silent longest instead of new sockets.
+    pub kept: usize,
     /// Connect sockets to a peer that sends from the very address it signalled: cheaper sends, and the kernel refuses
     /// third parties.
     pub connect: bool,
@@ -80,6 +85,7 @@ impl Default for EngineConfig {
             threads,
             ports: PortRange::default(),
             rest: Duration::from_secs(10),
+            kept: shelf::MOST,
             connect: true,
             hold_off: Duration::from_millis(1),
         }
@@ -138,7 +144,7 @@ impl Engine {
         let inner = Inner {
             inboxes: inboxes.clone(),
             threads: Mutex::default(),
-            ports: Ports::new(config.ports, config.rest),
+            ports: Ports::new(config.ports, config.rest, config.kept),
             connect: config.connect,
             next: AtomicU64::new(1),
             streams: Mutex::new(Streams(ByStream::default())),

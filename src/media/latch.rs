@@ -23,6 +23,7 @@
 //! | latched, less than `window` ago, silent for [`PAUSE`] | the same or a lower rank that counts | followed after [`PROBATION`] packets: a spray that hit the port first is forgotten when it stops |
 //! | latched, silent for [`SILENCE`] | any rank that counts, with the SSRC of the latched stream | followed after [`PROBATION`] packets: the NAT gave the phone another port; a third party does not know the SSRC, since the relay never shows it to the other side |
 //! | latched | anything else | dropped and counted |
+//! | any | `Address` or `Stranger`, with the source and the SSRC of the call that had the port pair a short while before | dropped: it goes on as if that call had not ended |
 //! | any | signalling names another address, or another SIP source | unlatched, the window opens anew |
 //! | any | signalling repeats the same addresses (session refresh) | nothing changes |
 //!
@@ -173,10 +174,20 @@ struct Candidate {
     packets: u8,
 }
 
+/// A stream that was heard on a port pair in the call before: whoever still sends it means that call.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Former {
+    /// Where it came from.
+    pub source: SocketAddr,
+    /// Its SSRC. A phone that calls again from the same port has another one.
+    pub ssrc: u32,
+}
+
 /// The latch of one stream's RTP.
 #[derive(Default)]
 pub struct Latch {
     remote: Option<(Remote, Instant)>,
+    former: Option<Former>,
     held: Option<Held>,
     candidate: Option<Candidate>,
     /// Where to send while nothing is latched, when that is better than the signalled address.
@@ -184,6 +195,17 @@ pub struct Latch {
 }
 
 impl Latch {
+    /// The latch of a stream on a port pair that `former` may still send to.
+    pub fn after(former: Option<Former>) -> Latch {
+        Latch { former, ..Latch::default() }
+    }
+
+    /// What the next call on the same port pair has to know of this one.
+    pub fn last_heard(&self) -> Option<Former> {
+        let heard = self.held.as_ref().and_then(|h| Some(Former { source: h.source, ssrc: h.ssrc? }));
+        heard.or(self.former)
+    }
+
     /// Signalling names the peer. Returns whether the latch was opened.
     pub fn signalled(&mut self, now: Instant, remote: Remote) -> bool {
         let before = self.remote.map(|(r, _)| r);
@@ -224,7 +246,8 @@ impl Latch {
         }
         let Some((remote, since)) = &self.remote else { return Admission::Refused };
         let rank = remote.rank(from);
-        if !remote.counts(rank) {
+        let former = || ssrc.is_some_and(|ssrc| self.former == Some(Former { source: from, ssrc }));
+        if !remote.counts(rank) || (rank < Rank::Exact && former()) {
             return Admission::Refused;
         }
         let window = remote.window();
@@ -312,7 +335,8 @@ impl RtcpLatch {
         }
         let host = latch.source().unwrap_or(remote.rtp).ip();
         let free = self.held.is_none_or(|h| h == from || h.ip() != host);
-        let taken = from.ip() == host && free;
+        let former = latch.former.is_some_and(|f| from == next_port(f.source));
+        let taken = from.ip() == host && free && !former;
         if taken {
             self.held = Some(from);
         }

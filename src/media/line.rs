@@ -109,7 +109,8 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(now: Instant, shared: Arc<Shared>, sink: Sink, pair: Pair, connect: bool) -> Line {
+    pub(super) fn new(now: Instant, shared: Arc<Shared>, sink: Sink, mut pair: Pair, connect: bool) -> Line {
+        let latch = Latch::after(pair.former.take());
         Line {
             id: shared.id,
             shared,
@@ -118,7 +119,7 @@ impl Line {
             connect,
             connected: None,
             only_peer: false,
-            latch: Latch::default(),
+            latch,
             rtcp_latch: RtcpLatch::default(),
             format: None,
             forward: None,
@@ -161,7 +162,7 @@ impl Line {
         let may_return = self.held || self.silence_told || self.latch.is_silent(now);
         // A socket that goes on hearing the old peer only is of no use to another call.
         if !may_return && (self.connected.is_none() || sys::disconnect(&self.pair.rtp).is_ok()) {
-            self.pair.keep(now);
+            self.pair.keep(now, self.latch.last_heard());
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Ports are drawn at random, bind-checked, and given back when the [`Lease`] drops. A freed pair rests before it is
 //! drawn again, so late packets of an ended call do not reach a new one; when nothing else is left the pair that
-//! rested longest is taken. A pair that was in a call may instead stay open for another one, see `shelf`.
+//! rested longest is taken. The pair of an ended call stays open at first and may be lent to another one, see `shelf`.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use rand::Rng;
 use socket2::{Domain, Socket, Type};
 
-use super::shelf::{CHANCES, Heard, Kept, Shelf};
+use super::latch::Former;
+use super::shelf::{self, CHANCES, Heard, Kept, Shelf};
 use super::sys;
 
 /// How many busy pairs are skipped before [`OpenError::Busy`] is returned.
@@ -190,19 +191,29 @@ struct State {
     closed: bool,
 }
 
+impl State {
+    /// The part of each address in the pairs that may stay open.
+    fn room(&self, all: usize) -> usize {
+        all / self.pools.len().max(1)
+    }
+}
+
 /// The port pairs of every local address.
 pub struct Ports {
     state: Mutex<State>,
     rest: Duration,
     /// Descriptors that may be open.
     descriptors: u64,
+    /// Pairs that may stay open between two calls.
+    room: usize,
 }
 
 impl Ports {
-    /// Pairs from `range`; a freed one rests for `rest`.
-    pub fn new(range: PortRange, rest: Duration) -> Arc<Ports> {
+    /// Pairs from `range`; a freed one rests for `rest`, and at most `kept` of them stay open meanwhile.
+    pub fn new(range: PortRange, rest: Duration, kept: usize) -> Arc<Ports> {
         let state = Mutex::new(State { range, pools: HashMap::new(), closed: false });
-        Arc::new(Ports { state, rest, descriptors: sys::fd_limit().unwrap_or(1024) })
+        let descriptors = sys::fd_limit().unwrap_or(1024);
+        Arc::new(Ports { state, rest, descriptors, room: shelf::room(kept, descriptors) })
     }
 
     fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
@@ -235,10 +246,10 @@ impl Ports {
         })
     }
 
-    /// Opens a pair: one that stayed open, else reserves, binds both, skips pairs that other programs hold. Both
-    /// sockets do not block.
+    /// Opens a pair: one that stayed open when many did, else reserves, binds both, skips pairs that other programs
+    /// hold. Both sockets do not block.
     pub fn open(self: &Arc<Ports>, ip: IpAddr) -> Result<Pair, OpenError> {
-        match self.kept(ip) {
+        match self.lend(ip, |kept, room| kept > room / 2) {
             Some(pair) => Ok(pair),
             None => self.bind(ip),
         }
@@ -249,7 +260,9 @@ impl Ports {
         while busy.len() < TRIES {
             let lease = match self.lease(ip) {
                 Ok(lease) => lease,
-                Err(e) if busy.is_empty() => return self.last(ip).ok_or(e),
+                Err(e) if busy.is_empty() => {
+                    return self.lend(ip, |_, _| true).or_else(|| self.last(ip)).ok_or(e);
+                }
                 Err(_) => break,
             };
             let bind = |port| -> io::Result<UdpSocket> {
@@ -259,10 +272,10 @@ impl Ports {
                 Ok(socket.into())
             };
             match bind(lease.port).and_then(|rtp| Ok((rtp, bind(lease.port + 1)?))) {
-                Ok((rtp, rtcp)) => return Ok(Pair { rtp, rtcp, lease }),
+                Ok((rtp, rtcp)) => return Ok(Pair { rtp, rtcp, former: None, lease }),
                 Err(e) if e.kind() == io::ErrorKind::AddrInUse => busy.push(lease),
-                // No descriptors left: those of pairs between two calls are the first to go.
-                Err(e) if sys::is_descriptor_shortage(&e) && self.clear(None) => {}
+                // No descriptors left: those of a pair between two calls will do.
+                Err(e) if sys::is_descriptor_shortage(&e) && self.close_one() => {}
                 Err(source) => return Err(OpenError::Socket { ip, source }),
             }
         }
@@ -271,12 +284,16 @@ impl Ports {
 
     //------------ Pairs that stay open --------------------------------------
 
-    /// A pair that stayed open and hears nobody.
-    fn kept(&self, ip: IpAddr) -> Option<Pair> {
+    /// The pair that was silent longest of those that stayed open, if there are so many (of so many that may be).
+    fn lend(&self, ip: IpAddr, enough: impl Fn(usize, usize) -> bool) -> Option<Pair> {
         let now = Instant::now();
         for _ in 0..CHANCES {
-            let kept = self.with(|s| s.pools.get_mut(&ip)?.shelf.draw(now, &mut rand::rng()))?;
-            match kept.listen(now) {
+            let kept = self.with(|s| {
+                let room = s.room(self.room);
+                let shelf = &mut s.pools.get_mut(&ip)?.shelf;
+                if enough(shelf.len(), room) { shelf.draw(now) } else { None }
+            })?;
+            match kept.listen(now, self.rest) {
                 Heard::Nothing(pair) => return Some(pair),
                 Heard::Somebody(kept) => self.shelve(ip, kept),
                 Heard::Again => {}
@@ -293,18 +310,17 @@ impl Ports {
     fn shelve(&self, ip: IpAddr, kept: Kept) {
         let mut left = Some(kept);
         self.with(|s| {
-            let others = s.pools.values().map(|p| p.shelf.len()).sum();
-            let (range, open) = (s.range, !s.closed);
-            let fits = |k: &mut Kept| open && k.fits(range, others, self.descriptors);
-            if let Some(pool) = s.pools.get_mut(&ip) {
-                left.take_if(fits).into_iter().for_each(|kept| pool.shelf.put(kept));
+            let (range, open, room) = (s.range, !s.closed, s.room(self.room));
+            if let Some(pool) = s.pools.get_mut(&ip).filter(|p| open && p.shelf.len() < room) {
+                let stays = left.take_if(|k| k.may_stay(range, self.descriptors));
+                stays.into_iter().for_each(|kept| pool.shelf.put(kept));
             }
         });
         // What did not fit closes here, outside the lock.
         drop(left);
     }
 
-    /// Closes pairs that nobody drew for as long as a closed one rests; true when some are still open.
+    /// Closes pairs that nobody needed for as long as a closed one rests; true when some are still open.
     pub(super) fn tidy(&self, now: Instant) -> bool {
         let mut gone = Vec::new();
         let left: usize = self.with(|s| {
@@ -319,6 +335,12 @@ impl Ports {
     fn clear(&self, range: Option<PortRange>) -> bool {
         let gone: Vec<_> = self.with(|s| s.pools.values_mut().map(|p| p.shelf.beyond(range)).collect());
         gone.iter().any(|gone| !gone.is_empty())
+    }
+
+    /// Closes one that stayed open; false when there is none.
+    fn close_one(&self) -> bool {
+        let longest = |s: &mut State| s.pools.values_mut().max_by_key(|p| p.shelf.len())?.shelf.oldest();
+        self.with(longest).is_some()
     }
 
     /// From now on a pair closes with its call.
@@ -360,16 +382,18 @@ pub struct Pair {
     pub rtp: UdpSocket,
     /// The next one.
     pub rtcp: UdpSocket,
+    /// Who was heard on it in the call before, if that was a short while ago.
+    pub(super) former: Option<Former>,
     /// Dropped last.
     pub lease: Lease,
 }
 
 impl Pair {
-    /// Lets the pair of an ended call stay open for another one, or closes it when there is no room. Neither socket may
-    /// be connected.
-    pub(super) fn keep(self, now: Instant) {
+    /// Lets the pair of an ended call, in which `former` was heard, stay open for another one, or closes it when there
+    /// is no room. Neither socket may be connected.
+    pub(super) fn keep(self, now: Instant, former: Option<Former>) {
         let (ports, ip) = (self.lease.ports.clone(), self.lease.ip);
-        ports.shelve(ip, Kept::new(now, self));
+        ports.shelve(ip, Kept::new(now, self, former));
     }
 }
 
@@ -417,7 +441,7 @@ mod tests {
 
     #[test]
     fn exhaustion_is_said_and_recovers() {
-        let ports = Ports::new(PortRange::new(20000, 20039), Duration::from_secs(10));
+        let ports = Ports::new(PortRange::new(20000, 20039), Duration::from_secs(10), 0);
         let all: Vec<_> = std::iter::from_fn(|| ports.lease(LO).ok()).collect();
         assert_eq!(all.len(), 20);
         let text = ports.lease(LO).err().unwrap().to_string();
@@ -437,7 +461,7 @@ mod tests {
     fn busy_ports_are_skipped_and_a_foreign_address_is_an_error_at_once() {
         let taken = UdpSocket::bind((LO, 0)).unwrap();
         let even = taken.local_addr().unwrap().port() & !1;
-        let ports = Ports::new(PortRange::new(even, even + 1), Duration::ZERO);
+        let ports = Ports::new(PortRange::new(even, even + 1), Duration::ZERO, 0);
         match ports.open(LO) {
             Err(OpenError::Busy { tried: 1, .. }) => {}
             other => panic!("{:?}", other.err()),

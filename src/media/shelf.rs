@@ -1,27 +1,35 @@
 //! Port pairs that stay open between two calls.
 //!
-//! Opening two sockets and closing them costs more than all else that media does for a call. So the pair of an ended
-//! call stays open for a while and is drawn again. That needs no long rest: an open pair hears whether the old peer
-//! still sends, where a closed one can only hope that it does not. It is drawn when nothing came for [`QUIET`]; one that
-//! hears something waits anew, and one that hears again and again is closed and rests like any other.
+//! Opening two sockets and closing them costs more than all else that media does for a call, and next to nothing where
+//! calls are few. So the pair of an ended call stays open for a while, and is lent to another one only while many calls
+//! end: when the shelf is more than half full. It is then the pair that was silent longest, so the shelf's size divided
+//! by the rate of calls is how long pairs rest; at a low rate all of them rest their whole time and close, and calls get
+//! pairs that are drawn at random. However many calls end, a pair is lent only
 //!
-//! Bounded three ways: [`MOST`] pairs, an eighth of the descriptors there may be, and none when descriptors run short.
+//! * after [`QUIET`], in which nobody was heard on it: an open pair hears whether the old peer still sends, where a
+//!   closed one can only hope that it does not. One that hears something goes to the end of the row and waits anew, and
+//!   one that hears again and again is closed and rests like any other;
+//! * with the [`Former`] stream in mind, while its whole rest is not over: what the old peer may begin to send again is
+//!   told by its source and SSRC.
+//!
+//! Bounded three ways: a number of pairs, a quarter of the descriptors there may be, and none when descriptors run short.
 
 use std::collections::VecDeque;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-use rand::Rng;
-
+use super::latch::Former;
 use super::ports::{Pair, PortRange};
 use super::sys;
 
-/// A pair on which nothing came for so long is drawn again: a peer that still sends does so every 20–60 ms.
+/// No open pair is lent before it was silent for so long: a peer that still sends does so every 20–60 ms.
 pub(super) const QUIET: Duration = Duration::from_millis(250);
-/// Pairs that stay open, on all addresses together.
-const MOST: usize = 2048;
+/// Pairs that stay open on all addresses together, unless the engine is told otherwise.
+pub(super) const MOST: usize = 4096;
 /// How often a pair may hear something before it is given up, and how many pairs are tried for a call.
 pub(super) const CHANCES: u8 = 3;
+/// Pairs that are closed at one look; there are four a second.
+const AT_ONCE: usize = 64;
 
 /// An open pair between two calls; it still holds its ports. To be dropped where no lock is held.
 pub(super) struct Kept {
@@ -43,22 +51,23 @@ pub(super) enum Heard {
 }
 
 impl Kept {
-    pub(super) fn new(now: Instant, pair: Pair) -> Kept {
+    /// The pair of a call that ends now, in which `former` was heard.
+    pub(super) fn new(now: Instant, mut pair: Pair, former: Option<Former>) -> Kept {
+        pair.former = former;
         Kept { pair, since: now, heard: 0 }
     }
 
-    /// Whether it may stay: its ports are of the range, and there is room beside `others` when `limit` descriptors may
-    /// be open.
-    pub(super) fn fits(&self, range: PortRange, others: usize, limit: u64) -> bool {
-        let eighth = usize::try_from(limit / 8).unwrap_or(usize::MAX);
+    /// Whether it may stay: its ports are of the range, and descriptors are not scarce when `limit` of them may be open.
+    pub(super) fn may_stay(&self, range: PortRange, limit: u64) -> bool {
         // The system gives the lowest free number, so a high one says that most are taken.
-        let high = u64::try_from(self.pair.rtcp.as_raw_fd()).is_ok_and(|fd| fd > limit / 4 * 3);
-        range.has(self.pair.lease.port()) && others < MOST.min(eighth / 2) && !high
+        let high = u64::try_from(self.pair.rtcp.as_raw_fd()).is_ok_and(|fd| fd > limit / 8 * 7);
+        range.has(self.pair.lease.port()) && !high
     }
 
-    /// Listens to what came since.
-    pub(super) fn listen(mut self, now: Instant) -> Heard {
+    /// Listens to what came since. A pair whose whole `rest` is over needs not remember who was heard on it.
+    pub(super) fn listen(mut self, now: Instant, rest: Duration) -> Heard {
         if self.pair.discard() == 0 {
+            self.pair.former.take_if(|_| now.saturating_duration_since(self.since) >= rest);
             return Heard::Nothing(self.pair);
         }
         (self.since, self.heard) = (now, self.heard + 1);
@@ -70,6 +79,11 @@ impl Kept {
         self.pair.discard();
         self.pair
     }
+}
+
+/// How many pairs may stay open where `limit` descriptors may be: at most `most`, and a quarter of the descriptors.
+pub(super) fn room(most: usize, limit: u64) -> usize {
+    most.min(usize::try_from(limit / 8).unwrap_or(usize::MAX))
 }
 
 /// The pairs of one local address, those that wait longest first.
@@ -85,15 +99,13 @@ impl Shelf {
         self.0.push_back(kept);
     }
 
-    /// A random one of those that waited long enough.
-    pub(super) fn draw(&mut self, now: Instant, rng: &mut impl Rng) -> Option<Kept> {
-        let waited = self.0.partition_point(|k| now.saturating_duration_since(k.since) >= QUIET);
-        if waited == 0 {
-            return None;
-        }
-        // The one in front has waited long enough for any place among them.
-        self.0.swap(0, rng.random_range(0..waited));
-        self.0.pop_front()
+    /// The one that waits longest, if that is long enough.
+    pub(super) fn draw(&mut self, now: Instant) -> Option<Kept> {
+        self.aged(now, QUIET).then(|| self.0.pop_front())?
+    }
+
+    fn aged(&self, now: Instant, age: Duration) -> bool {
+        self.0.front().is_some_and(|k| now.saturating_duration_since(k.since) >= age)
     }
 
     /// The one that waits longest.
@@ -101,9 +113,9 @@ impl Shelf {
         self.0.pop_front()
     }
 
-    /// Takes out what nobody drew for `age`.
+    /// Takes out what nobody drew for `age`, but not so many that closing them holds up a thread's packets.
     pub(super) fn outdated(&mut self, now: Instant, age: Duration, into: &mut Vec<Kept>) {
-        while self.0.front().is_some_and(|k| now.saturating_duration_since(k.since) >= age) {
+        while into.len() < AT_ONCE && self.aged(now, age) {
             into.extend(self.0.pop_front());
         }
     }
