@@ -41,6 +41,8 @@ pub mod registrar;
 
 pub mod directory;
 
+pub mod store;
+
 pub mod channel;
 
 pub mod dialplan;

@@ -6,7 +6,7 @@ use crate::cdr::Records;
 use crate::channel::{Agents, Cause, Exchange, Gate, Leg, Legs, Letter, Order};
 use crate::config::conf::Conf;
 use crate::config::sofia::{External, ProfileConf};
-use crate::config::{self, Ask, Loaded, Options, Problem, section};
+use crate::config::{self, Ask, Element, Globals, Loaded, Options, Problem, section};
 use crate::dialplan::{Applications, Dialplan};
 use crate::directory::auth::Authenticator;
 use crate::directory::{Directory, Snapshot};
@@ -16,12 +16,14 @@ use crate::net::acl::{Acls, LocalNet};
 use crate::net::{Sockets, local_ip_v4, local_ip_v6, stun};
 use crate::profile::{Opening, Profile, ProfileError, Shared};
 use crate::registrar::{Bounds, Gone, Registrar};
+use crate::store::Stores;
 use arc_swap::ArcSwap;
 use ipnet::Ipv4Net;
 use rand::TryRngCore;
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
@@ -118,6 +120,8 @@ impl Switch {
             directory: Directory::new(snapshot),
             registrar: Registrar::new(now, Bounds::default()),
             acls,
+            stores: stores(&loaded.globals),
+            tree: ArcSwap::from_pointee(without_directory(loaded.root)),
             agents: ArcSwap::from_pointee(Agents::new()),
             functions: Default::default(),
             recorder: Default::default(),
@@ -181,6 +185,7 @@ impl Switch {
         self.exchange.globals.adopt(&loaded.globals);
         self.exchange.gate.set(conf.switch.max_sessions, conf.switch.sessions_per_second);
         self.exchange.media.set_ports(PortRange::new(conf.switch.rtp_start_port, conf.switch.rtp_end_port));
+        self.exchange.tree.store(Arc::new(without_directory(loaded.root)));
         self.plans.store(Arc::new(dialplan));
         self.records.reload(&conf.cdr);
         self.exchange.events.fire(EventName::ReloadXml, Vec::new);
@@ -331,6 +336,22 @@ pub fn look_up(ask: &Ask, limit: Duration) -> Result<IpAddr, String> {
     match std::thread::Builder::new().name("look-up".to_owned()).spawn(work) {
         Ok(thread) => thread.join().unwrap_or_else(|_| Err("the look-up failed".to_owned())),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A tree less its users, which may be many and are kept as look-ups.
+fn without_directory(mut root: Element) -> Element {
+    for section in root.children.iter_mut().filter(|s| s.attr("name") == Some("directory")) {
+        section.children = Vec::new();
+    }
+    root
+}
+
+/// The stores, `db` in the tree's `$${db_dir}`.
+fn stores(globals: &Globals) -> Stores {
+    match globals.get("db_dir") {
+        Some(folder) => Stores::open(Path::new(&*folder)),
+        None => Stores::in_memory(),
     }
 }
 

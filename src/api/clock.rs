@@ -58,6 +58,15 @@ pub fn strepoch(world: &dyn World, text: &str) -> String {
     when.map_or(0, Timestamp::as_second).to_string()
 }
 
+/// `strmicroepoch [DATE]`: the same in microseconds.
+pub fn strmicroepoch(world: &dyn World, text: &str) -> String {
+    let when = match text {
+        "" => Some(world.now()),
+        text => point(text, world.now(), &world.time_zone()),
+    };
+    when.map_or(0, Timestamp::as_microsecond).to_string()
+}
+
 /// C's `atol`, as a time.
 fn seconds(text: &str) -> Option<Timestamp> {
     let text = text.trim_start();

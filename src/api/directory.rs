@@ -1,10 +1,12 @@
 //! Functions that look into the directory.
 
 use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::Arc;
 
 use super::world::{Overlay, World, default_domain};
 use crate::dial::string::flatten;
-use crate::dialplan::{expand, separate};
+use crate::dialplan::{Template, guarded, separate};
 use crate::directory::{Domain, Group, User};
 
 /// What `group_call` answers when there is nobody to call.
@@ -108,12 +110,59 @@ pub fn group_call(world: &dyn World, text: &str) -> String {
                     [("dialed_user", &*user.id), ("dialed_group", name), ("dialed_domain", &domain_name)];
                 let own = own.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
                 let scope = Overlay { world, own: own.collect::<HashMap<_, _>>(), under: world.channel() };
-                flatten(&expand(template, &scope))
+                flatten(Template::new(template).expand(&scope).guarded())
             }
-            None => format!("user/{}@{domain_name}", user.id),
+            None => format!("user/{}@{}", user.id, guarded(&domain_name)),
         })
         .collect();
     if legs.is_empty() { NOBODY.to_owned() } else { legs.join(separator) }
+}
+
+/// `list_users [group G] [domain D] [user U] [context C]`: a line for each, fields separated by `|`. Of a domain with
+/// groups only those in one are listed.
+pub fn list_users(world: &dyn World, text: &str) -> String {
+    let words = separate(text, ' ', 9);
+    if words.len() >= 9 {
+        return "-USAGE: [group <group>] [domain <domain>] [user <user>] [context <context>]\n".to_owned();
+    }
+    let wanted = |name: &str| {
+        let at = words.iter().rposition(|word| word.eq_ignore_ascii_case(name))?;
+        words.get(at + 1).map(String::as_str)
+    };
+    let is = |wanted: Option<&str>, seen: &str| wanted.is_none_or(|wanted| wanted.eq_ignore_ascii_case(seen));
+    let mut out = "userid|context|domain|group|contact|callgroup|effective_caller_id_name|\
+                   effective_caller_id_number\n"
+        .to_owned();
+    for domain in world.directory().domains().filter(|domain| is(wanted("domain"), &domain.name)) {
+        let groups: Vec<&Group> = domain.groups().collect();
+        let members: Vec<(&str, &Arc<User>)> = match groups.is_empty() {
+            true => domain.users().iter().map(|user| ("", user)).collect(),
+            false => groups
+                .iter()
+                .filter(|group| is(wanted("group"), &group.name))
+                .flat_map(|group| group.members.iter().map(|user| (&*group.name, user)))
+                .collect(),
+        };
+        for (group, user) in members {
+            let variable = |name| user.variable(name).unwrap_or_default();
+            let context = variable("user_context");
+            if !is(wanted("user"), &user.id) || !is(wanted("context"), context) {
+                continue;
+            }
+            let contact =
+                super::registration::sofia_contact(world, &format!("*/{}@{}", user.id, domain.name));
+            let _ = writeln!(
+                out,
+                "{}|{context}|{}|{group}|{contact}|{}|{}|{}",
+                user.id,
+                domain.name,
+                variable("callgroup"),
+                variable("effective_caller_id_name"),
+                variable("effective_caller_id_number")
+            );
+        }
+    }
+    out + "\n+OK\n"
 }
 
 /// The dial string of a member of a group: the innermost of domain, group and user that has one, and there

@@ -1,11 +1,12 @@
 //! The switch as API functions see it: the shared part of the switch, and the leg that asks.
 
-use super::world::{ContactQuery, World};
-use crate::channel::{Exchange, Functions, Leg};
-use crate::config::Globals;
+use super::world::{ContactQuery, Reach, World};
+use crate::channel::{Exchange, Functions, Leg, Letter, Order};
 use crate::config::modules::is_provided;
+use crate::config::{Element, Globals};
 use crate::dialplan::Scope;
 use crate::directory::Snapshot;
+use crate::store::Stores;
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -80,11 +81,51 @@ impl World for Asking<'_> {
         Some(self.leg)
     }
 
+    fn stores(&self) -> &Stores {
+        &self.exchange.stores
+    }
+
+    fn tree(&self) -> Option<Arc<Element>> {
+        Some(self.exchange.tree.load_full())
+    }
+
+    fn channel_exists(&self, uuid: &str) -> bool {
+        self.exchange.legs.by_uuid(uuid).is_some()
+    }
+
+    fn read_channel(&self, uuid: &str, work: &mut dyn FnMut(&dyn Scope)) -> Reach {
+        if uuid == &*self.leg.uuid {
+            work(self.leg);
+            return Reach::Done;
+        }
+        if self.channel_exists(uuid) { Reach::Elsewhere } else { Reach::NoChannel }
+    }
+
+    fn set_variables(&self, uuid: &str, variables: Vec<(String, String)>) -> bool {
+        let order = Letter::Order(Order::Set(variables.into()));
+        self.exchange.legs.by_uuid(uuid).is_some_and(|mailbox| mailbox.post(order))
+    }
+
     fn channel_headers(&self, uuid: &str) -> Option<HashMap<String, String>> {
         if uuid != &*self.leg.uuid {
             return None;
         }
+        let state = if self.leg.is_over() { "CS_HANGUP" } else { "CS_EXECUTE" };
+        let fields = [
+            ("Channel-State", state),
+            ("Channel-Name", self.leg.name()),
+            ("Unique-ID", &self.leg.uuid),
+            ("Call-Direction", self.leg.direction.as_str()),
+            ("Caller-Username", &self.leg.caller.username),
+            ("Caller-Dialplan", &self.leg.caller.dialplan),
+            ("Caller-Caller-ID-Name", &self.leg.caller.caller_id_name),
+            ("Caller-Caller-ID-Number", &self.leg.caller.caller_id_number),
+            ("Caller-Destination-Number", &self.leg.caller.destination_number),
+            ("Caller-Context", &self.leg.caller.context),
+        ];
+        let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
         let variables = self.leg.variables.sorted().into_iter();
-        Some(variables.map(|(name, value)| (format!("variable_{name}"), value.to_owned())).collect())
+        let variables = variables.map(|(name, value)| (format!("variable_{name}"), value.to_owned()));
+        Some(fields.chain(variables).collect())
     }
 }

@@ -4,6 +4,7 @@
 //! switch it asks through [`World`]. [`call`] serves `${name(arguments)}` in expansions, [`command`] a command line;
 //! [`find`] looks one up.
 
+mod channel;
 mod clock;
 mod cond;
 mod directory;
@@ -12,13 +13,17 @@ mod exchange;
 mod expr;
 mod function;
 mod globals;
+mod limit;
 mod network;
 mod regex;
 mod registration;
+mod say;
+mod stored;
 mod text;
+mod tree;
 mod world;
 
 pub use exchange::OnLegs;
-pub use function::{Function, Origin, call, command, find, names};
+pub use function::{Function, Origin, Run, call, command, find, names};
 pub use text::url_encoded;
-pub use world::{ContactQuery, World};
+pub use world::{ContactQuery, Reach, World};

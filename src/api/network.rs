@@ -1,10 +1,14 @@
-//! `acl`, `is_lan_addr`, `create_uuid`, `module_exists`.
+//! `acl`, `is_lan_addr`, `interface_ip`, and what the machine is: `create_uuid`, `hostname`, `switchname`,
+//! `module_exists`, `file_exists`.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 
 use super::world::World;
 use crate::config::acl::parse_network;
+use crate::config::configuration;
 use crate::dialplan::separate;
+use crate::net::interface_address;
 
 /// What begins the addresses of a local network, as FreeSWITCH lists them, 1.x and 2.x included.
 const LAN: &[&str] = &["10.", "192.168.", "127.", "255.", "0.", "1.", "2.", "192.0.2.", "169.254."];
@@ -40,4 +44,40 @@ pub fn create_uuid(world: &dyn World, _: &str) -> String {
 /// `module_exists NAME`.
 pub fn module_exists(world: &dyn World, name: &str) -> String {
     if name.is_empty() { String::new() } else { world.module_exists(name).to_string() }
+}
+
+/// `interface_ip auto|ipv4|ipv6 NAME`: the first address of an interface.
+pub fn interface_ip(_: &dyn World, text: &str) -> String {
+    let items = separate(text, ' ', 3);
+    let items: Vec<&str> = items.iter().map(String::as_str).collect();
+    let found = match items.as_slice() {
+        [family, name, ..] if family.eq_ignore_ascii_case("ipv4") => interface_address(name, Some(true)),
+        [family, name, ..] if family.eq_ignore_ascii_case("ipv6") => interface_address(name, Some(false)),
+        [family, name, ..] if family.eq_ignore_ascii_case("auto") => interface_address(name, None),
+        _ => return "USAGE: interface_ip [auto|ipv4|ipv6] <ifname>\n".to_owned(),
+    };
+    found.map(|ip| ip.to_string()).unwrap_or_default()
+}
+
+/// `hostname`.
+pub fn hostname(world: &dyn World, _: &str) -> String {
+    world.globals().get("hostname").map(|name| name.to_string()).unwrap_or_default()
+}
+
+/// `switchname`: the host's name unless switch.conf has another.
+pub fn switchname(world: &dyn World, text: &str) -> String {
+    let named = world.tree().and_then(|tree| {
+        let settings =
+            configuration(&tree, "switch.conf")?.child("settings")?.find("param", "name", "switchname")?;
+        settings.attr("value").filter(|name| !name.is_empty()).map(str::to_owned)
+    });
+    named.unwrap_or_else(|| hostname(world, text))
+}
+
+/// `file_exists PATH`. A path that came from the wire is not looked at.
+pub fn file_exists(_: &dyn World, path: &str, wire: bool) -> String {
+    if wire {
+        tracing::warn!("file_exists {path}: the path came from the wire, which counts as no file");
+    }
+    (!wire && !path.is_empty() && Path::new(path).exists()).to_string()
 }

@@ -3,7 +3,7 @@
 use md5::{Digest, Md5};
 
 use super::world::World;
-use crate::dialplan::separate;
+use crate::dialplan::{cut, leading_number, separate};
 
 /// The characters `url_encode` encodes, beside what is not printable ASCII.
 const UNSAFE: &str = "\r\n #%&+:;<=>?@[\\]^`{|}\"";
@@ -132,4 +132,18 @@ pub fn coalesce(_: &dyn World, text: &str) -> String {
         return "-USAGE: [^^<delim>]<value1>,<value2>,...\n".to_owned();
     }
     items.into_iter().find(|item| !item.is_empty()).unwrap_or_default()
+}
+
+/// `length TEXT`: its characters, counted. Tandem's own: FreeSWITCH has none.
+pub fn length(_: &dyn World, text: &str) -> String {
+    text.chars().count().to_string()
+}
+
+/// `substr TEXT|OFFSET[|LENGTH]`: a part of the text, as `${name:offset:length}` cuts a variable. Tandem's own.
+pub fn substr(_: &dyn World, text: &str) -> String {
+    match parts(text, 3).as_slice() {
+        [text, offset] => cut(text, leading_number(offset), 0).to_owned(),
+        [text, offset, length] => cut(text, leading_number(offset), leading_number(length)).to_owned(),
+        _ => "-ERR".to_owned(),
+    }
 }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::config::Globals;
+use crate::config::{Element, Globals};
 use crate::dialplan::{Scope, Value};
 use crate::directory::Snapshot;
+use crate::store::Stores;
 
 /// The switch as API functions see it. The switch implements it; a leg that calls a function from an expansion
 /// implements it too, adding itself as [`World::channel`].
@@ -46,8 +47,35 @@ pub trait World {
         None
     }
 
+    /// What calls leave for each other.
+    fn stores(&self) -> &Stores;
+
+    /// The configuration as it was read, without the section `directory`.
+    fn tree(&self) -> Option<Arc<Element>>;
+
+    /// Whether there is a channel by that uuid.
+    fn channel_exists(&self, uuid: &str) -> bool;
+
+    /// Lets `work` read a channel.
+    fn read_channel(&self, uuid: &str, work: &mut dyn FnMut(&dyn Scope)) -> Reach;
+
+    /// Gives a channel variables, as `uuid_setvar` does: `name[2]` is an element, an empty value takes one away. False
+    /// when there is no such channel. Another channel has them when its leg next waits.
+    fn set_variables(&self, uuid: &str, variables: Vec<(String, String)>) -> bool;
+
     /// What an event about that channel says: header names and values (`Channel-State`, `variable_x`).
     fn channel_headers(&self, uuid: &str) -> Option<HashMap<String, String>>;
+}
+
+/// What came of reading a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// It was read.
+    Done,
+    /// There is none by that uuid.
+    NoChannel,
+    /// Its leg is somebody else's, who alone can read it.
+    Elsewhere,
 }
 
 /// Which registrations `sofia_contact` wants.

@@ -21,6 +21,7 @@ mod pre_answer;
 mod redirect;
 mod respond;
 mod ring_ready;
+pub mod say;
 mod set;
 mod sleep;
 mod table;

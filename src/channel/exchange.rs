@@ -4,12 +4,13 @@ use super::gate::Gate;
 use super::leg::Leg;
 use super::legs::Legs;
 use super::user_agent::UserAgent;
-use crate::config::Globals;
+use crate::config::{Element, Globals};
 use crate::directory::Directory;
 use crate::event::Bus;
 use crate::media::Engine;
 use crate::net::acl::Acls;
 use crate::registrar::Registrar;
+use crate::store::Stores;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -51,6 +52,10 @@ pub struct Exchange {
     pub registrar: Registrar,
     /// The access lists as of the last load.
     pub acls: Arc<ArcSwap<Acls>>,
+    /// What calls leave for each other.
+    pub stores: Stores,
+    /// The configuration as it was read, without the section `directory`.
+    pub tree: ArcSwap<Element>,
     /// The running profiles.
     pub agents: ArcSwap<Agents>,
     /// The API functions, set once at start by the layer above.

@@ -330,6 +330,9 @@ impl Leg {
                 self.times.bridged.get_or_insert(now);
             }
             Order::Part => self.partner = None,
+            Order::Set(variables) => {
+                variables.iter().for_each(|(name, value)| self.variables.assign(name, value, true));
+            }
             Order::Digit { digit, duration_ms } => self.send_digit(digit, duration_ms),
             Order::Info { content_type, body } => {
                 let _ = self.session.request(now, Method::Info, &[], Some((&content_type, body)));

@@ -115,6 +115,8 @@ pub enum Order {
     },
     /// You are bridged no longer, but not to hang up.
     Part,
+    /// Give yourself these variables; an empty value takes one away.
+    Set(Box<[(String, String)]>),
     /// Send a digit to your far end.
     Digit {
         /// 0–9, *, #, A–D.

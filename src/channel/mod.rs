@@ -12,11 +12,12 @@
 //! | `times`, `stamps` | when things happened, and what a record is told of it |
 //! | `media` | descriptions, streams, what was agreed |
 //! | `letter`, `mailbox` (a `queue`), `legs` | what reaches a leg, where it waits, and how the leg is found |
-//! | `caller`, `variables` (and their names, `known`), `cause`, `identity` | what is known of a call |
+//! | `caller`, `variables` (their names, `known`; lists in them, `array`), `cause`, `identity` | what is known of a call |
 //! | `departed` | legs that are gone: what is still answered in their place |
 //! | `user_agent`, `exchange`, `gate` | what legs share: a profile, the switch, the limits |
 
 mod alarm;
+pub mod array;
 pub mod caller;
 mod caught;
 pub mod cause;

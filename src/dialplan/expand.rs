@@ -13,7 +13,8 @@ use std::borrow::Cow;
 use std::cell::Cell;
 
 use super::quote;
-use super::scope::Scope;
+use super::scope::{Scope, Value};
+use crate::channel::array;
 
 /// How deep expansions may nest: FreeSWITCH's limit.
 const DEPTH: u32 = 100;
@@ -251,10 +252,16 @@ impl<S: Scope + ?Sized> Run<'_, S> {
         let Some(value) = called else { return false };
         if value.wire {
             self.push_wire(out, &value.text);
-        } else {
-            self.push(out, &value.text);
+            return needs_marking(&value.text);
         }
-        value.wire && needs_marking(&value.text)
+        // A function may mix text of ours with text from the wire, and then has moved the separators away itself.
+        if self.guard || !quote::is_quoted(&value.text) {
+            self.push(out, &value.text);
+            return false;
+        }
+        let text = quote::plain(&value.text);
+        self.push(out, &text);
+        needs_marking(&text)
     }
 
     fn variable(&mut self, inner: &str, global: bool, depth: u32, out: &mut String) -> bool {
@@ -265,7 +272,7 @@ impl<S: Scope + ?Sized> Run<'_, S> {
         }
         let name = quote::plain(&name);
         let (name, offset, length) = slice(&name);
-        let (name, index) = element(name);
+        let (name, index) = array::place(name);
         let scope = self.scope;
         let found = if global { scope.global(name).map(|g| (g, false)) } else { None };
         let found = found
@@ -273,7 +280,7 @@ impl<S: Scope + ?Sized> Run<'_, S> {
             .or_else(|| scope.profile_field(name).map(|v| (v.text, v.wire)))
             .or_else(|| scope.global(name).map(|g| (g, false)));
         let Some((text, from_wire)) = found else { return false };
-        let text = single(text);
+        let text = array::printed(text);
         let mut wire = from_wire && needs_marking(&text);
         if (offset, length) == (0, 0) {
             if from_wire {
@@ -338,16 +345,8 @@ fn slice(name: &str) -> (&str, i64, i64) {
     (name, leading_number(offset), length)
 }
 
-/// `name[index]` in its parts.
-fn element(name: &str) -> (&str, Option<i64>) {
-    match name.split_once('[') {
-        Some((name, index)) if index.contains(']') => (name, Some(leading_number(index))),
-        _ => (name, None),
-    }
-}
-
 /// C's `atoi`: blanks, a sign, digits; 0 without any.
-pub(super) fn leading_number(text: &str) -> i64 {
+pub fn leading_number(text: &str) -> i64 {
     let text = text.trim_start();
     let (sign, digits) = match text.strip_prefix('-') {
         Some(digits) => (-1, digits),
@@ -361,27 +360,15 @@ pub(super) fn leading_number(text: &str) -> i64 {
 }
 
 /// The variable, or with an index at or above 0 that element of it; a plain text has no elements.
-fn variable<'s, S: Scope + ?Sized>(
-    scope: &'s S,
-    name: &str,
-    index: Option<i64>,
-) -> Option<super::scope::Value<'s>> {
+fn variable<'s, S: Scope + ?Sized>(scope: &'s S, name: &str, index: Option<i64>) -> Option<Value<'s>> {
     let value = scope.variable(name)?;
-    let Some(index) = index.and_then(|i| usize::try_from(i).ok()) else { return Some(value) };
-    let element = value.text.strip_prefix("ARRAY::")?.split("|:").nth(index)?.to_owned();
-    Some(super::scope::Value { text: Cow::Owned(element), wire: value.wire })
+    let Some(index) = index else { return Some(value) };
+    let element = array::element(&value.text, index)?.to_owned();
+    Some(Value { text: Cow::Owned(element), wire: value.wire })
 }
 
-/// An array of one element prints as that element.
-fn single(text: Cow<'_, str>) -> Cow<'_, str> {
-    match text.strip_prefix("ARRAY::") {
-        Some(one) if !one.contains("|:") => Cow::Owned(one.to_owned()),
-        _ => text,
-    }
-}
-
-/// The part of `text` that `:offset:length` names.
-fn cut(text: &str, offset: i64, length: i64) -> &str {
+/// The part of `text` that `:offset:length` names, counted in characters.
+pub fn cut(text: &str, offset: i64, length: i64) -> &str {
     let count = text.chars().count();
     let start = match usize::try_from(offset) {
         Ok(offset) => offset,

@@ -13,6 +13,7 @@ use super::plan::{Break, Condition, Dialplan, Do, Expression, Extension, Field, 
 use super::quote::{Template, guarded, is_quoted, plain, quoted};
 use super::scope::Caller;
 use super::words;
+use crate::channel::array;
 use crate::config::Position;
 
 /// Actions one hunt may queue.
@@ -370,11 +371,13 @@ impl<C: Caller + ?Sized> Run<'_, '_, C> {
         Seen { pass: found.is_some(), groups: found, replaces: source.contains('(') }
     }
 
-    /// Sets an array variable of captured text.
+    /// Sets an array variable of captured text. As in FreeSWITCH a group that took no part has no place in it, and an
+    /// empty one drops what stood before it.
     fn remember(&mut self, name: &str, groups: &Captures) {
-        let list: Vec<_> = groups.iter().map(|g| plain(g.as_deref().unwrap_or(""))).collect();
-        let value = if list.is_empty() { String::new() } else { format!("ARRAY::{}", list.join("|:")) };
-        self.caller.set(name, &value, true);
+        let groups: Vec<_> = groups.iter().flatten().map(|group| plain(group)).collect();
+        let behind_empty = groups.iter().rposition(|group| group.is_empty()).map_or(0, |at| at + 1);
+        let kept = groups.get(behind_empty..).unwrap_or_default();
+        self.caller.set(name, &array::of(kept.iter().map(|group| &**group)), true);
     }
 
     fn queue(&mut self, action: &Do, groups: Option<&[Option<String>]>, word: &str, name: &str, space: &str) {

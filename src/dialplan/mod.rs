@@ -22,11 +22,11 @@ pub mod words;
 
 pub use clock::{is_number, is_true, point};
 pub use compile::Applications;
-pub use expand::{Expanded, expand, expand_marked, has_work, needs_marking};
+pub use expand::{Expanded, cut, expand, expand_marked, has_work, leading_number, needs_marking};
 pub use hunt::{Action, Hunt, Route};
 pub use on_leg::Hunter;
 pub use pattern::{BadPattern, Captures, Pattern, StepLimit, substitute};
 pub use plan::Dialplan;
-pub use quote::{Template, plain};
+pub use quote::{Template, guarded, plain};
 pub use scope::{Caller, Scope, Value};
 pub use separate::separate;

@@ -2,9 +2,14 @@
 //!
 //! The engine is `fancy-regex`: what needs no look-around and no back-reference runs in linear time, the rest under a
 //! step limit. Where its syntax differs from PCRE's in ways dialplans show, the pattern is rewritten first. `\d`, `\w`
-//! and `\s` mean ASCII, `.` and classes see whole characters (FreeSWITCH sees bytes), `$` is the very end of the text.
+//! and `\s` mean ASCII, `$` also matches before a line feed that ends the text.
+//!
+//! As in FreeSWITCH `.` and classes see bytes: to `^.{4}$` the text `Żółw` is seven. For a text that is not ASCII the
+//! expression is compiled a second time with each such byte as a character of its own. One that begins with `(*UTF)` or
+//! `(*UTF8)` sees characters.
 
 use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
 
 use fancy_regex::{Regex, RegexBuilder};
 
@@ -22,6 +27,36 @@ const LENGTH_AT_HUNT: usize = 4096;
 pub struct Pattern {
     regex: Regex,
     has_group: bool,
+    /// Sees bytes of what is not ASCII.
+    bytes: Option<Variant>,
+    /// Takes the place before a last line feed for the end.
+    line: Option<Variant>,
+}
+
+/// The same expression for texts that are seldom; compiled when the first comes.
+#[derive(Clone, Debug)]
+struct Variant {
+    text: Box<str>,
+    size: usize,
+    compiled: Arc<OnceLock<Option<Regex>>>,
+}
+
+impl Variant {
+    fn new(text: String, size: usize) -> Variant {
+        Variant { text: text.into(), size, compiled: Arc::default() }
+    }
+
+    fn regex(&self) -> Option<&Regex> {
+        self.compiled.get_or_init(|| compile(&self.text, self.size).ok()).as_ref()
+    }
+}
+
+fn compile(text: &str, size: usize) -> Result<Regex, BadPattern> {
+    RegexBuilder::new(text)
+        .backtrack_limit(STEPS)
+        .delegate_size_limit(size)
+        .build()
+        .map_err(|e| BadPattern(reason(&e)))
 }
 
 /// Why a text is no regular expression, in words for the one who wrote it.
@@ -60,25 +95,42 @@ impl Pattern {
             }
             _ => Cow::Borrowed(body),
         };
-        let mut text = String::with_capacity(body.len() + 8);
         let flags: String = ['i', 's'].into_iter().filter(|f| flags.contains(*f)).collect();
-        if !flags.is_empty() {
-            text.push_str("(?");
-            text.push_str(&flags);
-            text.push(')');
+        let flags = if flags.is_empty() { flags } else { format!("(?{flags})") };
+        let written = |body: &str, before_line_feed: bool| {
+            let mut text = flags.clone();
+            let mut rewrite = Rewrite { rest: body, out: &mut text, before_line_feed, has_end: false };
+            rewrite.run();
+            let has_end = rewrite.has_end;
+            (text, has_end)
+        };
+        let (text, has_end) = written(&body, false);
+        // With (?m) a `$` is the end of any line, as it is to the engine.
+        let at_end = !body.contains("(?m");
+        let characters = ["(*UTF8)", "(*UTF)"].iter().any(|verb| body.starts_with(verb));
+        Ok(Pattern {
+            regex: compile(&text, size)?,
+            has_group,
+            bytes: (!characters).then(|| Variant::new(written(&spread(&body), at_end).0, size)),
+            line: (has_end && at_end).then(|| Variant::new(written(&body, true).0, size)),
+        })
+    }
+
+    /// The expression for this text, and the text for the expression.
+    fn fitting<'s>(&self, subject: &'s str) -> (&Regex, Cow<'s, str>) {
+        if !subject.is_ascii()
+            && let Some(regex) = self.bytes.as_ref().and_then(Variant::regex)
+        {
+            return (regex, spread(subject));
         }
-        Rewrite { rest: &body, out: &mut text }.run();
-        let regex = RegexBuilder::new(&text)
-            .backtrack_limit(STEPS)
-            .delegate_size_limit(size)
-            .build()
-            .map_err(|e| BadPattern(reason(&e)))?;
-        Ok(Pattern { regex, has_group })
+        let line = self.line.as_ref().filter(|_| subject.ends_with('\n')).and_then(Variant::regex);
+        (line.unwrap_or(&self.regex), Cow::Borrowed(subject))
     }
 
     /// Whether the pattern occurs in `subject`.
     pub fn is_match(&self, subject: &str) -> Result<bool, StepLimit> {
-        self.regex.is_match(subject).map_err(|_| StepLimit)
+        let (regex, subject) = self.fitting(subject);
+        regex.is_match(&subject).map_err(|_| StepLimit)
     }
 
     /// The match with its groups, when there is one. Groups are only collected for an expression with a `(`.
@@ -89,11 +141,47 @@ impl Pattern {
         self.all_captures(subject)
     }
 
-    /// The match with its groups, the whole match even when the expression has no group.
+    /// The match with its groups, the whole match even when the expression has no group. A group that holds part of a
+    /// character has U+FFFD in its place.
     pub fn all_captures(&self, subject: &str) -> Result<Option<Captures>, StepLimit> {
-        let Some(found) = self.regex.captures(subject).map_err(|_| StepLimit)? else { return Ok(None) };
-        Ok(Some(found.iter().map(|group| group.map(|g| g.as_str().to_owned())).collect()))
+        let (regex, subject) = self.fitting(subject);
+        let Some(found) = regex.captures(&subject).map_err(|_| StepLimit)? else { return Ok(None) };
+        let spread = matches!(subject, Cow::Owned(_));
+        let text = |group: &str| if spread { gathered(group) } else { group.to_owned() };
+        Ok(Some(found.iter().map(|group| group.map(|g| text(g.as_str()))).collect()))
     }
+}
+
+/// Where bytes that are not ASCII stand while each is a character.
+const BYTES: u32 = 0xE000;
+
+/// The text with a character for each byte of what is not ASCII.
+fn spread(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return Cow::Borrowed(text);
+    }
+    let one = |byte: u8| if byte.is_ascii() { char::from(byte) } else { place(byte) };
+    text.bytes().map(one).collect()
+}
+
+fn place(byte: u8) -> char {
+    char::from_u32(BYTES + u32::from(byte)).unwrap_or(char::REPLACEMENT_CHARACTER)
+}
+
+/// The bytes as text again.
+fn gathered(text: &str) -> String {
+    let byte = |c: char| u8::try_from(u32::from(c).checked_sub(BYTES)?).ok().filter(|b| !b.is_ascii());
+    if !text.contains(|c| byte(c).is_some()) {
+        return text.to_owned();
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    for c in text.chars() {
+        match byte(c) {
+            Some(byte) => bytes.push(byte),
+            None => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// One line out of the engine's report.
@@ -132,6 +220,10 @@ fn asterisk(pattern: &str) -> String {
 struct Rewrite<'a> {
     rest: &'a str,
     out: &'a mut String,
+    /// A `$` also stands before a line feed at the end.
+    before_line_feed: bool,
+    /// There is such a `$`.
+    has_end: bool,
 }
 
 impl<'a> Rewrite<'a> {
@@ -145,6 +237,11 @@ impl<'a> Rewrite<'a> {
                 '\\' => self.escape(false),
                 '[' => self.class(),
                 '{' if !is_repeat(self.rest) => self.out.push_str("\\{"),
+                '$' if self.before_line_feed => self.out.push_str("(?=\\n?\\z)"),
+                '$' => {
+                    self.has_end = true;
+                    self.out.push('$');
+                }
                 '(' if self.rest.starts_with("?#") => {
                     self.rest = self.rest.split_once(')').map_or("", |(_, rest)| rest);
                 }
@@ -358,6 +455,17 @@ mod tests {
             ("(?>a+)b", "aab", true),
             (r"\/x\-y\_z", "/x-y_z", true),
             ("^ą", "ąć", true),
+            ("^.{4}$", "Żółw", false),
+            ("^.{7}$", "Żółw", true),
+            ("(*UTF8)^.{4}$", "Żółw", true),
+            ("[^a]ó", "Żółw", true),
+            ("(?i)^ä", "Ä", false),
+            ("^ok$", "ok\n", true),
+            ("^ok$", "ok\n\n", false),
+            ("^ok$", "ó\n", false),
+            (r"^\$5$", "$5", true),
+            ("[$]5$", "$5\n", true),
+            ("^(?!a)o.$", "ok\n", true),
         ] {
             let pattern = Pattern::compile(expression).unwrap_or_else(|e| panic!("{expression}: {e}"));
             assert_eq!(pattern.is_match(subject), Ok(expected), "{subject} =~ {expression}");

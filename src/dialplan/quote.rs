@@ -36,8 +36,9 @@ pub(super) fn quoted(text: &str) -> Cow<'_, str> {
     moved_away(text, SPECIAL.get(..EXPANDING).unwrap_or(&SPECIAL))
 }
 
-/// The same for text from the wire: separators are moved away too.
-pub(super) fn guarded(text: &str) -> Cow<'_, str> {
+/// Text from the wire in the form it may take among text of ours: separators are moved away too. [`plain`] brings
+/// them back.
+pub fn guarded(text: &str) -> Cow<'_, str> {
     moved_away(text, &SPECIAL)
 }
 

@@ -49,7 +49,8 @@ pub trait Scope {
     fn global(&self, name: &str) -> Option<Cow<'_, str>>;
 
     /// Runs an API function. `wire` says that the arguments hold text from the wire. `None` is an unknown or failed
-    /// function, which expands to nothing.
+    /// function, which expands to nothing. An answer of both kinds of text has what is from the wire
+    /// [`guarded`](super::guarded).
     fn call(&self, function: &str, arguments: &str, wire: bool) -> Option<Value<'static>>;
 }
 

@@ -54,6 +54,7 @@ pub struct Domain {
     users: HashMap<Box<str>, Arc<User>>,
     in_order: Vec<Arc<User>>,
     groups: HashMap<Box<str>, Group>,
+    groups_in_order: Vec<Box<str>>,
 }
 
 /// A group.
@@ -104,9 +105,9 @@ impl Domain {
         &self.in_order
     }
 
-    /// Every group, in no order.
+    /// Every group, in the order written.
     pub fn groups(&self) -> impl Iterator<Item = &Group> {
-        self.groups.values()
+        self.groups_in_order.iter().filter_map(|key| self.groups.get(key))
     }
 }
 
@@ -177,6 +178,7 @@ fn build_domain(conf: DomainConf) -> Domain {
         users: HashMap::new(),
         in_order: Vec::new(),
         groups: HashMap::new(),
+        groups_in_order: Vec::new(),
     };
     let mut groups = Vec::with_capacity(conf.groups.len());
     for group in conf.groups {
@@ -202,7 +204,10 @@ fn build_domain(conf: DomainConf) -> Domain {
     for (name, settings, ids) in groups {
         let members = ids.iter().filter_map(|id| domain.users.get(id).cloned()).collect();
         let key: Box<str> = name.to_ascii_lowercase().into();
-        domain.groups.entry(key).or_insert(Group { name, members, settings });
+        if !domain.groups.contains_key(&key) {
+            domain.groups.insert(key.clone(), Group { name, members, settings });
+            domain.groups_in_order.push(key);
+        }
     }
     domain
 }

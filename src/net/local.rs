@@ -31,6 +31,45 @@ pub fn local_ip_v6() -> IpAddr {
     local_address_towards(root.into()).unwrap_or(Ipv6Addr::LOCALHOST.into())
 }
 
+/// The first address of the interface called `name`, of one family or of any.
+pub fn interface_address(name: &str, v4: Option<bool>) -> Option<IpAddr> {
+    let mut list = std::ptr::null_mut();
+    // SAFETY: `list` is a place for the pointer; what is put there is freed below, once.
+    if unsafe { libc::getifaddrs(&mut list) } != 0 {
+        return None;
+    }
+    let mut found = None;
+    let mut next = list;
+    while !next.is_null() && found.is_none() {
+        // SAFETY: the list is whole until it is freed; its names end in NUL, and an address of family AF_INET or AF_INET6
+        // is a sockaddr_in or sockaddr_in6.
+        unsafe {
+            let entry = &*next;
+            next = entry.ifa_next;
+            if entry.ifa_addr.is_null()
+                || std::ffi::CStr::from_ptr(entry.ifa_name).to_bytes() != name.as_bytes()
+            {
+                continue;
+            }
+            let address: Option<IpAddr> = match i32::from((*entry.ifa_addr).sa_family) {
+                libc::AF_INET => {
+                    let address = &*entry.ifa_addr.cast::<libc::sockaddr_in>();
+                    Some(Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr)).into())
+                }
+                libc::AF_INET6 => {
+                    let address = &*entry.ifa_addr.cast::<libc::sockaddr_in6>();
+                    Some(Ipv6Addr::from(address.sin6_addr.s6_addr).into())
+                }
+                _ => None,
+            };
+            found = address.filter(|ip| v4.is_none_or(|v4| v4 == ip.is_ipv4()));
+        }
+    }
+    // SAFETY: the list came from getifaddrs and nothing of it is kept.
+    unsafe { libc::freeifaddrs(list) };
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,6 +78,8 @@ mod tests {
     fn loopback_is_reached_from_loopback() {
         let home: IpAddr = Ipv4Addr::LOCALHOST.into();
         assert_eq!(local_address_towards(home).unwrap(), home);
+        assert_eq!(interface_address("lo", Some(true)), Some(home));
+        assert_eq!(interface_address("no such interface", None), None);
         assert!(!local_ip_v4().is_unspecified());
         assert!(!local_ip_v6().is_unspecified());
     }

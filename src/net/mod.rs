@@ -42,7 +42,7 @@ mod waiting;
 mod window;
 
 pub use guard::{FloodGuard, GuardConf};
-pub use local::{local_address_towards, local_ip_v4, local_ip_v6};
+pub use local::{interface_address, local_address_towards, local_ip_v4, local_ip_v6};
 pub use report::{Report, SendError};
 pub use send::LARGEST_DATAGRAM;
 pub use sockets::{BoxFuture, DatagramSocket, Kernel, Sockets, Stream, StreamListener};

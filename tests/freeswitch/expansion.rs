@@ -36,7 +36,7 @@ fn recorded_answers() {
         let seen = if row.get("set").is_some_and(|v| *v == Value::Bool(true)) {
             let mut channel = channel(&switch);
             let done = Template::new(format!("esr={ask}")).expand(&channel);
-            execute(&mut channel, "set", &done.text, done.wire);
+            execute(&mut channel, "set", &done);
             channel.variable("esr").map(|v| v.text.into_owned()).unwrap_or_default()
         } else {
             match api::command(&switch, ask) {
@@ -125,7 +125,7 @@ fn text_from_the_wire_is_data() {
         assert_eq!((done.text.as_str(), done.wire), (answer, wire), "{ask}");
     }
     let done = Template::new("copy=${evil}").expand(&channel);
-    execute(&mut channel, "set", &done.text, done.wire);
+    execute(&mut channel, "set", &done);
     assert_eq!(expand("${copy}", &channel), "${va}", "the mark follows the text");
 }
 

@@ -10,13 +10,15 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use tandem::api::{self, ContactQuery, World};
+use tandem::api::{self, ContactQuery, Reach, World};
+use tandem::channel::Variables;
 use tandem::config::acl::AclConf;
 use tandem::config::directory::DirectoryConf;
 use tandem::config::{self, Element, Globals, Loaded, Options, Problem};
-use tandem::dialplan::{Applications, Caller, Dialplan, Scope, Template, Value, expand, words};
+use tandem::dialplan::{Applications, Caller, Dialplan, Expanded, Scope, Template, Value, expand, words};
 use tandem::directory::Snapshot;
 use tandem::net::acl::{Acls, LocalNet};
+use tandem::store::Stores;
 
 /// The address the recorded answers were given at.
 pub const ADDRESS: &str = "10.8.0.8";
@@ -28,7 +30,8 @@ pub struct Switch {
     pub plan: Dialplan,
     pub problems: Vec<Problem>,
     pub now: Cell<Timestamp>,
-    pub hash: RefCell<BTreeMap<String, String>>,
+    pub stores: Stores,
+    pub tree: Arc<Element>,
 }
 
 impl Switch {
@@ -67,7 +70,8 @@ impl Switch {
             plan,
             problems,
             now: Cell::new("2026-08-21T20:30:00Z".parse().unwrap()),
-            hash: RefCell::default(),
+            stores: Stores::in_memory(),
+            tree: Arc::new(loaded.root),
         }
     }
 }
@@ -105,15 +109,113 @@ impl World for Switch {
         Vec::new()
     }
 
+    fn stores(&self) -> &Stores {
+        &self.stores
+    }
+
+    fn tree(&self) -> Option<Arc<Element>> {
+        Some(Arc::clone(&self.tree))
+    }
+
+    fn channel_exists(&self, _: &str) -> bool {
+        false
+    }
+
+    fn read_channel(&self, _: &str, _: &mut dyn FnMut(&dyn Scope)) -> Reach {
+        Reach::NoChannel
+    }
+
+    fn set_variables(&self, _: &str, _: Vec<(String, String)>) -> bool {
+        false
+    }
+
     fn channel_headers(&self, _: &str) -> Option<HashMap<String, String>> {
         None
+    }
+}
+
+/// A switch with one channel, asked by a command.
+pub struct Asked<'s> {
+    pub switch: &'s Switch,
+    pub channel: RefCell<Channel<'s>>,
+}
+
+/// The channel's uuid.
+pub const UUID: &str = "0d4f7d2e-3c5b-4c8e-9a7e-1f2a3b4c5d6e";
+
+impl World for Asked<'_> {
+    fn now(&self) -> Timestamp {
+        World::now(self.switch)
+    }
+
+    fn time_zone(&self) -> TimeZone {
+        World::time_zone(self.switch)
+    }
+
+    fn create_uuid(&self) -> String {
+        self.switch.create_uuid()
+    }
+
+    fn globals(&self) -> &Globals {
+        &self.switch.globals
+    }
+
+    fn directory(&self) -> Arc<Snapshot> {
+        self.switch.directory()
+    }
+
+    fn acl(&self, list: &str, address: IpAddr) -> Option<bool> {
+        self.switch.acl(list, address)
+    }
+
+    fn module_exists(&self, name: &str) -> bool {
+        self.switch.module_exists(name)
+    }
+
+    fn contacts(&self, query: &ContactQuery<'_>) -> Vec<String> {
+        self.switch.contacts(query)
+    }
+
+    fn stores(&self) -> &Stores {
+        self.switch.stores()
+    }
+
+    fn tree(&self) -> Option<Arc<Element>> {
+        self.switch.tree()
+    }
+
+    fn channel_exists(&self, uuid: &str) -> bool {
+        uuid == UUID
+    }
+
+    fn read_channel(&self, uuid: &str, work: &mut dyn FnMut(&dyn Scope)) -> Reach {
+        if uuid != UUID {
+            return Reach::NoChannel;
+        }
+        work(&*self.channel.borrow());
+        Reach::Done
+    }
+
+    fn set_variables(&self, uuid: &str, variables: Vec<(String, String)>) -> bool {
+        let mut channel = self.channel.borrow_mut();
+        variables.iter().for_each(|(name, value)| channel.variables.assign(name, value, true));
+        uuid == UUID
+    }
+
+    fn channel_headers(&self, uuid: &str) -> Option<HashMap<String, String>> {
+        let channel = self.channel.borrow();
+        let variables = channel.variables.sorted();
+        let headers =
+            variables.into_iter().map(|(name, value)| (format!("variable_{name}"), value.to_owned()));
+        let state = ("Channel-State".to_owned(), "CS_EXECUTE".to_owned());
+        (uuid == UUID).then(|| headers.chain([state]).collect())
     }
 }
 
 /// A channel on a [`Switch`].
 pub struct Channel<'s> {
     pub switch: &'s Switch,
-    pub variables: BTreeMap<String, (String, bool)>,
+    pub variables: Variables,
     pub profile: BTreeMap<&'static str, String>,
     pub account: RefCell<Vec<String>>,
     pub traced: bool,
@@ -124,7 +226,7 @@ impl<'s> Channel<'s> {
     pub fn new(switch: &'s Switch, destination: &str) -> Self {
         let mut channel = Channel {
             switch,
-            variables: BTreeMap::new(),
+            variables: Variables::default(),
             profile: BTreeMap::new(),
             account: RefCell::default(),
             traced: true,
@@ -141,9 +243,7 @@ impl<'s> Channel<'s> {
 
 impl Scope for Channel<'_> {
     fn variable(&self, name: &str) -> Option<Value<'_>> {
-        self.variables
-            .get(&name.to_ascii_lowercase())
-            .map(|(text, wire)| Value { text: text.as_str().into(), wire: *wire })
+        self.variables.get_marked(name).map(|(text, wire)| Value { text: text.into(), wire })
     }
 
     fn profile_field(&self, name: &str) -> Option<Value<'_>> {
@@ -155,43 +255,25 @@ impl Scope for Channel<'_> {
     }
 
     fn call(&self, function: &str, arguments: &str, wire: bool) -> Option<Value<'static>> {
-        if function == "hash" {
-            let parts: Vec<&str> = arguments.splitn(4, '/').collect();
-            return Some(match parts.as_slice() {
-                ["select", realm, key, ..] if !key.is_empty() => {
-                    let hash = self.switch.hash.borrow();
-                    Value::wire(hash.get(&format!("{realm}/{key}")).cloned().unwrap_or_default())
-                }
-                _ => Value::ours(
-                    "-ERR Usage: hash insert|insert_ifempty|select|delete|delete_ifmatch/realm/key[/value]\n",
-                ),
-            });
-        }
-        if function == "group" {
-            return Some(Value::ours(""));
-        }
         api::call(self.switch, function, arguments, wire)
     }
 }
 
 impl Caller for Channel<'_> {
     fn set(&mut self, name: &str, value: &str, wire: bool) {
-        let name = name.to_ascii_lowercase();
-        if value.is_empty() {
-            self.variables.remove(&name);
-        } else {
-            self.variables.insert(name, (value.to_owned(), wire));
+        match wire {
+            true => self.variables.set_wire(name, value),
+            false => self.variables.set(name, value),
         }
     }
 
     fn unset_prefix(&mut self, prefix: &str) {
-        let prefix = prefix.to_ascii_lowercase();
-        self.variables.retain(|name, _| !name.starts_with(&prefix));
+        self.variables.unset_prefix(prefix);
     }
 
     fn execute_inline(&mut self, application: &str, data: &Template) {
         let data = data.expand(self);
-        execute(self, application, &data.text, data.wire);
+        execute(self, application, &data);
     }
 
     fn now(&self) -> Timestamp {
@@ -215,20 +297,19 @@ impl Caller for Channel<'_> {
     }
 }
 
-/// The applications that only touch variables. Their data is expanded once more, as FreeSWITCH does.
-pub fn execute(channel: &mut Channel<'_>, application: &str, data: &str, wire: bool) {
+/// The applications that only touch variables and stores. Data is expanded once more where FreeSWITCH does so.
+pub fn execute(channel: &mut Channel<'_>, application: &str, expanded: &Expanded) {
+    let (data, wire) = (expanded.text.as_str(), expanded.wire);
     match application {
         "set" | "export" => {
             let Some((name, value)) = data.split_once(['=', ',']) else { return };
             let value = if wire { value.to_owned() } else { expand(value, channel) };
-            channel.set(name.trim_start_matches("nolocal:"), &value, wire);
+            channel.variables.assign(name.trim_start_matches("nolocal:"), &value, wire);
         }
         "unset" => channel.set(data, "", false),
         "set_user" => channel.set("domain_name", data.split_once('@').map_or("", |(_, d)| d), wire),
-        "hash" => {
-            if let ["insert", realm, key, value] = data.splitn(4, '/').collect::<Vec<_>>().as_slice() {
-                channel.switch.hash.borrow_mut().insert(format!("{realm}/{key}"), (*value).to_owned());
-            }
+        "hash" | "db" | "group" => {
+            channel.call(application, expanded.guarded(), false);
         }
         _ => {}
     }

@@ -1,0 +1,51 @@
+//! What calls leave for each other: the memory behind `hash`, `db` and `group`, and the counters of `limit`.
+//!
+//! | module | job | after a restart |
+//! | --- | --- | --- |
+//! | [`hash`] | values by realm and key | gone |
+//! | [`db`] | the same, and groups of dial strings | there: `journal` writes every change to a file |
+//! | [`limit`] | who uses how much of what; a leg gives back what it holds when it is dropped | gone |
+//!
+//! Keys and values come from callers, so every store has a bound; what does not fit is refused and logged, nothing is
+//! thrown out for it. None of them waits.
+
+pub mod db;
+pub mod hash;
+mod journal;
+pub mod limit;
+
+use std::path::Path;
+use std::sync::Arc;
+
+pub use db::Db;
+pub use hash::Hash;
+pub use limit::{Held, Limits};
+
+/// The stores of one switch.
+#[derive(Debug)]
+pub struct Stores {
+    /// `hash`.
+    pub hash: Hash,
+    /// `db` and `group`.
+    pub db: Db,
+    /// `limit`.
+    pub limits: Arc<Limits>,
+}
+
+impl Stores {
+    /// Stores whose `db` is kept in `folder`. What is there already is read; nothing is written before something is
+    /// stored.
+    pub fn open(folder: &Path) -> Stores {
+        Stores { hash: Hash::default(), db: Db::open(folder), limits: Arc::default() }
+    }
+
+    /// Stores that are all gone after a restart.
+    pub fn in_memory() -> Stores {
+        Stores { hash: Hash::default(), db: Db::in_memory(), limits: Arc::default() }
+    }
+}
+
+/// A store is full. Nothing was stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the store is full")]
+pub struct Full;
