@@ -104,8 +104,14 @@ impl Session {
             return self.reply(now, &ask, 481, &[]);
         };
         if self.phase == Phase::Ended {
-            // Two BYEs that crossed are both right.
-            let status = if matches!(message.method(), Method::Bye) { 200 } else { 481 };
+            // Two BYEs that crossed are both right, if theirs is in order.
+            let number = message.cseq().number;
+            let mut in_order = || self.peers.get_mut(index).is_some_and(|p| p.dialog.in_order(number));
+            let status = match message.method() {
+                Method::Bye if in_order() => 200,
+                Method::Bye => 500,
+                _ => 481,
+            };
             return self.reply(now, &ask, status, &[]);
         }
         if let Some(peer) = self.peers.get_mut(index) {
@@ -247,7 +253,7 @@ impl Session {
 }
 
 /// A header that every message has once, or that says how it is cut.
-fn is_structure(name: &str) -> bool {
+pub(super) fn is_structure(name: &str) -> bool {
     use Name::{CSeq, CallId, ContentLength, From, MaxForwards, To, Via};
     matches!(Name::from_name(name), Via | From | To | CallId | CSeq | MaxForwards | ContentLength)
 }

@@ -36,7 +36,9 @@ impl Session {
             }
         }
         let dialogs = self.peers.iter().map(|p| &p.dialog);
-        kept.extend(dialogs.map(|d| Kept::dialog(d.call_id(), self.local_tag(), d.remote_tag())));
+        kept.extend(
+            dialogs.map(|d| Kept::dialog(d.call_id(), self.local_tag(), d.remote_tag(), d.remote_cseq())),
+        );
         kept.shrink_to_fit();
         Some(Remains { invite: first.and_then(|id| self.tx.key(Id::Server(id))), kept, until })
     }

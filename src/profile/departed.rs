@@ -29,6 +29,7 @@ impl Profile {
         match self.agent.departed.request(token, message, flow.remote) {
             Some(Repeated::Answer(bytes)) => self.send(bytes, reply_flow(message, flow)),
             Some(Repeated::Bye) => self.reply(message, &flow, 200, &[]),
+            Some(Repeated::OutOfOrder) => self.reply(message, &flow, 500, &[]),
             Some(Repeated::Over) => self.reply(message, &flow, 481, &[]),
             Some(_) => {}
             None => return false,

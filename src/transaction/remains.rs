@@ -51,8 +51,8 @@ enum Then {
     Answer(Box<[u8]>),
     /// Say this, to where it went the first time.
     Ack(Box<Again>),
-    /// The dialog itself: a BYE that crossed ours is right too.
-    Dialog,
+    /// The dialog itself: a BYE that crossed ours is right too, if its CSeq is higher than this one, the peer's last.
+    Dialog(Option<u32>),
     /// Our first INVITE, which was accepted: another fork may accept it too.
     Accepted,
 }
@@ -92,16 +92,16 @@ impl Kept {
         Kept { key: invite, then: Then::Accepted }
     }
 
-    /// A dialog.
-    pub fn dialog(call_id: &str, local_tag: &str, remote_tag: Option<&str>) -> Kept {
-        Kept { key: Key::of_dialog(call_id, local_tag, remote_tag), then: Then::Dialog }
+    /// A dialog, and the CSeq of the peer's last request in it.
+    pub fn dialog(call_id: &str, local_tag: &str, remote_tag: Option<&str>, last: Option<u32>) -> Kept {
+        Kept { key: Key::of_dialog(call_id, local_tag, remote_tag), then: Then::Dialog(last) }
     }
 
     fn weight(&self) -> usize {
         match &self.then {
             Then::Answer(bytes) => bytes.len(),
             Then::Ack(again) => again.bytes.len() + size_of::<Again>(),
-            Then::Nothing | Then::Dialog | Then::Accepted => 0,
+            Then::Nothing | Then::Dialog(_) | Then::Accepted => 0,
         }
     }
 }
@@ -115,6 +115,8 @@ pub enum Repeated {
     Answer(Bytes),
     /// Answer the BYE 200: it crossed ours.
     Bye,
+    /// Answer the BYE 500: it is out of order (RFC 3261 §12.2.2).
+    OutOfOrder,
     /// Answer the request 481: the dialog is over.
     Over,
     /// Send this.
@@ -228,8 +230,14 @@ impl Graveyard {
             None => {}
         }
         let dialog = Key::of_dialog(request.call_id(), request.to_tag().unwrap_or(""), request.from_tag());
-        let known = kept.iter().any(|k| k.key == dialog);
-        Some(if known && matches!(request.method(), Method::Bye) { Repeated::Bye } else { Repeated::Over })
+        let known = kept.iter().find(|k| k.key == dialog).map(|k| &k.then);
+        Some(match (request.method(), known) {
+            (Method::Bye, Some(Then::Dialog(last))) if *last >= Some(request.cseq().number) => {
+                Repeated::OutOfOrder
+            }
+            (Method::Bye, Some(_)) => Repeated::Bye,
+            _ => Repeated::Over,
+        })
     }
 
     /// One thing more of a leg that has remains here.

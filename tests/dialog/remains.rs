@@ -83,6 +83,8 @@ fn of_a_called_side_that_was_hung_up() {
     assert!(matches!(yard.request(TOKEN, &options, source), Some(Repeated::Over)));
     let crossing = message(&s.text("BYE", 5, "theirs", "ours", "", ""));
     assert!(matches!(yard.request(TOKEN, &crossing, source), Some(Repeated::Bye)));
+    let late = message(&s.text("BYE", 4, "theirs", "ours", "", ""));
+    assert!(matches!(yard.request(TOKEN, &late, source), Some(Repeated::OutOfOrder)));
     let strange = message(&s.text("BYE", 5, "stranger", "ours", "", ""));
     assert!(matches!(yard.request(TOKEN, &strange, source), Some(Repeated::Over)));
     assert!(yard.request(TOKEN + 1, &bye, source).is_none());

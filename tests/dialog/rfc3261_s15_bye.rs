@@ -122,6 +122,19 @@ fn s15_a_callee_that_ends_its_early_dialog_is_cancelled() {
 }
 
 #[test]
+fn s12_2_2_bye_out_of_order_after_the_end() {
+    let mut s = Stage::up(config());
+    s.ask("BYE", "", "");
+    s.expect(200);
+    for cseq in [1, 2] {
+        s.ask_as("BYE", cseq, "theirs", "ours", "", "");
+        assert_eq!(s.expect(500).cseq().number, cseq);
+    }
+    s.ask_as("BYE", 3, "theirs", "ours", "", "");
+    s.expect(200);
+}
+
+#[test]
 fn s15_1_2_bye_that_crosses_ours() {
     let mut s = Stage::up(config());
     s.session.bye(s.now, &[]).unwrap();
