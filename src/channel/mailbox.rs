@@ -4,7 +4,7 @@
 //! then find a [`Letter::Gone`] in theirs.
 
 use super::legs::Token;
-use super::letter::Letter;
+use super::letter::{Letter, News, Order};
 use super::queue::Queue;
 use std::fmt;
 use std::future::poll_fn;
@@ -40,6 +40,23 @@ struct Slot {
     tied: Vec<Mailbox>,
 }
 
+impl Slot {
+    /// Whether this letter goes in even when the box is full: where a call stands may not be forgotten. They are few,
+    /// for each leg says so of itself once; and of orders to hang up one is enough.
+    fn must_take(&self, letter: &Letter) -> bool {
+        match letter {
+            Letter::Order(Order::Hangup(_)) => {
+                !self.letters.iter().any(|held| matches!(held, Letter::Order(Order::Hangup(_))))
+            }
+            Letter::Gone(_) | Letter::Order(Order::Join { .. } | Order::Part) => true,
+            Letter::News { news, .. } => {
+                matches!(news, News::Answered(_) | News::Ended(_) | News::Settled(_))
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Another leg's (or a command's) way to a leg.
 #[derive(Clone)]
 pub struct Mailbox {
@@ -55,7 +72,8 @@ pub(super) fn mailbox(token: Token) -> (Mailbox, Letters) {
 }
 
 impl Mailbox {
-    /// Puts a letter of another leg or a command in; false when the leg is gone or its box is full.
+    /// Puts a letter of another leg or a command in; false when the leg is gone or its box is full. It is never full for
+    /// what decides over the call.
     pub fn post(&self, letter: Letter) -> bool {
         self.put(letter, MAILBOX) == Posted::Taken
     }
@@ -70,7 +88,7 @@ impl Mailbox {
         if slot.closed {
             return Posted::Gone;
         }
-        if slot.letters.len() >= room {
+        if slot.letters.len() >= room && !slot.must_take(&letter) {
             return Posted::Full;
         }
         slot.letters.push(letter);
@@ -217,6 +235,22 @@ mod tests {
         assert_eq!(mailbox.post_from_wire(letter()), Posted::Gone, "closed before it is dropped");
         drop(letters);
         assert!(!mailbox.post(letter()), "the leg is gone");
+    }
+
+    #[test]
+    fn what_decides_over_the_call_always_goes_in() {
+        let (mailbox, mut letters) = mailbox(Token(1));
+        let digit = || Letter::Order(Order::Digit { digit: '1', duration_ms: 100 });
+        assert_eq!((0..100).filter(|_| mailbox.post(digit())).count(), MAILBOX);
+        let settled = Letter::News { from: Token(2), news: News::Settled(Err(488)) };
+        assert!(mailbox.post(letter()) && mailbox.post(Letter::Gone(Token(2))) && mailbox.post(settled));
+        assert!(!mailbox.post(letter()), "one order to hang up is enough");
+        assert!(!mailbox.post(digit()));
+        let last: Vec<_> = std::iter::from_fn(|| letters.next()).skip(MAILBOX).collect();
+        assert!(matches!(
+            last[..],
+            [Letter::Order(Order::Hangup(_)), Letter::Gone(Token(2)), Letter::News { .. }]
+        ));
     }
 
     #[tokio::test]

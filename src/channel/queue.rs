@@ -21,6 +21,10 @@ impl<T> Queue<T> {
         usize::from(self.first.is_some()) + self.more.len()
     }
 
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.first.iter().chain(&self.more)
+    }
+
     pub fn push(&mut self, one: T) {
         match self.first {
             None => self.first = Some(one),
