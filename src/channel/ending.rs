@@ -44,6 +44,9 @@ pub struct Ending {
     pub redirects: Vec<String>,
 }
 
+/// Seconds after which a caller may try again for whom there were no ports, or no session.
+const RETRY_AFTER: u32 = 5;
+
 impl Leg {
     /// Hangs up because the switch wants it. Nothing happens on a leg that is over.
     pub fn hangup(&mut self, cause: Cause) {
@@ -56,7 +59,10 @@ impl Leg {
             return;
         }
         let status = self.refusal_status(cause);
-        self.refuse(by, cause, status, None, &[]);
+        // Ports, descriptors or sessions have run out, which passes.
+        let wait = [("Retry-After".to_owned(), RETRY_AFTER.to_string())];
+        let short = cause == Cause::SWITCH_CONGESTION && status == 503;
+        self.refuse(by, cause, status, None, if short { &wait } else { &[] });
     }
 
     /// Gives an unanswered caller a final answer of the dialplan's choice.
@@ -201,6 +207,7 @@ impl Leg {
         }
         self.fire(EventName::ChannelDestroy, Vec::new);
         self.media.close();
+        self.unacked = None;
         self.entry.leave_call();
         // The leg may live on for half a minute to answer retransmissions: it keeps no more than that takes.
         self.variables = Variables::default();

@@ -3,7 +3,10 @@
 //! FreeSWITCH counts legs, refuses with `503 Maximum Calls In Progress` and `Retry-After: 300`
 //! (`switch_core_session_request_uuid`, `sofia.c`).
 
+use super::unacked::Unacked;
+use crate::media::fd_limit;
 use crate::net::Window;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -17,6 +20,8 @@ pub enum Full {
     Rate,
     /// The switch is going down.
     Draining,
+    /// Too many answered calls wait for their ACK.
+    Unacknowledged,
 }
 
 impl Full {
@@ -26,6 +31,7 @@ impl Full {
             Full::Sessions => "Over Session Limit!",
             Full::Rate => "Throttle Error!",
             Full::Draining => "shutting down, no new calls",
+            Full::Unacknowledged => "too many answered calls were never acknowledged",
         }
     }
 
@@ -34,6 +40,7 @@ impl Full {
         match self {
             Full::Sessions | Full::Draining => 300,
             Full::Rate => 1,
+            Full::Unacknowledged => 32,
         }
     }
 }
@@ -49,6 +56,8 @@ pub struct Gate {
     refused: AtomicU64,
     /// When a new call may begin.
     pub window: Arc<Window>,
+    /// Calls that wait for their ACK.
+    pub unacked: Arc<Unacked>,
 }
 
 impl Gate {
@@ -62,6 +71,8 @@ impl Gate {
             since_start: 0.into(),
             refused: 0.into(),
             window: Arc::default(),
+            // Where the limit cannot be read it is taken to be that of a login shell.
+            unacked: Arc::new(Unacked::new(fd_limit().unwrap_or(1024))),
         }
     }
 
@@ -85,6 +96,15 @@ impl Gate {
     pub fn is_full(&self, up: usize) -> bool {
         let most = self.max_sessions.load(Ordering::Relaxed);
         most > 0 && up >= most as usize
+    }
+
+    /// Lets one more caller in, who is at `source`.
+    pub fn pass_caller(&self, source: IpAddr, up: usize, now: Instant) -> Result<(), Full> {
+        if self.unacked.is_full(source) {
+            self.turned_away();
+            return Err(Full::Unacknowledged);
+        }
+        self.pass(up, now)
     }
 
     /// Lets one more leg in beside the `up` that are.

@@ -22,6 +22,7 @@ use super::media::{LegMedia, View};
 use super::queue::Queue;
 use super::renegotiation::Pending;
 use super::times::Times;
+use super::unacked::Unacknowledged;
 use super::user_agent::UserAgent;
 use super::variables::Variables;
 use crate::dialog;
@@ -136,6 +137,8 @@ pub struct Leg {
     pub(super) times: Times,
     pub(super) watch: Watch,
     pub(super) pending: Pending,
+    /// We have answered, and its ACK has not come.
+    pub(super) unacked: Option<Box<Unacknowledged>>,
     /// The far end has put us on hold.
     pub(super) held: bool,
     /// What the last partner's audio stream had counted, and where its description said it listens.

@@ -13,6 +13,7 @@
 //! | `media` | descriptions, streams, what was agreed |
 //! | `letter`, `mailbox` (a `queue`), `legs` | what reaches a leg, where it waits, and how the leg is found |
 //! | `caller`, `variables` (their names, `known`; lists in them, `array`), `cause`, `identity` | what is known of a call |
+//! | `unacked` | answered calls whose ACK has not come: how many there may be |
 //! | `departed` | legs that are gone: what is still answered in their place |
 //! | `user_agent`, `exchange`, `gate` | what legs share: a profile, the switch, the limits |
 
@@ -41,6 +42,7 @@ mod renegotiation;
 mod signalling;
 mod stamps;
 mod times;
+mod unacked;
 pub mod user_agent;
 pub mod variables;
 

@@ -183,6 +183,7 @@ impl Leg {
             times: Times::begin(now),
             watch: Default::default(),
             pending: Default::default(),
+            unacked: None,
             held: false,
             last_partner: None,
         };

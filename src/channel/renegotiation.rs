@@ -128,6 +128,7 @@ impl Leg {
     /// The ACK of a 200 that carried our offer brings the answer.
     pub(super) fn on_acknowledged(&mut self, body: Option<Bytes>) {
         self.pending.unanswered = false;
+        self.unacked = None;
         let Some(body) = body else { return };
         match self.media.take_answer(&body) {
             Ok(()) => self.renegotiated(),

@@ -54,5 +54,5 @@ pub use ports::{OpenError, PortRange};
 pub use shared::{StreamId, Timeouts};
 pub use stats::Stats;
 pub use stream::Stream;
-pub use sys::raise_fd_limit;
+pub use sys::{fd_limit, raise_fd_limit};
 pub use verdict::{Side, Verdict, verdict};

@@ -134,7 +134,7 @@ fn fd_limits() -> io::Result<libc::rlimit> {
 }
 
 /// How many descriptors may be open.
-pub(super) fn fd_limit() -> io::Result<u64> {
+pub fn fd_limit() -> io::Result<u64> {
     fd_limits().map(|limit| limit.rlim_cur)
 }
 

@@ -21,8 +21,7 @@ impl Profile {
             return self.reply(&invite, &flow, 483, &[]);
         }
         if invite.contact().is_none() {
-            let bytes = self.answer(&invite, &flow, 400, Some("Missing Contact Header"), &[]);
-            return self.send(bytes, flow);
+            return self.reply_as(&invite, &flow, 400, Some("Missing Contact Header"), &[]);
         }
         let scheme = invite.uri().is_some_and(|u| u.is_sip() || u.scheme_name().eq_ignore_ascii_case("tel"));
         if !scheme {
@@ -38,12 +37,11 @@ impl Profile {
         if merged {
             return self.reply(&invite, &flow, 482, &[]);
         }
-        if let Err(full) = exchange.gate.pass(exchange.legs.len(), now) {
+        if let Err(full) = exchange.gate.pass_caller(flow.remote.ip(), exchange.legs.len(), now) {
             warn!("{}: call from {} refused with 503: {}", self.agent.name, flow.remote, full.text());
             self.refused.keep(now, self.refused.mark(&invite, flow.remote), b"");
             let wait = [("Retry-After", full.retry_after().to_string())];
-            let bytes = self.answer(&invite, &flow, 503, Some("Maximum Calls In Progress"), &wait);
-            return self.send(bytes, flow);
+            return self.reply_as(&invite, &flow, 503, Some("Maximum Calls In Progress"), &wait);
         }
         let token = Token(rand::rng().random());
         let uuid: Arc<str> = match self.agent.conf.inbound_use_callid_as_uuid {

@@ -27,9 +27,21 @@ fn stateless_tag(request: &Message) -> String {
 impl Profile {
     /// Answers without a transaction. An ACK is never answered.
     pub(super) fn reply(&self, request: &Message, flow: &Flow, status: u16, headers: &[(&str, String)]) {
+        self.reply_as(request, flow, status, None, headers);
+    }
+
+    /// The same with a reason phrase of its own.
+    pub(super) fn reply_as(
+        &self,
+        request: &Message,
+        flow: &Flow,
+        status: u16,
+        phrase: Option<&str>,
+        headers: &[(&str, String)],
+    ) {
         if *request.method() != Method::Ack {
-            let bytes = self.answer(request, flow, status, None, headers);
-            self.send(bytes, *flow);
+            let bytes = self.answer(request, flow, status, phrase, headers);
+            self.send(bytes, reply_flow(request, *flow));
         }
     }
 
@@ -65,7 +77,7 @@ impl Profile {
             .header("Warning", "399 tandem \"more comes in than this machine can do\"")
             .finish();
         self.shared.exchange.gate.turned_away();
-        self.send(bytes, flow);
+        self.send(bytes, reply_flow(request, flow));
     }
 
     /// True for the copy of an INVITE that was turned away: its caller has given this call up.

@@ -38,6 +38,26 @@ fn answers_go_to_where_the_request_came_from() {
     }
 }
 
+/// §18.2.2: without rport the port is that of sent-by, whichever the request came from, for refusals too.
+#[test]
+fn without_rport_the_answer_goes_to_the_port_of_the_via() {
+    let switch = Switch::start();
+    let (mut line, mut listener) = (Line::udp(&switch), Line::udp(&switch));
+    for method in ["OPTIONS", "REGISTER", "INVITE", "FOO", "BYE"] {
+        let mut ask = listener.invite("1001");
+        ask.method = method.to_owned();
+        ask.via = ask.via.replace(";rport", "");
+        if method == "BYE" {
+            ask.to.push_str(";tag=nobodys");
+        }
+        line.send(&ask);
+        let answer = listener.final_of(&ask);
+        assert!(answer.header("CSeq").ends_with(method), "{}", answer.text);
+        assert_eq!(answer.from, switch.sip());
+    }
+    line.silent("nobody");
+}
+
 /// §7.3.1, §7.3.3, §20: lines folded, compact names, odd blanks and cases.
 #[test]
 fn odd_spellings_are_read() {

@@ -116,6 +116,27 @@ fn idle_connections_of_one_source_are_bounded() {
     calls(&switch);
 }
 
+/// When the ports of `rtp-start-port` … are all in use: 503, and when to try again, for the caller's leg and for the other.
+#[test]
+fn calls_without_ports_are_503() {
+    let set = vec![("rtp_start_port", "20000".to_owned()), ("rtp_end_port", "20003".to_owned())];
+    let switch = Switch::start_with(Setup { set, ..Setup::default() });
+    let mut line = Line::udp(&switch);
+    let mut call = |number: &str| {
+        let (invite, answer) = line.put_as("1000", &line.invite(number));
+        line.send(&invite.ack(&answer));
+        answer
+    };
+    assert_eq!([0; 2].map(|_| call("9196").status()), [Some(200); 2]);
+    let mut phone = Line::udp(&switch);
+    phone.log_in("1001");
+    for number in ["9196", "1001"] {
+        let answer = call(number);
+        assert_eq!(answer.status(), Some(503), "{number}: {}", answer.text);
+        assert!(!answer.header("Retry-After").is_empty(), "{number}: {}", answer.text);
+    }
+}
+
 /// `max-sessions`: beyond it 503 with Retry-After; when a call has ended there is room again. FreeSWITCH counts legs.
 #[test]
 fn more_calls_than_may_be_are_503() {
