@@ -72,6 +72,7 @@ impl Leg {
             times: Times::begin(now),
             watch: Default::default(),
             pending: Default::default(),
+            unacked: None,
             held: false,
             last_partner: None,
         };
@@ -102,8 +103,7 @@ pub(super) fn is_sdp(message: &Message) -> bool {
 /// (rport, RFC 3581) or when its Contact cannot be an address we reach.
 fn is_sticky(invite: &Message, flow: &Flow) -> bool {
     let asked = flow.transport != Transport::Udp || invite.via().rport().is_some();
-    let contact = invite.contacts().ok().and_then(|c| c.into_iter().next());
-    let host = contact.and_then(|c| c.address().map(|a| a.uri().host().to_owned()));
+    let host = invite.contact().map(|contact| contact.uri().host());
     let unreachable = match host.and_then(|h| h.parse::<IpAddr>().ok()) {
         Some(ip) => ip != flow.remote.ip() && is_private(ip),
         None => false,

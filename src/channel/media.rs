@@ -236,7 +236,7 @@ impl LegMedia {
         if let Some(before) = self.described() {
             local = local.numbered_after(&before);
         }
-        let body = Bytes::from(local.text());
+        let body = Bytes::from(local.text().into_boxed_str().into_boxed_bytes());
         self.before = self.local.replace(body.clone());
         self.offered = None;
         Ok((local, body))

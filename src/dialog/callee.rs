@@ -23,7 +23,7 @@ use crate::transaction::{Id, ServerId};
 #[derive(Debug)]
 pub(super) struct Callee {
     /// The INVITE, until it is answered.
-    pub invite: Option<Ask>,
+    pub invite: Option<Box<Ask>>,
     pub server: ServerId,
     cseq: u32,
     reliability: Reliability,
@@ -72,7 +72,7 @@ impl Session {
         let reliability = if reliable { Reliability::Always } else { Reliability::Never };
         let dialog = Dialog::of_request(&invite, &self.wire.own.local_tag, flow);
         let callee = Callee {
-            invite: Some(ask.clone()),
+            invite: Some(Box::new(ask.clone())),
             server: ask.server,
             cseq: invite.cseq().number,
             reliability,

@@ -1,6 +1,7 @@
 //! Dialog state (RFC 3261 §12): who talks to whom, by which route, in which order.
 
-use crate::sip::{Destination, Flow, Message, NameAddr, Text, Uri};
+use super::caller::Invite;
+use crate::sip::{Destination, Flow, Message, NameAddr, Text, Transport, Uri};
 
 /// One dialog, early or confirmed. Changes only by the messages its session gives it.
 #[derive(Clone, Debug)]
@@ -32,24 +33,25 @@ impl Dialog {
         })
     }
 
-    /// The calling side's dialog (§12.1.2). A 2xx without Contact, which there must be, is taken to come from where
+    /// The calling side's dialog (§12.1.2), `invite` being as sent, with its tag. A 2xx without Contact, which there must be, is taken to come from where
     /// the INVITE was sent.
-    pub fn of_response(invite: &Message, response: &Message, flow: Flow) -> Option<Dialog> {
+    pub(super) fn of_response(invite: &Invite, response: &Message, flow: Flow) -> Option<Dialog> {
         let mut routes = response.record_routes().ok()?;
         routes.reverse();
         Some(Dialog {
-            call_id: invite.call_id_text(),
-            local: invite.from().clone(),
+            call_id: Text::from(invite.call_id.as_str()),
+            local: invite.from.clone(),
             remote: response.to().clone(),
             routes,
-            target: contact_of(response).or_else(|| invite.uri().cloned())?,
-            local_cseq: invite.cseq().number,
+            target: contact_of(response).unwrap_or_else(|| invite.uri.clone()),
+            local_cseq: invite.cseq,
             remote_cseq: None,
             flow: Some(flow),
         })
     }
 
-    /// The calling side's dialog with a fork that answers when the INVITE itself is forgotten.
+    /// The calling side's dialog with a fork that answers when the INVITE itself is forgotten. Without the Contact there
+    /// must be it is taken to be where its 2xx came from: it gets its ACK and its BYE all the same.
     pub(super) fn of_late_response(response: &Message, flow: Flow) -> Option<Dialog> {
         let mut routes = response.record_routes().ok()?;
         routes.reverse();
@@ -58,7 +60,7 @@ impl Dialog {
             local: response.from().clone(),
             remote: response.to().clone(),
             routes,
-            target: contact_of(response)?,
+            target: contact_of(response).unwrap_or_else(|| at(flow, response.to().uri())),
             local_cseq: response.cseq().number,
             remote_cseq: None,
             flow: Some(flow),
@@ -129,6 +131,11 @@ impl Dialog {
     /// An authentic message for this dialog came on `flow`.
     pub fn heard_on(&mut self, flow: Flow) {
         self.flow = Some(flow);
+    }
+
+    /// The CSeq of the peer's last request, once it has sent one.
+    pub fn remote_cseq(&self) -> Option<u32> {
+        self.remote_cseq
     }
 
     /// The CSeq of our next request.
@@ -202,6 +209,16 @@ impl Dialog {
 /// The first Contact that is an address.
 fn contact_of(message: &Message) -> Option<Uri> {
     Some(message.contact()?.uri().clone())
+}
+
+/// The user of `uri` at the other end of a flow.
+fn at(flow: Flow, uri: &Uri) -> Uri {
+    let user = uri.user();
+    let uri = Uri::sip(user.as_deref(), &flow.remote.ip().to_string(), Some(flow.remote.port()));
+    match flow.transport {
+        Transport::Udp => uri,
+        other => uri.with_param("transport", Some(other.as_param())),
+    }
 }
 
 fn only_by_flow(uri: &Uri) -> bool {

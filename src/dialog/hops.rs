@@ -7,6 +7,8 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::caller::Cancel;
 use super::session::{Asked, Phase, Session, Side};
 use super::wait::Wait;
@@ -34,7 +36,7 @@ impl Hops {
 #[derive(Debug)]
 pub(super) struct Left {
     id: ClientId,
-    request: Message,
+    request: Bytes,
     to: Destination,
     cancelled: bool,
 }
@@ -102,7 +104,8 @@ impl Session {
                     Destination::Host { .. } => Destination::Flow(flow),
                     to => to.clone(),
                 };
-                let cancel = Message::parse(cancel_for(&left.request), &Limits::default()).ok();
+                let read = |bytes| Message::parse(bytes, &Limits::default()).ok();
+                let cancel = read(left.request.clone()).and_then(|invite| read(cancel_for(&invite)));
                 let reliable = flow.transport.is_reliable();
                 if let Some(cancel) = cancel
                     && let Ok(id) = self.tx.request(now, cancel, to, reliable)

@@ -160,12 +160,12 @@ impl Wire {
             b = b.header(Name::MaxForwards, 70);
         }
         for route in &routes {
-            b = b.header(Name::Route, route);
+            b = b.text(Name::Route, route.as_str());
         }
         b = b
-            .header(Name::From, dialog.local())
-            .header(Name::To, dialog.remote())
-            .header(Name::CallId, dialog.call_id())
+            .text(Name::From, dialog.local().as_str())
+            .text(Name::To, dialog.remote().as_str())
+            .text(Name::CallId, dialog.call_id())
             .header(Name::CSeq, format_args!("{cseq} {method}"));
         let target = matches!(
             method,
@@ -198,13 +198,13 @@ impl Wire {
     /// Contact if wanted, User-Agent, and the headers of the command, which win over ours of the same name.
     pub fn ours(&self, mut b: Builder, contact: bool, headers: Headers<'_>) -> Builder {
         if contact && !says(headers, "Contact") {
-            b = b.header(Name::Contact, &self.own.contact);
+            b = b.text(Name::Contact, &self.own.contact);
         }
         if let Some(agent) = self.own.shared.user_agent.as_ref().filter(|_| !says(headers, "User-Agent")) {
-            b = b.header(Name::UserAgent, agent);
+            b = b.text(Name::UserAgent, agent);
         }
         for (name, value) in headers {
-            b = b.header(name.as_str(), value);
+            b = b.text(name.as_str(), value);
         }
         b
     }
@@ -212,10 +212,10 @@ impl Wire {
     /// Allow and Supported, which INVITE, UPDATE, OPTIONS and their 2xx carry.
     pub fn abilities(&self, mut b: Builder, headers: Headers<'_>) -> Builder {
         if !says(headers, "Allow") && !self.own.shared.allow.is_empty() {
-            b = b.header(Name::Allow, &self.own.shared.allow);
+            b = b.text(Name::Allow, &self.own.shared.allow);
         }
         if !says(headers, "Supported") && !self.own.shared.supported.is_empty() {
-            b = b.header(Name::Supported, &self.own.shared.supported);
+            b = b.text(Name::Supported, &self.own.shared.supported);
         }
         b
     }

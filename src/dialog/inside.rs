@@ -12,7 +12,7 @@ use super::session::{Asked, Phase, Session};
 use super::timer::{Asked as TimerAsked, Role};
 use super::wait::Wait;
 use crate::sip::{Flow, Limits, Message, Method, Name};
-use crate::transaction::{ClientId, Key, ServerId};
+use crate::transaction::{ClientId, ServerId};
 
 /// How many requests of the peer may wait for the owner, and of ours for the peer.
 const WAITING: usize = 16;
@@ -242,8 +242,8 @@ impl Session {
             let request = Message::parse(bytes, &Limits::default()).ok()?;
             self.tx.request(now, request, to, reliable).ok()
         } else {
-            let key = Key::of_branch(&self.wire.last_branch(), method);
-            self.tx.request_as(now, key, bytes, to, reliable).ok()
+            let branch = self.wire.last_branch();
+            self.tx.request_as(now, (&branch, method), bytes, to, reliable).ok()
         };
         if let (Some(access), Some(id)) = (&mut self.access, sent) {
             access.keep(id, fork, method, headers, body);

@@ -259,12 +259,12 @@ impl Session {
     /// Call-ID.
     pub fn call_id(&self) -> &str {
         let invite = match &self.side {
-            Side::Caller(caller) => caller.request.as_ref(),
-            Side::Callee(callee) => callee.invite.as_ref().map(|ask| &ask.message),
+            Side::Caller(caller) => caller.plan.as_ref().map(|plan| plan.invite.call_id.as_str()),
+            Side::Callee(callee) => callee.invite.as_ref().map(|ask| ask.message.call_id()),
             Side::None => None,
         };
         let dialog = || self.peers.first().map(|p| p.dialog.call_id());
-        invite.map(Message::call_id).or_else(dialog).unwrap_or("")
+        invite.or_else(dialog).unwrap_or("")
     }
 
     /// Our tag.

@@ -168,6 +168,8 @@ impl Reader {
                 if self.media.len() >= MAX_MEDIA {
                     return Err(SdpError::TooLarge { what: "m-lines", limit: MAX_MEDIA });
                 }
+                // One or two are all there are.
+                self.media.reserve_exact(1);
                 self.media.push(media(value, number)?);
             }
             'a' => {

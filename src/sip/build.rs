@@ -154,8 +154,7 @@ impl Builder {
 
     fn copy(&mut self, from: &Message, name: Name) {
         for value in from.headers(name) {
-            self.out.extend_from_slice(name.as_str().as_bytes());
-            self.out.extend_from_slice(b": ");
+            self.begin_line(name.as_str());
             self.out.extend_from_slice(value.as_bytes());
             self.end_line();
         }
@@ -164,7 +163,7 @@ impl Builder {
     /// Adds a Via.
     #[must_use]
     pub fn via(self, via: &Via) -> Builder {
-        self.header(Name::Via, via)
+        self.text(Name::Via, via.as_str())
     }
 
     /// Adds a header. CR, LF and NUL in the value are left out; a name that is no token is left out with its value.
@@ -173,11 +172,20 @@ impl Builder {
         if !name.is_well_formed() {
             return self;
         }
-        let name = name.as_header_name();
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b": ");
+        self.begin_line(name.as_header_name());
         let _ = write!(Line(&mut self.out), "{value}");
         self.end_line();
+        self
+    }
+
+    /// The same for a value that is text already.
+    #[must_use]
+    pub fn text(mut self, name: impl HeaderName, value: &str) -> Builder {
+        if name.is_well_formed() {
+            self.begin_line(name.as_header_name());
+            octets::put_line(&mut self.out, value.as_bytes());
+            self.end_line();
+        }
         self
     }
 
@@ -211,7 +219,7 @@ impl Builder {
     /// The same with a body that is shared.
     #[must_use]
     pub fn carrying(self, content_type: &str, body: Bytes) -> Builder {
-        let mut new = self.header(Name::ContentType, content_type);
+        let mut new = self.text(Name::ContentType, content_type);
         new.body = Some(body);
         new
     }
@@ -224,6 +232,11 @@ impl Builder {
         self.out.extend_from_slice(b"\r\n\r\n");
         self.out.extend_from_slice(&body);
         self.out.freeze()
+    }
+
+    fn begin_line(&mut self, name: &str) {
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b": ");
     }
 
     fn end_line(&mut self) {

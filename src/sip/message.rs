@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -34,6 +34,8 @@ struct Parts {
     cseq: CSeq,
     max_forwards: Option<u32>,
     body: Range<usize>,
+    /// Read when it is first asked for.
+    contact: OnceLock<Option<NameAddr>>,
 }
 
 enum Start {
@@ -122,6 +124,7 @@ impl Message {
             cseq,
             max_forwards,
             body,
+            contact: OnceLock::new(),
         })))
     }
 
@@ -270,6 +273,12 @@ impl Message {
     /// Call-ID, sharing the buffer.
     pub(crate) fn call_id_text(&self) -> Text {
         self.lines(Name::CallId).next().map_or(Text::new(), |line| self.0.head.slice(line.range()))
+    }
+
+    /// The first Contact that is an address: where the peer wants the next requests. None when there is none, or one that
+    /// cannot be read.
+    pub fn contact(&self) -> Option<&NameAddr> {
+        self.0.contact.get_or_init(|| self.first_contact()).as_ref()
     }
 
     /// CSeq.

@@ -30,12 +30,13 @@ impl<'a> Params<'a> {
                 if rest.is_empty() {
                     return None;
                 }
-                let (one, after) = split_unquoted(rest, b';');
+                let (one, equals, after) = cut_first(rest);
                 rest = after;
-                let (name, value) = match one.split_once('=') {
-                    Some((name, value)) => (name.trim_ascii(), Some(value.trim_ascii())),
-                    None => (one.trim_ascii(), None),
+                let (name, value) = match equals {
+                    Some(at) => (one.get(..at).unwrap_or(""), one.get(at + 1..).map(str::trim_ascii)),
+                    None => (one, None),
                 };
+                let name = name.trim_ascii();
                 if !name.is_empty() {
                     return Some((name, value));
                 }
@@ -91,6 +92,24 @@ pub(crate) fn same_name(found: &str, wanted: &str) -> bool {
         || (found.len() > wanted.len()
             && found.contains('%')
             && super::uri::unescape(found).eq_ignore_ascii_case(wanted))
+}
+
+/// The parameter that ends at the first semicolon outside quotes, where its equals sign stands, and the rest. They are
+/// short: looking at each byte is quicker than setting a search up.
+fn cut_first(text: &str) -> (&str, Option<usize>, &str) {
+    let mut equals = None;
+    for (i, c) in text.bytes().enumerate() {
+        match c {
+            b';' => return (text.get(..i).unwrap_or(""), equals, text.get(i + 1..).unwrap_or("")),
+            b'=' if equals.is_none() => equals = Some(i),
+            b'"' => {
+                let (one, rest) = split_unquoted(text, b';');
+                return (one, equals.or_else(|| one.find('=')), rest);
+            }
+            _ => {}
+        }
+    }
+    (text, equals, "")
 }
 
 /// Cuts at the first `at` that is not inside quotes.

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::{Step, Tell, Timer, TimerTable, Timers};
-use crate::sip::{self, Message};
+use crate::sip::{self, Limits, Message};
 
-/// Our INVITE and what became of it. Owner builds the request, owner acknowledges a 2xx.
+/// Our INVITE, which can be read, and what became of it. Owner builds the request, owner acknowledges a 2xx.
 #[derive(Debug)]
 pub struct InviteClient {
     state: State,
@@ -26,12 +26,12 @@ pub struct InviteClient {
 enum State {
     /// Sent, nothing heard.
     Calling {
-        request: Message,
+        request: Bytes,
         interval: Duration,
     },
     /// A provisional response came. Rings as long as the owner lets it.
     Proceeding {
-        request: Message,
+        request: Bytes,
     },
     /// A 3xx–6xx came; its ACK is kept to be sent again.
     Completed {
@@ -44,13 +44,13 @@ enum State {
 
 impl InviteClient {
     /// Sends the INVITE and starts Timer B, and Timer A on an unreliable transport.
-    pub fn new(now: Instant, request: Message, reliable: bool, timers: &Timers) -> (Self, Step) {
+    pub fn new(now: Instant, request: Bytes, reliable: bool, timers: &Timers) -> (Self, Step) {
         let mut running = TimerTable::default();
         running.set(Timer::B, now + timers.t1x64);
         if !reliable {
             running.set(Timer::A, now + timers.t1);
         }
-        let step = Step::send(request.raw().clone());
+        let step = Step::send(request.clone());
         let state = State::Calling { request, interval: timers.t1 };
         (Self { state, timers: running, reliable }, step)
     }
@@ -78,16 +78,19 @@ impl InviteClient {
             self.state = State::Accepted;
             return Step::tell(Tell::Message);
         }
-        let ack = sip::ack_for(request, response);
+        // Only now what we sent is read: most INVITEs are accepted, and their ACK is the owner's.
+        let request = Message::parse(request.clone(), &Limits::default());
+        let ack = request.ok().map(|request| sip::ack_for(&request, response));
         self.timers.clear();
-        self.state = if self.reliable {
-            State::Terminated // Timer D is zero
-        } else {
-            // Timer D: at least 32 s; with other base values as long as the server may retransmit (64·T1).
-            self.timers.set(Timer::D, now + timers.t1x64);
-            State::Completed { ack: ack.clone() }
+        self.state = match &ack {
+            Some(ack) if !self.reliable => {
+                // Timer D: at least 32 s; with other base values as long as the server may retransmit (64·T1).
+                self.timers.set(Timer::D, now + timers.t1x64);
+                State::Completed { ack: ack.clone() }
+            }
+            _ => State::Terminated, // Timer D is zero
         };
-        Step { send: Some(ack), tell: Some(Tell::Message) }
+        Step { send: ack, tell: Some(Tell::Message) }
     }
 
     /// The owner sends CANCEL for this INVITE: from now on it has 64·T1 to bring a final response (§9.1).
@@ -124,7 +127,7 @@ impl InviteClient {
                 (Timer::A, State::Calling { request, interval }) => {
                     *interval *= 2; // without T2 as a limit (§17.1.1.2)
                     self.timers.set(Timer::A, now + *interval);
-                    step.send = Some(request.raw().clone());
+                    step.send = Some(request.clone());
                 }
                 (Timer::B, State::Calling { .. })
                 | (Timer::Cancelled, State::Calling { .. } | State::Proceeding { .. }) => {

@@ -206,7 +206,7 @@ impl Transactions {
             return Err(Refused::BranchInUse);
         }
         let (machine, step) = if let Method::Invite = request.method() {
-            let (machine, step) = InviteClient::new(now, request, reliable, &self.timers);
+            let (machine, step) = InviteClient::new(now, request.raw().clone(), reliable, &self.timers);
             (Machine::InviteClient(machine), step)
         } else {
             let (machine, step) = Client::new(now, request.raw().clone(), reliable, &self.timers);
@@ -217,23 +217,31 @@ impl Transactions {
         Ok(ClientId(slot))
     }
 
-    /// The same for a request that is neither INVITE nor CANCEL, by what the owner wrote into it: no need to read it.
+    /// The same for a request other than CANCEL, by what the owner wrote into it: no need to read it, though it must be
+    /// possible.
     pub(crate) fn request_as(
         &mut self,
         now: Instant,
-        key: Key,
+        (branch, method): (&str, &Method),
         request: Bytes,
         to: Destination,
         reliable: bool,
     ) -> Result<ClientId, Refused> {
+        let key = Key::of_branch(branch, method);
         if !self.has_room() {
             return Err(Refused::Full);
         }
         if self.contains(&key) {
             return Err(Refused::BranchInUse);
         }
-        let (machine, step) = Client::new(now, request, reliable, &self.timers);
-        let slot = self.insert(key, Machine::Client(machine), to, None);
+        let (machine, step) = if let Method::Invite = method {
+            let (machine, step) = InviteClient::new(now, request, reliable, &self.timers);
+            (Machine::InviteClient(machine), step)
+        } else {
+            let (machine, step) = Client::new(now, request, reliable, &self.timers);
+            (Machine::Client(machine), step)
+        };
+        let slot = self.insert(key, machine, to, None);
         self.apply(self.entries.len() - 1, step, None);
         Ok(ClientId(slot))
     }

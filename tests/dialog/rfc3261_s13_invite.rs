@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::stage::*;
 use tandem::dialog::{CommandError, Event, SessionConfig};
-use tandem::sip::Name;
+use tandem::sip::{Destination, Name};
 
 #[test]
 fn s13_3_1_the_answer_is_repeated_until_the_ack() {
@@ -142,6 +142,23 @@ fn s13_2_2_4_forks_first_answer_wins_others_are_acked_and_ended() {
     // the dialog of the fork that lost is no more
     s.ask_as("INFO", 2, "c", "ours", "", "");
     s.expect(481);
+}
+
+#[test]
+fn s13_2_2_4_a_fork_without_contact_is_acked_and_ended_too() {
+    let mut s = Stage::calling(config(), false);
+    let invite = s.request("INVITE");
+    s.hear(response(&invite, 200, "a", "", OFFER));
+    s.request("ACK");
+    assert!(matches!(s.event(), Event::Answered { .. }));
+    s.hear(response(&invite, 200, "b", "X-No-Contact: there is none\r\n", OFFER));
+    for method in ["ACK", "BYE"] {
+        let (message, to) = s.request_to(method);
+        assert_eq!(message.to_tag(), Some("b"));
+        assert_eq!(message.uri().unwrap().as_str(), "sip:1001@198.51.100.7:40000", "where the 2xx came from");
+        assert_eq!(to, Destination::Flow(flow()));
+    }
+    s.quiet();
 }
 
 #[test]

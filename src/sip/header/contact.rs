@@ -83,8 +83,8 @@ impl Message {
         Ok(all)
     }
 
-    /// The first Contact that is an address: where the peer wants the next requests.
-    pub fn contact(&self) -> Option<NameAddr> {
+    /// What [`contact`](Self::contact) keeps.
+    pub(in crate::sip) fn first_contact(&self) -> Option<NameAddr> {
         let mut first = None;
         for (value, _) in self.values(Name::Contact).filter(|(value, _)| *value != "*") {
             let mut at = 0;
