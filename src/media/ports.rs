@@ -14,7 +14,7 @@ use rand::Rng;
 use socket2::{Domain, Socket, Type};
 
 use super::latch::Former;
-use super::shelf::{self, CHANCES, Heard, Kept, Shelf};
+use super::shelf::{self, CHANCES, Heard, Kept, QUIET, Shelf};
 use super::sys;
 
 /// How many busy pairs are skipped before [`OpenError::Busy`] is returned.
@@ -165,6 +165,11 @@ impl Pool {
         Some(port)
     }
 
+    /// No pair is free that rested long enough.
+    fn is_scarce(&self, now: Instant) -> bool {
+        self.free.is_empty() && self.resting.front().is_none_or(|(until, _)| *until > now)
+    }
+
     fn give(&mut self, now: Instant, rest: Duration, range: PortRange, port: u16) {
         if self.used.remove(port) && range.has(port) {
             // Kept in order of time; rests differ only when the setting changed in between.
@@ -246,12 +251,12 @@ impl Ports {
         })
     }
 
-    /// Opens a pair: one that stayed open when many did, else reserves, binds both, skips pairs that other programs
-    /// hold. Both sockets do not block.
+    /// Opens a pair: one that stayed open when there are many of those or nothing else, else reserves, binds both, skips
+    /// pairs that other programs hold. Both sockets do not block.
     pub fn open(self: &Arc<Ports>, ip: IpAddr) -> Result<Pair, OpenError> {
-        match self.lend(ip, |kept, room| kept > room / 2) {
+        match self.lend(ip) {
             Some(pair) => Ok(pair),
-            None => self.bind(ip),
+            None => self.bind(ip).or_else(|e| self.last(ip, &e).ok_or(e)),
         }
     }
 
@@ -260,9 +265,7 @@ impl Ports {
         while busy.len() < TRIES {
             let lease = match self.lease(ip) {
                 Ok(lease) => lease,
-                Err(e) if busy.is_empty() => {
-                    return self.lend(ip, |_, _| true).or_else(|| self.last(ip)).ok_or(e);
-                }
+                Err(e) if busy.is_empty() => return Err(e),
                 Err(_) => break,
             };
             let bind = |port| -> io::Result<UdpSocket> {
@@ -284,14 +287,16 @@ impl Ports {
 
     //------------ Pairs that stay open --------------------------------------
 
-    /// The pair that was silent longest of those that stayed open, if there are so many (of so many that may be).
-    fn lend(&self, ip: IpAddr, enough: impl Fn(usize, usize) -> bool) -> Option<Pair> {
+    /// Of the pairs that stayed open the one that was silent longest, if they are many or nothing else has rested.
+    fn lend(&self, ip: IpAddr) -> Option<Pair> {
         let now = Instant::now();
         for _ in 0..CHANCES {
             let kept = self.with(|s| {
                 let room = s.room(self.room);
-                let shelf = &mut s.pools.get_mut(&ip)?.shelf;
-                if enough(shelf.len(), room) { shelf.draw(now) } else { None }
+                let pool = s.pools.get_mut(&ip)?;
+                let many = (pool.shelf.len() > room / 2).then_some(QUIET);
+                let quiet = if pool.is_scarce(now) { Some(Duration::ZERO) } else { many };
+                pool.shelf.draw(now, quiet?)
             })?;
             match kept.listen(now, self.rest) {
                 Heard::Nothing(pair) => return Some(pair),
@@ -302,9 +307,10 @@ impl Ports {
         None
     }
 
-    /// The last resort: a pair that stayed open, however short a time ago.
-    fn last(&self, ip: IpAddr) -> Option<Pair> {
-        Some(self.with(|s| s.pools.get_mut(&ip)?.shelf.oldest())?.at_any_rate())
+    /// The last resort where no port is free: a pair that stayed open, even if somebody is heard on it.
+    fn last(&self, ip: IpAddr, why: &OpenError) -> Option<Pair> {
+        let no_port = !matches!(why, OpenError::Socket { .. });
+        Some(self.with(|s| s.pools.get_mut(&ip).filter(|_| no_port)?.shelf.oldest())?.at_any_rate())
     }
 
     fn shelve(&self, ip: IpAddr, kept: Kept) {

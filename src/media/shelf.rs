@@ -6,9 +6,10 @@
 //! by the rate of calls is how long pairs rest; at a low rate all of them rest their whole time and close, and calls get
 //! pairs that are drawn at random. However many calls end, a pair is lent only
 //!
-//! * after [`QUIET`], in which nobody was heard on it: an open pair hears whether the old peer still sends, where a
-//!   closed one can only hope that it does not. One that hears something goes to the end of the row and waits anew, and
-//!   one that hears again and again is closed and rests like any other;
+//! * after [`QUIET`] (at once, when the range has no other pair that rested), in which nobody was heard on it: an open
+//!   pair hears whether the old peer still sends, where a closed one can only hope that it does not. One that hears
+//!   something goes to the end of the row and waits anew, and one that hears again and again is closed and rests like any
+//!   other;
 //! * with the [`Former`] stream in mind, while its whole rest is not over: what the old peer may begin to send again is
 //!   told by its source and SSRC.
 //!
@@ -99,9 +100,9 @@ impl Shelf {
         self.0.push_back(kept);
     }
 
-    /// The one that waits longest, if that is long enough.
-    pub(super) fn draw(&mut self, now: Instant) -> Option<Kept> {
-        self.aged(now, QUIET).then(|| self.0.pop_front())?
+    /// The one that waits longest, if that is `quiet` or longer.
+    pub(super) fn draw(&mut self, now: Instant, quiet: Duration) -> Option<Kept> {
+        self.aged(now, quiet).then(|| self.0.pop_front())?
     }
 
     fn aged(&self, now: Instant, age: Duration) -> bool {

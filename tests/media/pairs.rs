@@ -244,3 +244,26 @@ fn who_calls_again_from_the_same_port_is_heard() {
         std::thread::sleep(SILENCE);
     }
 }
+
+#[test]
+fn the_pair_that_hears_an_old_party_is_the_last_to_be_used() {
+    let engine = keeping(8, 3);
+    let mut old = Phone::on("127.0.0.2");
+    let first = heard(&engine, &mut old);
+    let at = first.stream.local();
+    ended(&engine, first);
+    for round in 0..30 {
+        old.send(at, &old.packet(0, b"old"));
+        let legs: Vec<Leg> = (0..2).map(|_| Leg::open(&engine)).collect();
+        assert!(
+            legs.iter().all(|l| l.stream.local() != at),
+            "round {round}: the others are free, and silent"
+        );
+        legs.iter().for_each(|l| l.stream.format(pcmu(101)));
+        drop(legs);
+        until("all come back", || engine.ports_in_use() == 0);
+        std::thread::sleep(SILENCE / 20);
+    }
+    let all: Vec<Leg> = (0..3).map(|_| Leg::open(&engine)).collect();
+    assert!(all.iter().any(|l| l.stream.local() == at), "nothing else is left");
+}
