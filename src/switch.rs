@@ -25,6 +25,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
@@ -121,6 +122,7 @@ impl Switch {
             registrar: Registrar::new(now, Bounds::default()),
             acls,
             stores: stores(&loaded.globals),
+            allow_system: switch.allow_system.into(),
             tree: ArcSwap::from_pointee(without_directory(loaded.root)),
             agents: ArcSwap::from_pointee(Agents::new()),
             functions: Default::default(),
@@ -185,6 +187,7 @@ impl Switch {
         self.exchange.globals.adopt(&loaded.globals);
         self.exchange.gate.set(conf.switch.max_sessions, conf.switch.sessions_per_second);
         self.exchange.media.set_ports(PortRange::new(conf.switch.rtp_start_port, conf.switch.rtp_end_port));
+        self.exchange.allow_system.store(conf.switch.allow_system, Ordering::Relaxed);
         self.exchange.tree.store(Arc::new(without_directory(loaded.root)));
         self.plans.store(Arc::new(dialplan));
         self.records.reload(&conf.cdr);
@@ -246,7 +249,7 @@ fn open(
     for profile in &conf.sofia.profiles {
         match Profile::start(profile.clone(), &opening(profile), shared.clone()) {
             Ok(profile) => {
-                profile.agent.trace.fetch_or(trace, std::sync::atomic::Ordering::Relaxed);
+                profile.agent.trace.fetch_or(trace, Ordering::Relaxed);
                 name(&mut agents, &profile, &shared.exchange.directory.snapshot());
                 profiles.push(profile);
             }

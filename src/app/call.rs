@@ -1,10 +1,11 @@
 //! A call: a leg, its queue of actions, and the hunt that fills it.
 
-use super::missing;
 use super::table::{self, Run};
+use super::{missing, scoped};
 use crate::channel::{Cause, Leg, caught};
-use crate::dialplan::{Action, Dialplan, Hunt, Hunter, inline};
+use crate::dialplan::{Action, Dialplan, Expanded, Hunt, Hunter, Template, inline};
 use crate::event::EventName;
+use crate::store::Held;
 use arc_swap::ArcSwap;
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -31,12 +32,15 @@ pub struct Call {
     pub(super) nesting: u32,
     /// How often `execute_extension` has run since the last transfer.
     pub(super) extensions: u32,
+    /// What the call counts for (`limit`).
+    pub(super) limits: Held,
 }
 
 impl Call {
     /// A call that has not been routed yet.
     pub fn new(leg: Leg, plans: Plans) -> Call {
-        Call { leg, plans, queue: VecDeque::new(), transfers: 0, nesting: 0, extensions: 0 }
+        let limits = Held::new(leg.exchange.stores.limits.clone());
+        Call { leg, plans, queue: VecDeque::new(), transfers: 0, nesting: 0, extensions: 0, limits }
     }
 
     /// The whole life of an a-leg: hunt, execute, hang up, serve the last timers.
@@ -44,6 +48,7 @@ impl Call {
         if caught(pin!(self.live())).await.is_err() {
             self.leg.panicked();
         }
+        self.limits.release_all();
         self.leg.finish().await;
     }
 
@@ -92,12 +97,19 @@ impl Call {
         );
         let plan = self.plans.load_full();
         for name in dialplan.split(',').map(str::trim) {
-            let (name, _argument) = name.split_once(':').unwrap_or((name, ""));
+            let (name, argument) = name.split_once(':').unwrap_or((name, ""));
             if name.eq_ignore_ascii_case("inline") {
                 return Some(inline::parse(&destination));
             }
             if !name.eq_ignore_ascii_case("XML") && !name.is_empty() {
                 warn!("{}: dialplan {name} is not provided", self.leg.uuid);
+                continue;
+            }
+            if !argument.is_empty() {
+                warn!(
+                    "{}: dialplan XML:{argument} is passed over: a file of its own is not read",
+                    self.leg.uuid
+                );
                 continue;
             }
             let mut hunter = Hunter { leg: &mut self.leg, inline: run_inline };
@@ -118,7 +130,11 @@ impl Call {
 
     /// Runs one action.
     pub(super) async fn execute(&mut self, action: &Action) {
-        let expanded = action.data.expand(&self.leg);
+        let expanded = expanded(&self.leg, &action.data);
+        let (expanded, scope) = match scoped::begin(&mut self.leg, &expanded) {
+            Some((expanded, scope)) => (expanded, Some(scope)),
+            None => (expanded, None),
+        };
         let (name, data) = (&*action.application, expanded.text.as_str());
         info!("{} EXECUTE [depth={}] {} {name}({data})", self.leg.uuid, self.nesting, self.leg.name());
         let Some(application) = table::find(name) else {
@@ -136,6 +152,9 @@ impl Call {
         match application.run {
             Run::Plain(run) => run(&mut self.leg, &expanded),
             Run::Waits(run) => run(self, &expanded).await,
+        }
+        if let Some(scope) = scope {
+            scoped::end(&mut self.leg, scope);
         }
         self.leg.fire(EventName::ChannelExecuteComplete, || {
             vec![("Application".into(), name.to_owned()), ("Application-Data".into(), data.to_owned())]
@@ -170,6 +189,9 @@ impl Call {
         if let Some(context) = context {
             caller.context = context;
         }
+        if !self.leg.variables.is_true("limit_ignore_transfer") {
+            self.limits.release_all();
+        }
         self.leg.variables.set("hangup_after_bridge", "false");
         self.leg.sent_elsewhere();
         info!("{} {}: transferred to {destination}", self.leg.uuid, self.leg.name());
@@ -178,9 +200,17 @@ impl Call {
     }
 }
 
+/// The data of an application as it gets it.
+fn expanded(leg: &Leg, data: &Template) -> Expanded {
+    match leg.variables.is_true("app_disable_expand_variables") {
+        true => data.unexpanded(),
+        false => data.expand(leg),
+    }
+}
+
 /// An application at hunt time. The dialplan asks only for those that may run then.
 fn run_inline(leg: &mut Leg, name: &str, data: &crate::dialplan::Template) {
-    let expanded = data.expand(leg);
+    let expanded = expanded(leg, data);
     debug!("{} EXECUTE (inline) {} {name}({})", leg.uuid, leg.name(), expanded.text);
     match table::find(name).map(|a| a.run) {
         Some(Run::Plain(run)) => run(leg, &expanded),

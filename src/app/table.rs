@@ -2,8 +2,9 @@
 
 use super::call::Call;
 use super::{
-    answer, bridge, deflect, echo, eval, execute_extension, export, hangup, info, log, park, pre_answer,
-    redirect, respond, ring_ready, set, sleep, transfer, unset,
+    answer, bridge, check_acl, deflect, echo, eval, execute_extension, export, hangup, info, limit, log,
+    mkdir, park, pre_answer, privacy, redirect, respond, ring_ready, set, set_global, set_profile_var,
+    set_user, sleep, stored, system, transfer, unset, verbose_events,
 };
 use crate::channel::Leg;
 use crate::dialplan::Expanded;
@@ -44,26 +45,47 @@ const fn waits(
 }
 
 /// Every application there is, by name.
-const TABLE: [Application; 20] = [
+const TABLE: [Application; 41] = [
     plain("answer", answer::run),
+    plain("bgsystem", system::beside),
     waits("bridge", |call, data| Box::pin(bridge::run(call, data))),
+    plain("bridge_export", export::bridge),
+    plain("check_acl", check_acl::run),
+    plain("db", stored::db),
     waits("deflect", |call, data| Box::pin(deflect::run(call, data))),
     Application { needs_media: true, ..waits("echo", |call, data| Box::pin(echo::run(call, data))) },
     plain("eval", eval::run),
     waits("execute_extension", |call, data| Box::pin(execute_extension::run(call, data))),
     plain("export", export::run),
+    plain("group", stored::group),
     plain("hangup", hangup::run),
+    plain("hash", stored::hash),
     plain("info", info::run),
+    waits("limit", |call, data| Box::pin(limit::run(call, data))),
+    waits("limit_execute", |call, data| Box::pin(limit::execute(call, data))),
+    waits("limit_hash", |call, data| Box::pin(limit::hash(call, data))),
+    waits("limit_hash_execute", |call, data| Box::pin(limit::hash_execute(call, data))),
     plain("log", log::run),
+    plain("mkdir", mkdir::run),
+    plain("multiset", set::multiset),
+    plain("multiunset", set::multiunset),
     waits("park", |call, data| Box::pin(park::run(call, data))),
     plain("pre_answer", pre_answer::run),
+    plain("privacy", privacy::run),
+    plain("push", set::push),
     plain("redirect", redirect::run),
     plain("respond", respond::run),
     plain("ring_ready", ring_ready::run),
     plain("set", set::run),
+    plain("set_global", set_global::run),
+    plain("set_profile_var", set_profile_var::run),
+    plain("set_user", set_user::run),
     waits("sleep", |call, data| Box::pin(sleep::run(call, data))),
+    waits("system", |call, data| Box::pin(system::run(call, data))),
     waits("transfer", |call, data| Box::pin(transfer::run(call, data))),
     plain("unset", unset::run),
+    plain("unshift", set::unshift),
+    plain("verbose_events", verbose_events::run),
     plain("stop", eval::run),
 ];
 

@@ -86,6 +86,8 @@ impl CallerProfile {
             "callee_id_number" => &mut self.callee_id_number,
             "ani" => &mut self.ani,
             "rdnis" => &mut self.rdnis,
+            "destination_number" => &mut self.destination_number,
+            "chan_name" => &mut self.chan_name,
             _ => return false,
         };
         *field = value.into();

@@ -13,6 +13,7 @@ use crate::registrar::Registrar;
 use crate::store::Stores;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 /// The API functions that `${name(arguments)}` calls; they live in a layer above.
@@ -54,6 +55,8 @@ pub struct Exchange {
     pub acls: Arc<ArcSwap<Acls>>,
     /// What calls leave for each other.
     pub stores: Stores,
+    /// Whether a dialplan may run commands of the machine (`allow-system`).
+    pub allow_system: AtomicBool,
     /// The configuration as it was read, without the section `directory`.
     pub tree: ArcSwap<Element>,
     /// The running profiles.

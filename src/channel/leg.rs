@@ -369,6 +369,12 @@ impl Leg {
                 headers.push(("Other-Leg-Unique-ID".into(), partner.uuid.to_string()));
             }
             headers.extend(more());
+            if self.variables.is_true("verbose_events") && name != EventName::ChannelHangupComplete {
+                let variables = self.variables.sorted();
+                headers.extend(
+                    variables.into_iter().map(|(n, v)| (format!("variable_{n}").into(), v.to_owned())),
+                );
+            }
             headers
         });
     }

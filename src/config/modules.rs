@@ -10,8 +10,11 @@ pub const PROVIDED: &[&str] = &[
     "mod_cdr_csv",
     "mod_commands",
     "mod_console",
+    "mod_db",
     "mod_dialplan_xml",
     "mod_dptools",
+    "mod_expr",
+    "mod_hash",
     "mod_json_cdr",
     "mod_logfile",
     "mod_sofia",
@@ -19,10 +22,10 @@ pub const PROVIDED: &[&str] = &[
 
 /// FreeSWITCH's other modules, those of former years included.
 const OTHERS: &str = "alsa amqp amr amrwb av avmd b64 basic bert blacklist bv callcenter cdr_pg_csv cdr_sqlite \
-    celt cepstral cidlookup cluechoo codec2 com_g729 conference curl cv dahdi_codec db dialplan_asterisk \
+    celt cepstral cidlookup cluechoo codec2 com_g729 conference curl cv dahdi_codec dialplan_asterisk \
     dialplan_directory dingaling directory distributor easyroute enum erlang_event esf esl event_multicast \
-    event_socket event_test event_zmq expr fail2ban fax fifo file_string flite format_cdr freetdm fsk fsv g723_1 g729 \
-    gertc graylog2 gsmopen h26x h323 hash hiredis html5 httapi http_cache iax ilbc imagick isac java khomp \
+    event_socket event_test event_zmq fail2ban fax fifo file_string flite format_cdr freetdm fsk fsv g723_1 g729 \
+    gertc graylog2 gsmopen h26x h323 hiredis html5 httapi http_cache iax ilbc imagick isac java khomp \
     ladspa lcr ldap limit local_stream loopback lua managed mariadb memcache mongo mp4 mp4v msrp native_file \
     nibblebill odbc_cdr opal openh264 openmrcp opus opusfile oreka osp perl pgsql png pocketsphinx portaudio \
     portaudio_stream posix_timer posix_timers prefix python python3 rad_auth radius_cdr random raven rayo redis \

@@ -78,6 +78,8 @@ pub struct SwitchConf {
     pub mailer_app: String,
     /// `mailer-app-args`.
     pub mailer_app_args: String,
+    /// `allow-system`: a dialplan may run commands of the machine. Tandem's own, off unless said.
+    pub allow_system: bool,
     /// `<default-ptimes>`: codec name and milliseconds.
     pub default_ptimes: Vec<(String, u32)>,
 }
@@ -98,6 +100,7 @@ impl Default for SwitchConf {
             uuid_version: 4,
             mailer_app: "sendmail".into(),
             mailer_app_args: "-t".into(),
+            allow_system: false,
             default_ptimes: Vec::new(),
         }
     }
@@ -174,6 +177,7 @@ const KNOWN: &[&str] = &[
     "uuid-version",
     "mailer-app",
     "mailer-app-args",
+    "allow-system",
 ];
 
 impl SwitchConf {
@@ -218,6 +222,7 @@ impl SwitchConf {
             "uuid-version" => value.one_of(&[("4", 4), ("7", 7)], &mut self.uuid_version),
             "mailer-app" => self.mailer_app = value.text.to_owned(),
             "mailer-app-args" => self.mailer_app_args = value.text.to_owned(),
+            "allow-system" => value.flag(&mut self.allow_system),
             other if MEANINGLESS.contains(&other) => {}
             other => {
                 let near = nearest(other, KNOWN.iter().chain(MEANINGLESS).copied());

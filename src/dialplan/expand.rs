@@ -41,6 +41,25 @@ impl Expanded {
         Expanded { text: text.into(), wire, kept: None }
     }
 
+    /// The same behind some text of ours.
+    pub fn behind(&self, text: &str) -> Expanded {
+        let joined = |rest: &str| [text, rest].concat();
+        Expanded { text: joined(&self.text), wire: self.wire, kept: self.kept.as_deref().map(joined) }
+    }
+
+    /// A part of [`guarded`](Self::guarded) text.
+    pub fn part(guarded: &str) -> Expanded {
+        match quote::plain(guarded) {
+            Cow::Borrowed(text) => Expanded::new(text, false),
+            Cow::Owned(text) => Expanded { text, wire: true, kept: Some(guarded.to_owned()) },
+        }
+    }
+
+    /// Whether something in it came from the wire that would be syntax, to an expansion, to a list or to a shell.
+    pub fn has_syntax_from_wire(&self) -> bool {
+        self.wire || self.kept.is_some()
+    }
+
     /// The text for those who take it apart: no separator in it came from the wire. Each part is then to be made
     /// [`plain`](super::plain).
     pub fn guarded(&self) -> &str {

@@ -14,14 +14,20 @@ use super::expand::{Expanded, expand_guarded, has_work};
 use super::scope::Scope;
 
 /// The characters an expansion or a list of arguments would act on, then those that separate the words of a dial string
-/// or of a transfer.
-const SPECIAL: [char; 15] = ['$', '{', '}', '(', ')', '\\', '\'', ',', '|', '[', ']', '<', '>', ':', ' '];
+/// or of a transfer, then what else means something to a shell.
+const SPECIAL: [char; 27] = [
+    '$', '{', '}', '(', ')', '\\', '\'', ',', '|', '[', ']', '<', '>', ':', ' ', ';', '&', '`', '"', '*',
+    '?', '#', '~', '!', '\n', '\r', '\t',
+];
 /// How many of them an expansion would act on.
 const EXPANDING: usize = 7;
 /// Where they are moved to: the end of the Supplementary Private Use Area B, used by nobody.
 const FIRST: u32 = 0x10_FF00;
 
 fn moved(c: char, special: &[char]) -> Option<char> {
+    if c.is_ascii_alphanumeric() {
+        return None;
+    }
     let index = special.iter().position(|s| *s == c)?;
     char::from_u32(FIRST + u32::try_from(index).ok()?)
 }
@@ -76,6 +82,11 @@ impl Template {
         Template(text)
     }
 
+    /// A template of [`Expanded::guarded`] text or a part of it: what came from the wire is not expanded.
+    pub fn guarded(text: impl Into<String>) -> Self {
+        Template(text.into())
+    }
+
     /// The data as the application gets it.
     pub fn expand<S: Scope + ?Sized>(&self, scope: &S) -> Expanded {
         let done = expand_guarded(&self.0, scope);
@@ -83,6 +94,11 @@ impl Template {
             return done;
         }
         Expanded { text: plain(&done.text).into_owned(), wire: true, kept: Some(done.text) }
+    }
+
+    /// The data for an application that is not to have it expanded.
+    pub fn unexpanded(&self) -> Expanded {
+        Expanded::part(&self.0)
     }
 
     /// The data before expansion: for the log, and for applications that are told not to expand.

@@ -23,5 +23,6 @@ mod script;
 mod sdp;
 
 mod test_alone;
+mod test_applications;
 mod test_calls;
 mod test_weather;

@@ -1,0 +1,248 @@
+//! Applications that change what is known of a call, and those that count calls: what the leg's last event shows.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::time::Duration;
+
+use tandem::event::EventName;
+use tandem::store::limit::Backend;
+
+use crate::net::Weather;
+use crate::office::{self, Office};
+use crate::record::End;
+use crate::script::{Kind, Script};
+
+const CALLER: usize = 10; // 1001
+
+fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// An application and its data.
+type Action = (&'static str, &'static str);
+/// A variable and its value; nothing for one that is not there.
+type Variable = (&'static str, &'static str);
+
+/// Runs each list in a call of its own that is then refused, and compares the variables the call ended with.
+fn shows(rows: &[(&[Action], &[Variable])]) {
+    let folder = std::env::temp_dir().join(format!("tandem-sim-{}", std::process::id()));
+    let mut extensions = format!("\n<X-PRE-PROCESS cmd=\"set\" data=\"db_dir={}\"/>\n", folder.display());
+    for (n, (actions, _)) in rows.iter().enumerate() {
+        let _ = write!(
+            extensions,
+            "<extension name=\"{n}\"><condition field=\"destination_number\" expression=\"^(7{n:03})$\">"
+        );
+        for (application, data) in *actions {
+            let data = data.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
+            let _ = writeln!(extensions, "<action application=\"{application}\" data=\"{data}\"/>");
+        }
+        extensions += "<action application=\"respond\" data=\"480\"/></condition></extension>";
+    }
+    office::run(async {
+        let mut office = Office::open(0, Weather::fine(), &extensions).await;
+        let mut events = office.switch.exchange.events.listen();
+        for n in 0..rows.len() {
+            let at = seconds(n as u64);
+            let mut script = Script::exactly(CALLER, &format!("7{n:03}"), at, seconds(1), vec![], vec![]);
+            script.kind = Kind::Service;
+            office.plan(script);
+        }
+        office.play().await;
+        let mut ended = HashMap::new();
+        while let Ok(event) = events.try_recv() {
+            if event.name == EventName::ChannelHangupComplete {
+                ended.insert(event.header("Caller-Destination-Number").unwrap_or("").to_owned(), event);
+            }
+        }
+        for (n, (actions, variables)) in rows.iter().enumerate() {
+            let event = &ended[&format!("7{n:03}")];
+            for (name, expected) in *variables {
+                let seen = event.header(&format!("variable_{name}")).unwrap_or("");
+                assert_eq!(seen, *expected, "{name} after {actions:?}");
+            }
+        }
+        office.close().await;
+    });
+    let _ = std::fs::remove_dir_all(folder);
+}
+
+#[test]
+fn variables() {
+    shows(&[
+        (
+            &[("set", "a=b=c"), ("set", "d,e"), ("set", "f=x"), ("set", "f=")],
+            &[("a", "b=c"), ("d", "e"), ("f", "")],
+        ),
+        (&[("set", "a= two words ")], &[("a", " two words ")]),
+        (&[("set", "n=4"), ("set", "a=$${unknown}\\${n}")], &[("a", "4")]),
+        (&[("multiset", "a=1 b=2  c='3 4'")], &[("a", "1"), ("b", "2"), ("c", "3 4")]),
+        (&[("multiset", "^^;a=1 2;b=${a}x")], &[("a", "1 2"), ("b", "x")]),
+        (&[("multiset", "a=1 b=2 c=3"), ("multiunset", "a c")], &[("a", ""), ("b", "2"), ("c", "")]),
+        (&[("multiset", "a=1 b=2"), ("multiunset", "^^:a:b")], &[("a", ""), ("b", "")]),
+        (
+            &[("push", "l=b"), ("push", "l=c"), ("unshift", "l=a"), ("set", "n=${l[2]}${l[0]}")],
+            &[("l", "ARRAY::a|:b|:c"), ("n", "ca")],
+        ),
+        (&[("set", "l=plain"), ("push", "l=x"), ("set", "m=${l[0]}")], &[("m", "plain")]),
+        (&[("push", "l=b"), ("push", "l=")], &[("l", "")]),
+        (&[("set", "l[1]=b"), ("set", "l[0]=a")], &[("l", "ARRAY::a|:b")]),
+        (
+            &[("export", "a=1"), ("bridge_export", "nolocal:b=2"), ("bridge_export", "c=3")],
+            &[("export_vars", "a"), ("bridge_export_vars", "b,c"), ("_nolocal_b", "2"), ("c", "3")],
+        ),
+        (
+            &[("set", "t=old"), ("set", "%[t=new,u=1]a=\\${t}${t}"), ("eval", "%|[t=x|u=y]")],
+            &[("t", "old"), ("u", ""), ("a", "newold")],
+        ),
+        (&[("set", "t=old"), ("set", "%[t=new]t=kept")], &[("t", "kept")]),
+        (&[("set", "app_disable_expand_variables=true"), ("set", "a=\\$x ${x}")], &[("a", "$x ")]),
+        (&[("set_user", "1004@office.test")], &[("user_name", "1004"), ("user_context", "default")]),
+        (&[("set_user", "1004@office.test x_")], &[("user_name", "1001"), ("x_user_name", "1004")]),
+        (&[("set_user", "nobody@office.test")], &[("user_name", "1001")]),
+        (&[("set_profile_var", "caller_id_name=Nobody"), ("set", "n=${caller_id_name}")], &[("n", "Nobody")]),
+        (
+            &[
+                ("privacy", "name"),
+                ("set", "n=${privacy_hide_name}-${privacy_hide_number}"),
+                ("privacy", "off"),
+                ("set", "m=${privacy_hide_name}"),
+            ],
+            &[("n", "true-false"), ("m", "false")],
+        ),
+        (&[("set_global", "of_all=1"), ("set", "a=${of_all}")], &[("a", "1")]),
+        (&[("verbose_events", "")], &[("verbose_events", "true")]),
+        (
+            &[("mkdir", "/tmp/tandem-must-not-be"), ("system", "exit 1"), ("bgsystem", "x"), ("set", "a=on")],
+            &[("a", "on")],
+        ),
+    ]);
+    assert!(!std::path::Path::new("/tmp/tandem-must-not-be").exists());
+}
+
+#[test]
+fn stores() {
+    shows(&[
+        (&[("hash", "insert/office/last/$1"), ("set", "a=${hash(select/office/last)}")], &[("a", "7000")]),
+        (&[("set", "a=${hash(select/office/last)}"), ("hash", "delete/office/last")], &[("a", "7000")]),
+        (&[("set", "a=[${hash(select/office/last)}]")], &[("a", "[]")]),
+        (
+            &[
+                ("hash", "insert_ifempty/o/k/1"),
+                ("hash", "insert_ifempty/o/k/2"),
+                ("set", "a=${hash(select/o/k)}"),
+            ],
+            &[("a", "1")],
+        ),
+        (&[("hash", "nonsense"), ("hash", "insert/o"), ("set", "a=on")], &[("a", "on")]),
+        (
+            &[("db", "insert/o/k/v/w"), ("set", "a=${db(select/o/k)} ${db(exists/o/k)} ${db(count/o)}")],
+            &[("a", "v/w true 1")],
+        ),
+        (&[("db", "delete/o/k"), ("set", "a=${db(exists/o/k)}")], &[("a", "false")]),
+        (
+            &[
+                ("group", "insert:g:user/1"),
+                ("group", "insert:g:sofia/x/2@h:5070"),
+                ("set", "a=${group(call:g)} ${group(call:g:order)} ${group(call:g:multi)}"),
+            ],
+            &[("a", "user/1,sofia/x/2@h:5070 user/1|sofia/x/2@h:5070 user/1:_:sofia/x/2@h:5070")],
+        ),
+        (&[("group", "delete:g:user/1"), ("set", "a=${group(call:g)}")], &[("a", "sofia/x/2@h:5070")]),
+        (&[("group", "delete:g:*"), ("set", "a=[${group(call:g)}]")], &[("a", "[]")]),
+    ]);
+}
+
+#[test]
+fn addresses_are_checked() {
+    shows(&[
+        (&[("check_acl", "10.0.0.1 10.0.0.0/8 USER_BUSY"), ("set", "a=in")], &[("a", "in")]),
+        (
+            &[("check_acl", "11.0.0.1 10.0.0.0/8 USER_BUSY"), ("set", "a=in")],
+            &[("a", ""), ("hangup_cause", "USER_BUSY")],
+        ),
+        (
+            &[("check_acl", "11.0.0.1 nolist"), ("set", "a=in")],
+            &[("a", ""), ("hangup_cause", "CALL_REJECTED")],
+        ),
+        (&[("check_acl", "11.0.0.1"), ("set", "a=in")], &[("a", "in")]),
+    ]);
+}
+
+#[test]
+fn limits_in_one_call() {
+    shows(&[
+        (
+            &[
+                ("limit", "hash out one 5"),
+                ("limit", "hash out one 5"),
+                ("set", "a=${limit_usage} ${limit_usage(hash out one)}"),
+            ],
+            &[("a", "1 1"), ("limit_usage_out_one", "1")],
+        ),
+        (&[("set", "a=${limit_usage(hash out one)}")], &[("a", "0")]),
+        (
+            &[("limit", "db out two"), ("limit", "db out two"), ("set", "a=${limit_usage(db out two)}")],
+            &[("a", "2"), ("limit_max", "-1")],
+        ),
+        (
+            &[("limit", "hash out three 0 !USER_BUSY"), ("set", "a=in")],
+            &[("a", ""), ("hangup_cause", "USER_BUSY")],
+        ),
+        (
+            &[("limit", "redis out x 5 !USER_BUSY"), ("set", "a=in")],
+            &[("a", ""), ("hangup_cause", "USER_BUSY")],
+        ),
+        (&[("limit", "hash out"), ("set", "a=in")], &[("a", "in")]),
+        (
+            &[("limit", "hash out four 1/60"), ("set", "a=${limit_rate} ${limit_usage(hash out four rate)}")],
+            &[("a", "1 1/1")],
+        ),
+        (&[("limit", "hash out four 1/60 !USER_BUSY"), ("set", "a=in")], &[("a", "")]),
+        (
+            &[
+                ("limit_execute", "hash out five 1 set a=${limit_usage(hash out five)}"),
+                ("set", "b=${limit_usage(hash out five)}"),
+            ],
+            &[("a", "0"), ("b", "0")],
+        ),
+        (&[("limit_execute", "hash out five 0 set a=in"), ("set", "b=on")], &[("a", ""), ("b", "on")]),
+        (&[("limit_execute", "hash out five 1 answer")], &[("limit_usage", "")]),
+        (&[("limit_hash", "out six 0 !USER_BUSY"), ("set", "a=in")], &[("a", "")]),
+    ]);
+}
+
+/// One call may use a line at a time; who comes meanwhile is turned away, who comes later is let in.
+#[test]
+fn a_limit_holds_between_calls() {
+    let extensions = r#"
+      <extension name="line"><condition field="destination_number" expression="^7100$">
+        <action application="limit" data="hash lines one 1 !USER_BUSY"/>
+        <action application="answer"/>
+        <action application="park"/>
+      </condition></extension>
+      <extension name="moves"><condition field="destination_number" expression="^7101$">
+        <action application="limit" data="hash lines one 1 full"/>
+        <action application="transfer" data="7102"/>
+      </condition></extension>
+      <extension name="moved"><condition field="destination_number" expression="^7102$">
+        <action application="respond" data="${cond(${limit_usage(hash lines one)} == 0 ? 480 : 500)}"/>
+      </condition></extension>
+      <extension name="full"><condition field="destination_number" expression="^full$">
+        <action application="respond" data="486"/>
+      </condition></extension>"#;
+    office::run(async {
+        let mut office = Office::open(0, Weather::fine(), extensions).await;
+        for (number, at) in [("7100", 0), ("7100", 5), ("7101", 6), ("7100", 30), ("7101", 60)] {
+            let mut script = Script::exactly(CALLER, number, seconds(at), seconds(20), vec![], vec![]);
+            script.kind = Kind::Service;
+            office.plan(script);
+        }
+        office.play().await;
+        let ends: Vec<_> = office.book.lock().unwrap().iter().map(|call| call.caller.ended()).collect();
+        let (served, busy) = (Some(End::HungUp), Some(End::Failed(486)));
+        assert_eq!(ends, [served, busy, busy, served, Some(End::Failed(480))]);
+        let limits = &office.switch.exchange.stores.limits;
+        assert_eq!((limits.uses(Backend::Hash), limits.entries().len()), (0, 0));
+        office.close().await;
+    });
+}
