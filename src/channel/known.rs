@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Id(pub(super) u8);
 
-/// Numbers from here on are hashes of unknown names.
+/// Numbers from here on, the last 64, are hashes of unknown names.
 const UNKNOWN: u8 = 192;
 
 impl Id {
@@ -33,6 +33,12 @@ impl Seen {
         if let Some(word) = self.0.get_mut(usize::from(id >> 6)) {
             *word |= 1 << (id & 63);
         }
+    }
+
+    /// Whether any of a name without a number of its own was.
+    pub fn has_unknown(&self) -> bool {
+        let [.., last] = self.0;
+        last != 0
     }
 
     pub fn has(&self, Id(id): Id) -> bool {
@@ -228,6 +234,11 @@ mod tests {
         }
         for id in 0..=255 {
             assert_eq!(seen.has(Id(id)), id % 3 == 0, "{id}");
+        }
+        for id in [0, UNKNOWN - 1, UNKNOWN, 255] {
+            let mut seen = Seen::default();
+            seen.put(Id(id));
+            assert_eq!(seen.has_unknown(), !Id(id).is_known(), "{id}");
         }
     }
 

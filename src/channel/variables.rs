@@ -176,6 +176,9 @@ impl Variables {
 
     /// Every variable whose name begins with `prefix`, as name and value, by name; but none that tandem has a number for.
     pub fn with_prefix(&self, prefix: &str) -> Vec<(&str, &str)> {
+        if !self.seen.has_unknown() {
+            return Vec::new();
+        }
         self.chosen(|id, v| !id.is_known() && begins(spelling(id, v, &self.text), prefix))
     }
 

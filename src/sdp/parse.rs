@@ -266,7 +266,7 @@ fn attribute(value: &str) -> Option<Attribute> {
         Some((name, value)) => (name, Some(value.to_owned())),
         None => (value, None),
     };
-    (!name.is_empty()).then(|| Attribute { name: name.to_owned(), value })
+    (!name.is_empty()).then(|| Attribute { name: Attribute::spelled(name), value })
 }
 
 fn media(value: &str, number: usize) -> Result<Media, SdpError> {

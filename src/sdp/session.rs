@@ -1,5 +1,6 @@
 //! A session description as a value, and how it is printed (RFC 8866 §5, §9).
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -50,7 +51,7 @@ pub enum Connection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attribute {
     /// The part before the first colon.
-    pub name: String,
+    pub name: Cow<'static, str>,
     /// The part after it.
     pub value: Option<String>,
 }
@@ -355,14 +356,26 @@ impl Kind {
 }
 
 impl Attribute {
+    /// A name as spelled, without a copy where everybody uses and spells it so.
+    pub(super) fn spelled(name: &str) -> Cow<'static, str> {
+        const NAMES: [&str; 10] = [
+            "rtpmap", "fmtp", "ptime", "maxptime", "sendrecv", "sendonly", "recvonly", "inactive", "rtcp",
+            "rtcp-mux",
+        ];
+        match NAMES.iter().find(|known| **known == name) {
+            Some(known) => Cow::Borrowed(known),
+            None => Cow::Owned(name.to_owned()),
+        }
+    }
+
     /// `a=name`
-    pub fn flag(name: &str) -> Attribute {
-        Attribute { name: name.to_owned(), value: None }
+    pub fn flag(name: &'static str) -> Attribute {
+        Attribute { name: name.into(), value: None }
     }
 
     /// `a=name:value`
-    pub fn with(name: &str, value: impl fmt::Display) -> Attribute {
-        Attribute { name: name.to_owned(), value: Some(value.to_string()) }
+    pub fn with(name: &'static str, value: impl fmt::Display) -> Attribute {
+        Attribute { name: name.into(), value: Some(value.to_string()) }
     }
 }
 

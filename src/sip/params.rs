@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::uri::Span;
+
 /// A run of parameters that has passed the grammar, borrowed from its owner.
 #[derive(Copy, Clone, Eq, PartialEq, Default)]
 pub struct Params<'a>(&'a str);
@@ -47,6 +49,16 @@ impl<'a> Params<'a> {
     /// The value of a parameter, in any case of its name: without quotes, escapes untouched; empty for a flag.
     pub fn get(self, name: &str) -> Option<&'a str> {
         self.iter().find(|(n, _)| same_name(n, name)).map(|(_, v)| strip_quotes(v.unwrap_or("")))
+    }
+
+    /// Where the value of a parameter of this run of `text` stands in it; an empty place when there is none.
+    pub(crate) fn place(text: &str, run: Span, name: &str) -> Span {
+        let found = Params::new(run.of(text)).get(name).unwrap_or("");
+        if found.is_empty() {
+            return Span::default();
+        }
+        let at = found.as_ptr() as usize - text.as_ptr() as usize;
+        Span::new(at, at + found.len())
     }
 
     /// The value of a parameter with quotes and escapes taken away.
@@ -187,6 +199,9 @@ mod tests {
     fn reads_where_they_stand() {
         let p = Params::new(" ; tag = 88sja8x;Flag;+sip.instance=\"<urn:uuid:1;2>\";q=\"a\\\"b\";%6C%72");
         assert_eq!(p.get("TAG"), Some("88sja8x"));
+        let text = "<sip:a>;x;tag=\"b\"";
+        assert_eq!(Params::place(text, Span::new(7, text.len()), "tag").of(text), "b");
+        assert_eq!(Params::place(text, Span::new(7, text.len()), "x"), Span::default());
         assert_eq!(p.get("flag"), Some(""));
         assert_eq!(p.get("+sip.instance"), Some("<urn:uuid:1;2>"));
         assert_eq!(p.get("q"), Some("a\\\"b"));

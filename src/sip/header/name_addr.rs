@@ -22,6 +22,8 @@ pub struct NameAddr {
     display: Span,
     uri: Uri,
     params: Span,
+    /// The value of `tag`, which is asked for many times; empty when there is none.
+    tag: Span,
 }
 
 impl NameAddr {
@@ -102,14 +104,17 @@ impl NameAddr {
         let (rest, params) = finish(grammar::parameters.parse(rest)).map_err(fail)?;
         let uri =
             Uri::parse(text.slice(uri_at..uri_at + uri.len())).map_err(|e| e.within("address", uri_at))?;
+        let text = text.slice(start..params_at + params.len());
+        let params = Span::new(params_at - start, params_at - start + params.len());
         let addr = NameAddr {
             display: if display == Span::default() {
                 display
             } else {
                 Span::new(display.range().start - start, display.range().end - start)
             },
-            params: Span::new(params_at - start, params_at - start + params.len()),
-            text: text.slice(start..params_at + params.len()),
+            tag: Params::place(&text, params, "tag"),
+            params,
+            text,
             uri,
         };
         Ok((addr, at(rest)))
@@ -179,9 +184,11 @@ impl NameAddr {
         let params_at = text.len();
         text.push_str(params);
         let text = Text::from(text);
+        let params = Span::new(params_at, text.len());
         NameAddr {
             display: if display.is_empty() { Span::default() } else { Span::new(0, display.len()) },
-            params: Span::new(params_at, text.len()),
+            tag: Params::place(&text, params, "tag"),
+            params,
             uri: uri.moved_to(&text, params_at - 1 - uri.as_str().len()),
             text,
         }
@@ -234,7 +241,7 @@ impl NameAddr {
 
     /// The `tag` parameter. An empty one counts as none.
     pub fn tag(&self) -> Option<&str> {
-        self.param("tag").filter(|t| !t.is_empty())
+        Some(self.tag.of(&self.text)).filter(|t| !t.is_empty())
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Via {
     host: Span,
     port: Option<u16>,
     params: Span,
+    /// The value of `branch`, which is asked for many times; empty when there is none.
+    branch: Span,
 }
 
 impl Via {
@@ -89,13 +91,16 @@ impl Via {
         };
         let params_at = at(rest);
         let (rest, params) = finish(grammar::parameters.parse(rest)).map_err(fail)?;
+        let text = text.slice(start..params_at + params.len());
+        let params = Span::new(params_at - start, params_at - start + params.len());
         let via = Via {
             transport: Transport::from_name(std::str::from_utf8(transport).unwrap_or("")),
             transport_name: Span::new(transport_at - start, transport_at - start + transport.len()),
             host: Span::new(host_at - start, host_at - start + host.len()),
             port,
-            params: Span::new(params_at - start, params_at - start + params.len()),
-            text: text.slice(start..params_at + params.len()),
+            branch: Params::place(&text, params, "branch"),
+            params,
+            text,
         };
         Ok((via, at(rest)))
     }
@@ -107,12 +112,14 @@ impl Via {
         let (sent_by, branch) = (clean(sent_by), clean(branch));
         let text = Text::from(format!("SIP/2.0/{transport} {sent_by}{rport};branch={branch}"));
         let host_at = 8 + transport.as_str().len() + 1;
+        let params = Span::new(host_at + sent_by.len(), text.len());
         let fallback = Via {
             transport: Some(transport),
             transport_name: Span::new(8, host_at - 1),
             host: Span::new(host_at, host_at + sent_by.len()),
             port: None,
-            params: Span::new(host_at + sent_by.len(), text.len()),
+            branch: Params::place(&text, params, "branch"),
+            params,
             text: text.clone(),
         };
         Via::parse(text).unwrap_or(fallback)
@@ -165,7 +172,7 @@ impl Via {
 
     /// The branch.
     pub fn branch(&self) -> Option<&str> {
-        self.param("branch").filter(|b| !b.is_empty())
+        Some(self.branch.of(&self.text)).filter(|b| !b.is_empty())
     }
 
     /// Whether the branch is one of RFC 3261: the magic cookie and something after it (RFC 4475 §3.3.10).
