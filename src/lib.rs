@@ -43,6 +43,8 @@ pub mod directory;
 
 pub mod store;
 
+pub mod gateway;
+
 pub mod channel;
 
 pub mod dialplan;

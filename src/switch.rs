@@ -5,12 +5,13 @@ use crate::app::{self, Plans};
 use crate::cdr::Records;
 use crate::channel::{Agents, Cause, Exchange, Gate, Leg, Legs, Letter, Order};
 use crate::config::conf::Conf;
-use crate::config::sofia::{External, ProfileConf};
+use crate::config::sofia::{External, GatewayConf, ProfileConf};
 use crate::config::{self, Ask, Element, Globals, Loaded, Options, Problem, section};
 use crate::dialplan::{Applications, Dialplan};
 use crate::directory::auth::Authenticator;
 use crate::directory::{Directory, Snapshot};
 use crate::event::{Bus, EventName};
+use crate::gateway::{Gateway, Gateways};
 use crate::media::{Engine, EngineConfig, PortRange};
 use crate::net::acl::{Acls, LocalNet};
 use crate::net::{Sockets, local_ip_v4, local_ip_v6, stun};
@@ -125,6 +126,7 @@ impl Switch {
             allow_system: switch.allow_system.into(),
             tree: ArcSwap::from_pointee(without_directory(loaded.root)),
             agents: ArcSwap::from_pointee(Agents::new()),
+            gateways: ArcSwap::default(),
             functions: Default::default(),
             recorder: Default::default(),
         });
@@ -139,6 +141,7 @@ impl Switch {
             sockets,
         };
         let (profiles, closed) = open(&conf, &shared, trace)?;
+        begin_gateways(&profiles, &exchange);
         let expiry = tokio::spawn(serve_expiry(profiles.clone(), exchange.clone()));
         exchange.events.fire(EventName::Startup, Vec::new);
         Ok(Switch { exchange, plans, records, profiles, closed, expiry })
@@ -264,6 +267,21 @@ fn open(
         return Ok((profiles, closed));
     }
     Err(closed.into_iter().next().map_or(StartError::NoneConfigured, StartError::NoProfile))
+}
+
+/// Makes the gateways of the open profiles known, and begins them.
+fn begin_gateways(profiles: &[Arc<Profile>], exchange: &Exchange) {
+    let of = |profile: &Arc<Profile>| -> Vec<Arc<Gateway>> {
+        let conf = &profile.agent.conf;
+        let new = |gateway: &GatewayConf| Arc::new(Gateway::new(gateway.clone(), &conf.name, Leg::now()));
+        conf.gateways.iter().map(new).collect()
+    };
+    let gateways: Vec<(&Arc<Profile>, Vec<Arc<Gateway>>)> = profiles.iter().map(|p| (p, of(p))).collect();
+    let all = gateways.iter().flat_map(|(_, gateways)| gateways.clone()).collect();
+    exchange.gateways.store(Arc::new(Gateways::of(all)));
+    for (profile, gateway) in gateways.iter().flat_map(|(p, all)| all.iter().map(move |g| (p, g))) {
+        profile.begin_gateway(gateway);
+    }
 }
 
 /// Enters a profile by its name, aliases, and the domains it stands for.

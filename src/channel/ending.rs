@@ -187,6 +187,11 @@ impl Leg {
         let ended = self.times.ended.unwrap_or_else(Self::now);
         let talked = self.times.answered.map(|at| ended.saturating_duration_since(at));
         let lasted = ended.saturating_duration_since(self.times.created);
+        if let (None, Some(name)) = (talked, self.variables.get("sip_gateway_name"))
+            && let Some(gateway) = self.exchange.gateways.load().find(name)
+        {
+            gateway.count(self.direction == Direction::Outbound, true);
+        }
         let recorder = self.exchange.recorder.get().filter(|recorder| recorder.wants(self)).cloned();
         if recorder.is_some() || self.exchange.events.is_heard() {
             self.stamp();

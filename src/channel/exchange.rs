@@ -7,6 +7,7 @@ use super::user_agent::UserAgent;
 use crate::config::{Element, Globals};
 use crate::directory::Directory;
 use crate::event::Bus;
+use crate::gateway::Gateways;
 use crate::media::Engine;
 use crate::net::acl::Acls;
 use crate::registrar::Registrar;
@@ -61,6 +62,8 @@ pub struct Exchange {
     pub tree: ArcSwap<Element>,
     /// The running profiles.
     pub agents: ArcSwap<Agents>,
+    /// The gateways of all profiles.
+    pub gateways: ArcSwap<Gateways>,
     /// The API functions, set once at start by the layer above.
     pub functions: OnceLock<Box<dyn Functions>>,
     /// Who writes records, set once at start by the layer above.

@@ -59,7 +59,7 @@ pub use legs::{Legs, Token, new_uuid};
 pub use letter::{Ended, Letter, News, Order};
 pub use mailbox::{Letters, MAILBOX, Mailbox, Posted};
 pub use media::{MediaError, View};
-pub use outbound::{Attempt, Codecs};
+pub use outbound::{Attempt, Codecs, Through};
 pub use times::Times;
 pub use user_agent::UserAgent;
 pub use variables::Variables;

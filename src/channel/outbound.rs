@@ -16,9 +16,12 @@ use super::progress::media_cause;
 use super::times::Times;
 use super::user_agent::UserAgent;
 use super::variables::Variables;
-use crate::dialog::{self, Invite};
+use crate::config::sofia::FromDomain;
+use crate::dialog::{self, Invite, Means};
 use crate::event::EventName;
+use crate::gateway::Gateway;
 use crate::sdp::{self, AgreedMedia, Prefs};
+use crate::sip::digest::Login;
 use crate::sip::{Destination, NameAddr, Transport, Uri};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -46,6 +49,10 @@ pub struct Attempt {
     pub uri: Uri,
     /// Where the INVITE is sent.
     pub destination: Destination,
+    /// Where it goes next when that fails.
+    pub others: Vec<Destination>,
+    /// The gateway it goes through.
+    pub gateway: Option<Through>,
     /// Routes to go by (RFC 3327 Path), first hop first.
     pub routes: Vec<NameAddr>,
     /// The leg's variables.
@@ -58,6 +65,23 @@ pub struct Attempt {
     pub codecs: Codecs,
     /// Max-Forwards, one less than the caller's.
     pub max_forwards: u8,
+}
+
+/// A call through a gateway.
+#[derive(Clone, Debug)]
+pub struct Through {
+    /// The gateway.
+    pub gateway: Arc<Gateway>,
+    /// URI parameters of the dial string, which our Contact has too.
+    pub params: Vec<(String, Option<String>)>,
+}
+
+impl Through {
+    /// Our Contact for `peer`.
+    fn contact(&self, agent: &UserAgent, peer: IpAddr) -> String {
+        let params: Vec<_> = self.params.iter().map(|(n, v)| (n.as_str(), v.as_deref())).collect();
+        self.gateway.contact(agent.address_for(peer), agent.local.ip(), &params)
+    }
 }
 
 impl Leg {
@@ -79,6 +103,8 @@ impl Leg {
             agent,
             uri,
             destination,
+            others,
+            gateway,
             routes,
             mut variables,
             mut caller,
@@ -127,23 +153,20 @@ impl Leg {
             warn!("{uuid} {}: nothing to offer: {error}", caller.chan_name);
             media_cause(&error)
         })?;
-        let contact = agent.contact(None, peer, transport);
+        let contact = match &gateway {
+            Some(through) => through.contact(&agent, peer),
+            None => agent.contact(None, peer, transport),
+        };
         let sticky = matches!(destination, Destination::Flow(_));
         let own = identity(&agent, entry.token(), peer, contact, sticky);
-        let host = variables.get("sip_invite_domain").unwrap_or_else(|| agent.host());
-        let withheld = privacy.number;
-        let from = match withheld {
-            true => NameAddr::new(Uri::sip(Some("anonymous"), "anonymous.invalid", None))
-                .with_display("Anonymous"),
-            false => NameAddr::new(Uri::sip(Some(&caller.caller_id_number), host, None))
-                .with_display(if privacy.name { "Anonymous" } else { &caller.caller_id_name }),
-        };
+        let (from, host) = from(&agent, gateway.as_ref().map(|t| &*t.gateway), &variables, &caller, privacy);
+        let login = login(&exchange, &agent, gateway.as_ref().map(|t| &t.gateway), &variables);
         let cid = variables
             .get("sip_cid_type")
             .and_then(super::identity::CidType::named)
             .unwrap_or_else(|| agent.cid_type());
         let mut headers =
-            calling_headers(cid, &caller.caller_id_name, &caller.caller_id_number, host, privacy);
+            calling_headers(cid, &caller.caller_id_name, &caller.caller_id_number, &host, privacy);
         if privacy != Privacy::default() && !headers.iter().any(|(name, _)| name == "Privacy") {
             headers.push(("Privacy".to_owned(), "id".to_owned()));
         }
@@ -163,7 +186,7 @@ impl Leg {
             to_destination: destination,
         };
         let leg = Leg {
-            session: dialog::Session::outgoing(now, own, invite, rng),
+            session: dialog::Session::calling(now, own, invite, Means { login, others }, rng),
             uuid,
             variables,
             caller,
@@ -209,6 +232,60 @@ impl Leg {
             }
         }
     }
+}
+
+/// From, and the host that stands for us in other identities. A gateway shows our account there unless it is to show the
+/// caller (`caller-id-in-from`).
+fn from(
+    agent: &UserAgent,
+    gateway: Option<&Gateway>,
+    variables: &Variables,
+    caller: &CallerProfile,
+    privacy: Privacy,
+) -> (NameAddr, String) {
+    let domain = variables.get("sip_invite_domain");
+    let shown = if privacy.name { "Anonymous" } else { &caller.caller_id_name };
+    let forced = variables.get("sip_force_full_from").and_then(|full| full.parse::<NameAddr>().ok());
+    let account =
+        gateway.filter(|g| !g.conf.caller_id_in_from).map(|g| match (&g.conf.from_domain, domain) {
+            (FromDomain::AlegDomain, Some(domain)) => g.address_at(domain),
+            _ => g.address(),
+        });
+    let from = match (forced, account) {
+        (Some(forced), _) => forced,
+        (None, Some(account)) => NameAddr::new(account).with_display(shown),
+        (None, None) if privacy.number => {
+            let nobody = Uri::sip(Some("anonymous"), "anonymous.invalid", None);
+            NameAddr::new(nobody).with_display("Anonymous")
+        }
+        (None, None) => {
+            let host = domain.unwrap_or_else(|| agent.host());
+            NameAddr::new(Uri::sip(Some(&caller.caller_id_number), host, None)).with_display(shown)
+        }
+    };
+    let ours = || match gateway {
+        Some(gateway) if !gateway.conf.caller_id_in_from => from.uri().host().to_owned(),
+        _ => agent.host().to_owned(),
+    };
+    let host = domain.map_or_else(ours, str::to_owned);
+    (from, host)
+}
+
+/// What answers challenges to the call: what the dialplan says (`sip_auth_username`, `sip_auth_password`), or a gateway.
+fn login(
+    exchange: &Exchange,
+    agent: &UserAgent,
+    gateway: Option<&Arc<Gateway>>,
+    variables: &Variables,
+) -> Option<Login> {
+    if let (Some(username), Some(password)) =
+        (variables.get("sip_auth_username"), variables.get("sip_auth_password"))
+    {
+        return Some(Login::new(username, password));
+    }
+    let used = variables.get("sip_use_gateway").map(|name| exchange.gateways.load().find(name).cloned());
+    let gateway = used.flatten().or_else(|| gateway.cloned())?;
+    (!gateway.conf.password.is_empty()).then(|| agent.gateway_login(&gateway))
 }
 
 fn offer(

@@ -7,10 +7,12 @@ use super::mailbox::Mailbox;
 use super::variables::Variables;
 use crate::config::sofia::{self, ProfileConf};
 use crate::dialog::SessionConfig;
+use crate::gateway::Gateway;
 use crate::media::Timeouts;
 use crate::net::acl::Acls;
 use crate::net::{Net, Report};
 use crate::sdp::{Negotiation, Prefs, Rules};
+use crate::sip::digest::Login;
 use crate::sip::{Destination, Transport};
 use crate::transaction::{Id, Timers};
 use arc_swap::ArcSwap;
@@ -282,21 +284,20 @@ impl UserAgent {
         }
     }
 
+    /// What answers the challenges of a gateway.
+    pub fn gateway_login(&self, gateway: &Arc<Gateway>) -> Login {
+        let acls = self.acls.clone();
+        gateway.login(move |list, address| acls.load().allows(list, address, 0))
+    }
+
     //------------ The way out ----------------------------------------------------------------------------------
 
     /// Sends a message. When it cannot be delivered, `tell` hears of it with `by`.
     pub fn send(&self, bytes: Bytes, to: &Destination, by: Option<Id>, tell: &Mailbox) {
-        let Some(net) = self.net() else { return };
-        self.trace("send", &bytes, || match to {
-            Destination::Flow(flow) => {
-                format!("{}/[{}]:{}", flow.transport, flow.remote.ip(), flow.remote.port())
-            }
-            Destination::Host { host, port, .. } => format!("{host}:{}", port.unwrap_or(5060)),
-        });
         match by {
             Some(id) => {
                 let mailbox = tell.clone();
-                net.send(bytes, to, move |report| {
+                self.send_reporting(bytes, to, move |report| {
                     let letter = match report {
                         Report::Failed(error) => {
                             info!("cannot deliver: {error}");
@@ -307,8 +308,25 @@ impl UserAgent {
                     mailbox.post(letter);
                 });
             }
-            None => net.send(bytes, to, |_| {}),
+            None => self.send_reporting(bytes, to, |_| {}),
         }
+    }
+
+    /// The same; `report` is called when the message does not go out as it was meant to. See [`Net::send`].
+    pub fn send_reporting(
+        &self,
+        bytes: Bytes,
+        to: &Destination,
+        report: impl FnOnce(Report) + Send + 'static,
+    ) {
+        let Some(net) = self.net() else { return };
+        self.trace("send", &bytes, || match to {
+            Destination::Flow(flow) => {
+                format!("{}/[{}]:{}", flow.transport, flow.remote.ip(), flow.remote.port())
+            }
+            Destination::Host { host, port, .. } => format!("{host}:{}", port.unwrap_or(5060)),
+        });
+        net.send(bytes, to, report);
     }
 
     /// Logs a message when the profile is traced, in the shape of `sofia … siptrace`.

@@ -106,6 +106,9 @@ impl Conf {
                         .map(|c| (c.as_str(), &acl.at)),
                 );
             }
+            for gateway in &profile.gateways {
+                named.extend(gateway.context.as_deref().map(|context| (context, &gateway.at)));
+            }
             for (context, at) in named {
                 if known.iter().any(|k| k.eq_ignore_ascii_case(context)) {
                     continue;
@@ -141,7 +144,9 @@ impl Conf {
             let others = others
                 .into_iter()
                 .flat_map(|(list, param)| list.iter().map(move |a| (&a.list, &a.at, param)));
-            for (list, at, param) in inbound.chain(others) {
+            let gateways = profile.gateways.iter();
+            let gateways = gateways.filter_map(|g| Some((g.gw_auth_acl.as_ref()?, &g.at, "gw-auth-acl")));
+            for (list, at, param) in inbound.chain(others).chain(gateways) {
                 let is_cidr = || list.split(',').all(|part| super::acl::parse_network(part.trim()).is_ok());
                 if known.contains(&list.as_str()) || is_cidr() {
                     continue;

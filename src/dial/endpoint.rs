@@ -4,15 +4,20 @@
 //! (mod_dptools.c) and `sofia_outgoing_channel` (mod_sofia.c).
 
 use super::string::{self, DialString};
-use crate::channel::{Cause, Leg, UserAgent};
+use crate::channel::{Cause, Leg, Through, UserAgent};
+use crate::config::sofia::FromDomain;
 use crate::dialplan::expand;
+use crate::gateway::Gateway;
+use crate::net::address_of;
 use crate::registrar::Binding;
-use crate::sip::{Destination, NameAddr, ParseError, Text, Uri};
+use crate::sip::{Destination, NameAddr, ParseError, Text, Transport, Uri};
 use std::sync::Arc;
 use tracing::{info, warn};
 
 /// How deep dial strings may name one another: `user/` → its dial-string → …
 const DEEPEST: usize = 8;
+/// How many further addresses of its host a call tries.
+const OTHERS: usize = 7;
 /// How many addresses one leg may stand for.
 const MOST: usize = 64;
 
@@ -25,6 +30,10 @@ pub struct Target {
     pub uri: Uri,
     /// Where to send.
     pub destination: Destination,
+    /// Where else, when that fails.
+    pub others: Vec<Destination>,
+    /// The gateway it goes through.
+    pub gateway: Option<Through>,
     /// Path of a registered contact.
     pub routes: Vec<NameAddr>,
     /// Whom it stands for: the dialled number.
@@ -35,6 +44,26 @@ pub struct Target {
 
 /// What a leg of a dial string stands for: targets, or why there is none.
 pub type Found = Vec<Result<Target, Cause>>;
+
+impl Target {
+    /// Looks its host up (RFC 3263), so that the call knows every address it may try. One that has none keeps its name,
+    /// and fails by it.
+    pub async fn resolve(mut self) -> Target {
+        let Some(net) = self.agent.net().filter(|_| address_of(&self.destination).is_none()) else {
+            return self;
+        };
+        let mut found = net.candidates(&self.destination).await.into_iter();
+        if let Some(first) = found.next() {
+            self.destination = first;
+            self.others = found.take(OTHERS).collect();
+            if let Some(through) = &self.gateway {
+                let all = std::iter::once(&self.destination).chain(&self.others);
+                through.gateway.add_peers(all.filter_map(address_of));
+            }
+        }
+        self
+    }
+}
 
 /// The state of one look-up.
 struct Search<'a> {
@@ -150,8 +179,7 @@ impl Search<'_> {
             return vec![Err(Cause::INVALID_URL)];
         };
         if profile.eq_ignore_ascii_case("gateway") {
-            warn!("{}: {}: gateways are not provided yet", self.leg.uuid, called.url());
-            return vec![Err(Cause::INVALID_GATEWAY)];
+            return vec![self.gateway(called, rest)];
         }
         let Some(agent) = self.leg.exchange.agent(profile) else {
             warn!("{}: {}: there is no profile {profile}", self.leg.uuid, called.url());
@@ -187,6 +215,8 @@ impl Search<'_> {
                     number: uri.user().unwrap_or_default().into(),
                     uri,
                     agent,
+                    others: Vec::new(),
+                    gateway: None,
                     routes: Vec::new(),
                     variables: self.variables.clone(),
                 })]
@@ -196,6 +226,69 @@ impl Search<'_> {
                 vec![Err(Cause::INVALID_URL)]
             }
         }
+    }
+
+    /// `sofia/gateway/NAME/number[;params]`, NAME alone or as `PROFILE::NAME`.
+    fn gateway(&mut self, called: &string::Leg, rest: &str) -> Result<Target, Cause> {
+        let (uuid, url) = (&self.leg.uuid, called.url());
+        let Some((name, number)) = rest.split_once('/').filter(|(_, number)| !number.is_empty()) else {
+            warn!("{uuid}: {url}: write sofia/gateway/NAME/number");
+            return Err(Cause::INVALID_URL);
+        };
+        let exchange = &self.leg.exchange;
+        let Some(gateway) = exchange.gateways.load().find(name).cloned() else {
+            warn!("{uuid}: {url}: there is no gateway {name}");
+            return Err(Cause::INVALID_GATEWAY);
+        };
+        let Some(agent) = exchange.agent(&gateway.profile) else {
+            warn!("{uuid}: {url}: its profile {} is not open", gateway.profile);
+            return Err(Cause::INVALID_GATEWAY);
+        };
+        if !gateway.is_up() {
+            warn!("{uuid}: {url}: the gateway is down ({})", gateway.status().state);
+            gateway.count(true, true);
+            return Err(Cause::GATEWAY_DOWN);
+        }
+        let (number, params) = number.split_once(';').unwrap_or((number, ""));
+        let param = |text: &str| match text.split_once('=') {
+            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+            None => (text.to_owned(), None),
+        };
+        let params: Vec<_> = params.split(';').filter(|p| !p.is_empty()).map(param).collect();
+        let ours = gateway.conf.transport.unwrap_or(Transport::Udp).as_param();
+        let other = |(name, value): &(String, Option<String>)| {
+            name.eq_ignore_ascii_case("transport")
+                && !value.as_deref().unwrap_or("").eq_ignore_ascii_case(ours)
+        };
+        if params.iter().any(other) {
+            warn!(
+                "{uuid}: {url}: the gateway's transport is {ours}; register-transport says so, not the dial string"
+            );
+            return Err(Cause::DESTINATION_OUT_OF_ORDER);
+        }
+        let Some(uri) = gateway.request_uri(number) else {
+            warn!("{uuid}: {url} is no address to call");
+            return Err(Cause::INVALID_URL);
+        };
+        let uri = params.iter().fold(uri, |uri, (name, value)| uri.with_param(name, value.as_deref()));
+        gateway.count(true, false);
+        let mut variables: Vec<(String, String)> =
+            gateway.variables(true).map(|v| (v.name.clone(), v.value.clone())).collect();
+        variables.push(("sip_gateway_name".to_owned(), gateway.conf.name.clone()));
+        if let FromDomain::Host(host) = &gateway.conf.from_domain {
+            variables.push(("sip_invite_domain".to_owned(), host.clone()));
+        }
+        variables.extend(self.variables.iter().cloned());
+        Ok(Target {
+            destination: gateway.next_hop(&uri),
+            others: Vec::new(),
+            routes: Gateway::route(gateway.conf.outbound_proxy.as_ref()).into_iter().collect(),
+            number: number.into(),
+            uri,
+            agent,
+            variables,
+            gateway: Some(Through { gateway, params }),
+        })
     }
 
     fn registered(&mut self, agent: &Arc<UserAgent>, user: &str, domain: &str) -> Found {
@@ -216,6 +309,8 @@ impl Search<'_> {
             agent: agent.clone(),
             uri,
             destination: binding.destination(),
+            others: Vec::new(),
+            gateway: None,
             routes: routes.unwrap_or_default(),
             number,
             variables: self.variables.clone(),

@@ -4,7 +4,7 @@
 //! ends the race unless `ignore_early_media`; what came of it stands in `originate_disposition`, `DIALSTATUS` and
 //! their kin.
 
-use super::endpoint::{self, Target};
+use super::endpoint::{self, Found, Target};
 use super::string::{DialString, find};
 use crate::channel::identity::Privacy;
 use crate::channel::variables::is_true;
@@ -13,6 +13,8 @@ use crate::channel::{
     View,
 };
 use crate::channel::{Letter, Order};
+use crate::config::sofia::FromDomain;
+use crate::net::address_of;
 use crate::sip::Uri;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -161,7 +163,8 @@ async fn dial(leg: &mut Leg, text: &str) -> Result<Winner, Failure> {
     };
     for stage in &member.stages {
         for called in stage {
-            for found in endpoint::find(work.leg, called) {
+            let found = endpoint::find(work.leg, called);
+            for found in work.resolve(found).await {
                 match found {
                     Ok(target) => work.start(target, &outer, &called.variables),
                     Err(cause) => work.last = cause.into(),
@@ -186,6 +189,25 @@ async fn dial(leg: &mut Leg, text: &str) -> Result<Winner, Failure> {
 }
 
 impl Originate<'_> {
+    /// Looks up the hosts of those targets that are named, all at once.
+    async fn resolve(&mut self, found: Found) -> Found {
+        let named =
+            |f: &Result<Target, Cause>| f.as_ref().is_ok_and(|t| address_of(&t.destination).is_none());
+        if !found.iter().any(named) {
+            return found;
+        }
+        let look_ups: Vec<_> =
+            found.into_iter().map(|found| tokio::spawn(async { Ok(found?.resolve().await) })).collect();
+        let all = async {
+            let mut found = Found::new();
+            for look_up in look_ups {
+                found.push(look_up.await.unwrap_or(Err(Cause::DESTINATION_OUT_OF_ORDER)));
+            }
+            found
+        };
+        self.leg.until(all).await.unwrap_or_default()
+    }
+
     /// Sends one INVITE.
     fn start(&mut self, target: Target, outer: &[(String, String)], own: &[(String, String)]) {
         let (uri, number) = (target.uri.clone(), target.number.clone());
@@ -375,6 +397,17 @@ fn attempt(leg: &Leg, target: Target, outer: &[(String, String)], own: &[(String
     for (name, value) in own.iter().filter(|(name, _)| steers(name)) {
         variables.set(name, value);
     }
+    // What the caller's own From says, for gateways that are to show it.
+    let shown = match target.gateway.as_ref().map(|through| &through.gateway.conf.from_domain) {
+        Some(FromDomain::AlegFull) => Some(("sip_full_from", "sip_force_full_from")),
+        Some(FromDomain::AlegDomain) => Some(("sip_from_host", "sip_invite_domain")),
+        _ => None,
+    };
+    if let Some((theirs, ours)) = shown.filter(|_| variables.get("sip_invite_domain").is_none())
+        && let Some(value) = leg.variables.get(theirs)
+    {
+        variables.set_wire(ours, value);
+    }
     variables.set("originator", &leg.uuid);
     let said = |name: &str| variables.get(name).or_else(|| leg.variables.get(name));
     let shown = |own: &str, effective: &str, usual: &Arc<str>| {
@@ -392,7 +425,7 @@ fn attempt(leg: &Leg, target: Target, outer: &[(String, String)], own: &[(String
         Some("off") => privacy = Privacy::default(),
         _ => {}
     }
-    let Target { agent, uri, destination, routes, number: called, .. } = target;
+    let Target { agent, uri, destination, others, gateway, routes, number: called, .. } = target;
     let caller = CallerProfile {
         username: leg.caller.username.clone(),
         dialplan: leg.caller.dialplan.clone(),
@@ -415,6 +448,8 @@ fn attempt(leg: &Leg, target: Target, outer: &[(String, String)], own: &[(String
         agent,
         uri,
         destination,
+        others,
+        gateway,
         routes,
         variables,
         caller,

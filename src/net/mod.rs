@@ -44,7 +44,7 @@ mod window;
 pub use guard::{FloodGuard, GuardConf};
 pub use local::{interface_address, local_address_towards, local_ip_v4, local_ip_v6};
 pub use report::{Report, SendError};
-pub use send::LARGEST_DATAGRAM;
+pub use send::{LARGEST_DATAGRAM, address_of};
 pub use sockets::{BoxFuture, DatagramSocket, Kernel, Sockets, Stream, StreamListener};
 pub use start::{Incoming, Net, NetConf, StartError, StreamLimits};
 pub use window::{AtDoor, Window};

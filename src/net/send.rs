@@ -48,6 +48,19 @@ impl Net {
         }
     }
 
+    /// The addresses a message to `to` may go to, best first (RFC 3263); `to` itself when there is nothing to look up,
+    /// none when its name has no address. Takes [`resolve::LIMIT`] at most.
+    pub async fn candidates(&self, to: &Destination) -> Vec<Destination> {
+        let Destination::Host { transport, host, port } = to else { return vec![to.clone()] };
+        if address_of(to).is_some() {
+            return vec![to.clone()];
+        }
+        let asked = tokio::time::timeout(resolve::LIMIT, self.0.sockets.look_up(host.clone())).await;
+        let found = asked.ok().and_then(Result::ok).unwrap_or_default();
+        let hop = |ip: IpAddr| Destination::Host { transport: *transport, host: ip.to_string(), port: *port };
+        found.into_iter().map(hop).collect()
+    }
+
     /// Whether a flow can still be sent on: datagrams always, a stream while its connection is open.
     pub fn is_open(&self, flow: &Flow) -> bool {
         flow.transport == Transport::Udp || self.0.connections.of_flow(flow).is_some()
@@ -194,6 +207,16 @@ impl Inner {
                 report(outcome);
             }
         });
+    }
+}
+
+/// The address a message to `to` goes to, unless a name must be looked up first.
+pub fn address_of(to: &Destination) -> Option<IpAddr> {
+    match to {
+        Destination::Flow(flow) => Some(flow.remote.ip()),
+        Destination::Host { host, .. } => {
+            host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host).parse().ok()
+        }
     }
 }
 

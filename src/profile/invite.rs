@@ -102,9 +102,12 @@ impl Profile {
         let from_user: Arc<str> = from.user().unwrap_or_default().into();
         let destination = uri.and_then(|u| u.user()).or_else(|| to.user()).or_else(|| from.user());
         let destination = destination.unwrap_or("service".into());
-        let destination: Arc<str> = match conf.full_id_in_dialplan {
-            true => format!("{destination}@{}", uri.map_or("", |u| u.host())).into(),
-            false => destination.into(),
+        let peer = self.peer(invite, flow.remote.ip());
+        let extension = peer.as_ref().and_then(|peer| peer.destination(invite));
+        let destination: Arc<str> = match (extension, conf.full_id_in_dialplan) {
+            (Some(extension), _) => extension.into(),
+            (None, true) => format!("{destination}@{}", uri.map_or("", |u| u.host())).into(),
+            (None, false) => destination.into(),
         };
         if let Some(user) = &admitted.user {
             for (name, value) in user.variables() {
@@ -120,7 +123,8 @@ impl Profile {
             }
         }
         let user_context = || admitted.user.as_ref()?.variable("user_context");
-        let context = match admitted.context.as_deref().or_else(user_context) {
+        let of_gateway = peer.as_ref().and_then(|peer| peer.context());
+        let context = match of_gateway.or(admitted.context.as_deref()).or_else(user_context) {
             Some(context) => context.into(),
             None => self.agent.context.clone(),
         };
@@ -159,6 +163,9 @@ impl Profile {
             ..CallerProfile::default()
         };
         self.invite_variables(&mut variables, invite, flow, admitted, &profile);
+        if let Some(peer) = &peer {
+            peer.note(&mut variables);
+        }
         (profile, variables)
     }
 

@@ -9,14 +9,18 @@
 //! | `receive` | whose message is it? |
 //! | `credentials` | access lists, digest, challenge |
 //! | `invite` | a new call: checks, context, caller, variables; the leg begins |
+//! | `peer` | a call from a gateway |
 //! | `register` | REGISTER |
+//! | `gateways` | our own registrations, with others |
 //! | `outside` | OPTIONS and everything else outside dialogs |
 //! | `reply` | answers, with or without a transaction |
 
 mod credentials;
 mod departed;
+mod gateways;
 mod invite;
 mod outside;
+mod peer;
 mod receive;
 mod register;
 mod reply;

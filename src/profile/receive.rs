@@ -2,7 +2,7 @@
 //!
 //! | message | owner |
 //! | --- | --- |
-//! | response | the leg whose token stands in the branch, or what it left when it went |
+//! | response | the leg or the gateway whose token stands in the branch, or what a leg left when it went |
 //! | request with a To tag | the leg whose token is the tag, or what it left; none: 481 |
 //! | INVITE, CANCEL, ACK of a known INVITE | the leg it began, or what it left |
 //! | any other request seen before | its transaction, which answers again |
@@ -75,6 +75,7 @@ impl Profile {
         let token = message.via().branch().and_then(|b| b.get(7..)).and_then(Token::read);
         let known = token.is_some_and(|token| {
             post(self.shared.exchange.legs.by_token(token), &message, flow)
+                || self.clients.response(token, &message, flow)
                 || self.response_to_departed(token, &message, flow)
         });
         if !known {

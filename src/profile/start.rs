@@ -1,5 +1,6 @@
 //! Opening a profile: which addresses, which sockets.
 
+use super::gateways::Clients;
 use crate::app::Plans;
 use crate::channel::{Exchange, Leg, Token, UserAgent};
 use crate::config::sofia::{Address, ProfileConf};
@@ -20,6 +21,8 @@ const ANSWERED: usize = 160 << 20;
 /// still be on its way. 40,000 refusals a second fit.
 const REFUSED: usize = 8 << 20;
 const REFUSED_FOR: Duration = Duration::from_secs(8);
+/// How long a profile that closes waits for its registrations to be taken back.
+const LEAVE: Duration = Duration::from_secs(2);
 /// How many INVITEs are remembered to recognise one that comes twice by different ways.
 const MERGES: usize = 65_536;
 
@@ -84,6 +87,8 @@ pub struct Profile {
     pub(super) refused: Answered,
     /// The header lines every answer has.
     pub(super) own_lines: Box<[u8]>,
+    /// Its gateways at work.
+    pub(super) clients: Arc<Clients>,
 }
 
 impl Profile {
@@ -138,14 +143,16 @@ impl Profile {
             refused: Answered::new(REFUSED_FOR, REFUSED),
             policy,
             own_lines,
+            clients: Arc::default(),
             shared,
         });
         let _ = slot.set(Arc::downgrade(&profile));
         Ok(profile)
     }
 
-    /// Closes the sockets. Legs that are still up cannot be heard any more.
+    /// Takes back its registrations and closes the sockets. Legs that are still up cannot be heard any more.
     pub async fn stop(&self) {
+        self.end_gateways(LEAVE).await;
         if let Some(net) = self.agent.net() {
             net.stop().await;
         }
@@ -162,6 +169,13 @@ impl Profile {
         self.answered.forget_old(Leg::now());
         self.refused.forget_old(Leg::now());
         self.agent.departed.forget(Leg::now());
+    }
+}
+
+/// Waits until `done`, or `deadline`.
+pub(super) async fn wait_until(deadline: std::time::Instant, done: impl Fn() -> bool) {
+    while !done() && Leg::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
