@@ -1,7 +1,7 @@
 //! The switch put together: configuration read, layers started, reload, drain, stop.
 
 use crate::api::OnLegs;
-use crate::app::{self, Plans};
+use crate::app::{self, Calls, Plans};
 use crate::cdr::Records;
 use crate::channel::{Agents, Cause, Exchange, Gate, Leg, Legs, Letter, Order};
 use crate::config::conf::Conf;
@@ -128,12 +128,14 @@ impl Switch {
             agents: ArcSwap::from_pointee(Agents::new()),
             gateways: ArcSwap::default(),
             functions: Default::default(),
+            router: Default::default(),
             recorder: Default::default(),
         });
         let _ = exchange.functions.set(Box::new(OnLegs));
         let records = Arc::new(Records::start(&conf.cdr).map_err(StartError::Records)?);
         let _ = exchange.recorder.set(records.clone());
         let plans: Plans = Arc::new(ArcSwap::from_pointee(dialplan));
+        let _ = exchange.router.set(Arc::new(Calls::new(plans.clone())));
         let shared = Shared {
             exchange: exchange.clone(),
             plans: plans.clone(),

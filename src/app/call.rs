@@ -1,14 +1,15 @@
 //! A call: a leg, its queue of actions, and the hunt that fills it.
 
 use super::table::{self, Run};
-use super::{missing, scoped};
-use crate::channel::{Cause, Leg, caught};
+use super::{bridge, missing, scoped};
+use crate::channel::{Cause, Course, Leg, Route, Router, caught};
 use crate::dialplan::{Action, Dialplan, Expanded, Hunt, Hunter, Template, inline};
 use crate::event::EventName;
+use crate::sip::Replaces;
 use crate::store::Held;
 use arc_swap::ArcSwap;
 use std::collections::VecDeque;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use tracing::{debug, info, warn};
 
@@ -26,6 +27,8 @@ pub(super) const EXTENSIONS: u32 = 1000;
 pub struct Call {
     /// The leg.
     pub leg: Leg,
+    /// The dialog whose place it is to take, instead of being routed (RFC 3891).
+    pub in_place_of: Option<Box<Replaces>>,
     plans: Plans,
     queue: VecDeque<Action>,
     transfers: u32,
@@ -40,7 +43,16 @@ impl Call {
     /// A call that has not been routed yet.
     pub fn new(leg: Leg, plans: Plans) -> Call {
         let limits = Held::new(leg.exchange.stores.limits.clone());
-        Call { leg, plans, queue: VecDeque::new(), transfers: 0, nesting: 0, extensions: 0, limits }
+        Call {
+            leg,
+            in_place_of: None,
+            plans,
+            queue: VecDeque::new(),
+            transfers: 0,
+            nesting: 0,
+            extensions: 0,
+            limits,
+        }
     }
 
     /// The whole life of an a-leg: hunt, execute, hang up, serve the last timers.
@@ -53,8 +65,17 @@ impl Call {
     }
 
     async fn live(&mut self) {
-        self.route();
+        if let Some(replaces) = self.in_place_of.take() {
+            bridge::take_place(&mut self.leg, &replaces).await;
+        }
+        if !self.leg.is_leaving() {
+            self.route();
+        }
         while !self.leg.is_over() {
+            if let Some(course) = self.leg.take_course() {
+                self.follow(course).await;
+                continue;
+            }
             match self.queue.pop_front() {
                 Some(action) => self.execute(&action).await,
                 None => {
@@ -65,6 +86,25 @@ impl Call {
                     );
                     self.leg.hangup(Cause::NORMAL_CLEARING);
                 }
+            }
+        }
+    }
+
+    /// Goes where the leg has been sent, away from what it did.
+    async fn follow(&mut self, course: Course) {
+        match course {
+            Course::Extension(route) => {
+                let Route { destination, dialplan, context, wire } = route;
+                // What came from the wire is no list of applications.
+                let forced = dialplan.is_none()
+                    && self.leg.variables.get("force_transfer_dialplan").is_some_and(is_inline);
+                let dialplan = if wire && forced { Some("XML".to_owned()) } else { dialplan };
+                self.transfer(&destination, dialplan.as_deref(), context.as_deref());
+            }
+            Course::Join(peer) => bridge::meet(self, &peer).await,
+            Course::Joined => {
+                self.queue.clear();
+                bridge::stay(self).await;
             }
         }
     }
@@ -98,7 +138,7 @@ impl Call {
         let plan = self.plans.load_full();
         for name in dialplan.split(',').map(str::trim) {
             let (name, argument) = name.split_once(':').unwrap_or((name, ""));
-            if name.eq_ignore_ascii_case("inline") {
+            if is_inline(name) {
                 return Some(inline::parse(&destination));
             }
             if !name.eq_ignore_ascii_case("XML") && !name.is_empty() {
@@ -205,6 +245,29 @@ fn expanded(leg: &Leg, data: &Template) -> Expanded {
     match leg.variables.is_true("app_disable_expand_variables") {
         true => data.unexpanded(),
         false => data.expand(leg),
+    }
+}
+
+fn is_inline(dialplan: &str) -> bool {
+    dialplan.trim().eq_ignore_ascii_case("inline")
+}
+
+/// Takes legs of ours that are sent to the dialplan.
+pub struct Calls {
+    plans: Plans,
+}
+
+impl Calls {
+    /// They ask this dialplan.
+    pub fn new(plans: Plans) -> Calls {
+        Calls { plans }
+    }
+}
+
+impl Router for Calls {
+    fn route(&self, leg: Box<Leg>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let mut call = Box::new(Call::new(*leg, self.plans.clone()));
+        Box::pin(async move { call.run().await })
     }
 }
 

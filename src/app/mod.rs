@@ -15,6 +15,7 @@ mod execute_extension;
 mod export;
 mod hangup;
 mod info;
+mod intercept;
 mod limit;
 mod log;
 mod missing;
@@ -39,6 +40,6 @@ mod transfer;
 mod unset;
 mod verbose_events;
 
-pub use call::{Call, Plans};
+pub use call::{Call, Calls, Plans};
 pub use missing::LEFT_OUT;
 pub use table::{Application, Run, names};

@@ -2,9 +2,9 @@
 
 use super::call::Call;
 use super::{
-    answer, bridge, check_acl, deflect, echo, eval, execute_extension, export, hangup, info, limit, log,
-    mkdir, park, pre_answer, privacy, redirect, respond, ring_ready, set, set_global, set_profile_var,
-    set_user, sleep, stored, system, transfer, unset, verbose_events,
+    answer, bridge, check_acl, deflect, echo, eval, execute_extension, export, hangup, info, intercept,
+    limit, log, mkdir, park, pre_answer, privacy, redirect, respond, ring_ready, set, set_global,
+    set_profile_var, set_user, sleep, stored, system, transfer, unset, verbose_events,
 };
 use crate::channel::Leg;
 use crate::dialplan::Expanded;
@@ -45,7 +45,7 @@ const fn waits(
 }
 
 /// Every application there is, by name.
-const TABLE: [Application; 41] = [
+const TABLE: &[Application] = &[
     plain("answer", answer::run),
     plain("bgsystem", system::beside),
     waits("bridge", |call, data| Box::pin(bridge::run(call, data))),
@@ -61,6 +61,7 @@ const TABLE: [Application; 41] = [
     plain("hangup", hangup::run),
     plain("hash", stored::hash),
     plain("info", info::run),
+    waits("intercept", |call, data| Box::pin(intercept::run(call, data))),
     waits("limit", |call, data| Box::pin(limit::run(call, data))),
     waits("limit_execute", |call, data| Box::pin(limit::execute(call, data))),
     waits("limit_hash", |call, data| Box::pin(limit::hash(call, data))),

@@ -1,19 +1,33 @@
 //! `transfer`: the call goes to another extension; the rest of this one is dropped.
 
 use super::call::Call;
+use crate::channel::{Course, Letter, Order, Route};
 use crate::dialplan::{Expanded, plain};
 use tracing::warn;
 
-/// `exten [dialplan] [context]`. Transfer of the other leg (`-bleg`, `-both`) is refused here: while this
-/// application runs there is none.
+/// `[-aleg|-bleg|-both] exten [dialplan] [context]`: this leg, the one it is bridged with, or both. (A leg that runs its
+/// dialplan is in no bridge; an application bound to digits runs in one.)
 pub async fn run(call: &mut Call, data: &Expanded) {
     let words: Vec<_> = data.guarded().split_whitespace().map(plain).collect();
-    let mut words = words.iter().map(AsRef::as_ref);
-    let first = words.next().unwrap_or("service");
-    if matches!(first, "-bleg" | "-both") {
-        warn!("{} {}: transfer {first} is not provided yet", call.leg.uuid, call.leg.name());
-        return;
+    let mut words = words.iter().map(AsRef::as_ref).peekable();
+    let which = words.next_if(|word| matches!(*word, "-aleg" | "-bleg" | "-both")).unwrap_or("-aleg");
+    let destination = words.next().unwrap_or("service");
+    let (dialplan, context) = (words.next(), words.next());
+    if which != "-aleg" {
+        let owned = |word: &str| word.to_owned();
+        let route = Route {
+            dialplan: dialplan.map(owned),
+            context: context.map(owned),
+            wire: data.wire,
+            ..Route::to(destination)
+        };
+        let order = Order::Go { course: Course::Extension(route), variables: Vec::new() };
+        let sent = call.leg.partner().is_some_and(|partner| partner.post(Letter::Order(order)));
+        if !sent {
+            warn!("{} {}: transfer {which}: there is no other leg", call.leg.uuid, call.leg.name());
+        }
     }
-    let destination = if first == "-aleg" { words.next().unwrap_or("service") } else { first };
-    call.transfer(destination, words.next(), words.next());
+    if which != "-bleg" {
+        call.transfer(destination, dialplan, context);
+    }
 }

@@ -14,6 +14,7 @@ use crate::registrar::Registrar;
 use crate::store::Stores;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
@@ -22,6 +23,12 @@ pub trait Functions: Send + Sync {
     /// Runs a function for a leg. `wire`: the arguments hold text from the wire. Answers a text and whether that must
     /// count as wire text; `None` when there is no such function.
     fn call(&self, leg: &Leg, name: &str, arguments: &str, wire: bool) -> Option<(String, bool)>;
+}
+
+/// Who takes a leg of ours that is sent to the dialplan or to another leg; in a layer above.
+pub trait Router: Send + Sync {
+    /// The rest of the leg's life, the course it has been given first.
+    fn route(&self, leg: Box<Leg>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
 
 /// Who writes down how legs went; in a layer above.
@@ -66,6 +73,8 @@ pub struct Exchange {
     pub gateways: ArcSwap<Gateways>,
     /// The API functions, set once at start by the layer above.
     pub functions: OnceLock<Box<dyn Functions>>,
+    /// Who takes legs that are sent elsewhere, set once at start by the layer above.
+    pub router: OnceLock<Arc<dyn Router>>,
     /// Who writes records, set once at start by the layer above.
     pub recorder: OnceLock<Arc<dyn Recorder>>,
 }

@@ -74,6 +74,8 @@ impl Leg {
             pending: Default::default(),
             unacked: None,
             held: false,
+            course: None,
+            handover: None,
             last_partner: None,
         };
         let taken = match body {

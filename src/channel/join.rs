@@ -71,7 +71,7 @@ impl Leg {
     }
 
     /// The bridge with `partner` is over; `stats` are its last, when it has told them.
-    fn parted(&mut self, partner: &Partner, stats: Option<&Stats>) {
+    pub(super) fn parted(&mut self, partner: &Partner, stats: Option<&Stats>) {
         let stats = stats.cloned().or_else(|| self.media.stats_of(&partner.view));
         if let Some(stats) = stats {
             self.last_partner = Some(Box::new((stats, partner.view.clone())));
@@ -90,6 +90,10 @@ impl Leg {
 
     /// News of another leg.
     pub(super) fn on_news(&mut self, from: Token, news: News) {
+        if let News::Replaced(status) = news {
+            self.on_replaced(status);
+            return self.tell(Happening::News(from, news));
+        }
         if self.partner.as_ref().is_none_or(|p| p.mailbox().token != from) {
             self.tell(Happening::News(from, news));
             return;
@@ -108,6 +112,16 @@ impl Leg {
                     self.on_settled(Err(488)); // nobody is there to ask any more
                 }
                 self.tell(Happening::News(from, News::Ended(ended)));
+            }
+            News::Left(cause) => {
+                if let Some(partner) = self.partner.take() {
+                    self.parted(&partner, None);
+                    self.on_settled(Err(488));
+                }
+                match self.has_handed_over() {
+                    Some(cause) => self.hangup(cause),
+                    None => self.tell(Happening::News(from, News::Left(cause))),
+                }
             }
             other => self.tell(Happening::News(from, other)),
         }

@@ -6,12 +6,14 @@
 //!
 //! The drive contract: `drive()` takes everything out of the session before each wait; a wait ends with a
 //! letter, the session's next timer, the leg's own watch, or the application's deadline. After [`Happening::Over`]
-//! every wait returns `Over` at once, so straight-line code falls through to its end. Dropping a leg (also by a
+//! (the leg is hung up, or sent elsewhere: [`super::course`]) every wait returns `Over` at once, so straight-line code
+//! falls through to its end. Dropping a leg (also by a
 //! panic) ends its dialog, tells the legs that belong to it, and gives back ports and table entries.
 
 use super::alarm::Alarm;
 use super::caller::CallerProfile;
 use super::cause::Cause;
+use super::course::Course;
 use super::ending::Ending;
 use super::exchange::Exchange;
 use super::join::Watch;
@@ -22,6 +24,7 @@ use super::media::{LegMedia, View};
 use super::queue::Queue;
 use super::renegotiation::Pending;
 use super::times::Times;
+use super::transfer::Handover;
 use super::unacked::Unacknowledged;
 use super::user_agent::UserAgent;
 use super::variables::Variables;
@@ -89,7 +92,9 @@ pub enum Happening {
     Order(Order),
     /// The deadline has come.
     Deadline,
-    /// The leg is hung up; return.
+    /// This leg and the one with that token are joined, as one of them asked.
+    Joined(Token),
+    /// The leg is hung up, or sent elsewhere; return.
     Over,
 }
 
@@ -141,6 +146,10 @@ pub struct Leg {
     pub(super) unacked: Option<Box<Unacknowledged>>,
     /// The far end has put us on hold.
     pub(super) held: bool,
+    /// Where it is sent, away from what it does.
+    pub(super) course: Option<Box<Course>>,
+    /// It is about to be left by its partner: it has asked for a transfer, or its place is taken.
+    pub(super) handover: Option<Box<Handover>>,
     /// What the last partner's audio stream had counted, and where its description said it listens.
     pub(super) last_partner: Option<Box<(Stats, Arc<View>)>>,
 }
@@ -243,6 +252,9 @@ impl Leg {
     pub async fn next_until(&mut self, deadline: Option<Instant>) -> Happening {
         loop {
             self.drive();
+            if self.course.is_some() {
+                return Happening::Over;
+            }
             if let Some(happening) = self.happenings.pop() {
                 return happening;
             }
@@ -253,7 +265,7 @@ impl Leg {
             if deadline.is_some_and(|d| d <= now) {
                 return Happening::Deadline;
             }
-            let wake = [self.session.next_timeout(), self.watch.next_timeout(), deadline];
+            let wake = [self.next_timeout(), deadline];
             self.wait(wake.into_iter().flatten().min()).await;
         }
     }
@@ -264,15 +276,21 @@ impl Leg {
         tokio::pin!(work);
         loop {
             self.drive();
-            if self.ending.is_some() {
+            if self.is_leaving() {
                 return None;
             }
-            let wake = [self.session.next_timeout(), self.watch.next_timeout()].into_iter().flatten().min();
+            let wake = self.next_timeout();
             tokio::select! {
                 done = &mut work => return Some(done),
                 () = self.wait(wake) => {}
             }
         }
+    }
+
+    /// When the leg has something to do by itself.
+    fn next_timeout(&self) -> Option<Instant> {
+        let timeouts = [self.session.next_timeout(), self.watch.next_timeout(), self.handover_timeout()];
+        timeouts.into_iter().flatten().min()
     }
 
     /// One wait: a letter, or `wake`. It keeps nothing of its own: dropped half-way, nothing is lost.
@@ -289,6 +307,7 @@ impl Leg {
         let now = Self::now();
         self.session.timeout(now);
         self.watch(now);
+        self.check_handover(now);
         Poll::Ready(())
     }
 
@@ -328,14 +347,24 @@ impl Leg {
             Order::Hangup(cause) => self.hangup(cause),
             Order::Join { partner, uuid, view } => {
                 self.owner = None;
+                let token = partner.token;
                 let tie = Tie::new(self.mailbox(), partner);
                 self.partner = Some(Partner { tie, uuid, view });
                 self.times.bridged.get_or_insert(now);
+                self.tell(Happening::Joined(token));
             }
-            Order::Part => self.partner = None,
             Order::Set(variables) => {
                 variables.iter().for_each(|(name, value)| self.variables.assign(name, value, true));
             }
+            Order::Go { course, variables } => {
+                for (name, value) in variables {
+                    self.variables.set_wire(name, value);
+                }
+                self.go(course, Cause::NORMAL_CLEARING);
+            }
+            Order::Show { to } => self.show(&to),
+            Order::Meet { partner, uuid, view } => self.meet_with(partner, uuid, view),
+            Order::Replace(replacement) => self.replaced_by(*replacement),
             Order::Digit { digit, duration_ms } => self.send_digit(digit, duration_ms),
             Order::Info { content_type, body } => {
                 let _ = self.session.request(now, Method::Info, &[], Some((&content_type, body)));

@@ -5,6 +5,7 @@
 //! same thing.
 
 use super::cause::Cause;
+use super::course::{Course, Route};
 use super::legs::Token;
 use super::mailbox::Mailbox;
 use super::media::View;
@@ -67,6 +68,12 @@ pub enum News {
     Answered(Arc<View>),
     /// The leg is over.
     Ended(Arc<Ended>),
+    /// The leg has left the bridge for something else: why, should the other have nothing else to do.
+    Left(Cause),
+    /// How it stands.
+    Shown(Box<Shown>),
+    /// What came of a [`Order::Replace`]: a status as of SIP.
+    Replaced(u16),
     /// The leg's media were negotiated anew.
     Renegotiated(Arc<View>),
     /// The far end asks for codecs the call does not use now: can the other side do them?
@@ -113,10 +120,31 @@ pub enum Order {
         /// The partner's media.
         view: Arc<View>,
     },
-    /// You are bridged no longer, but not to hang up.
-    Part,
     /// Give yourself these variables; an empty value takes one away.
     Set(Box<[(String, String)]>),
+    /// Leave what you do for this.
+    Go {
+        /// Where to.
+        course: Course,
+        /// Variables to set before; they come from the wire.
+        variables: Vec<(String, String)>,
+    },
+    /// Tell that leg what your media are ([`News::Shown`]).
+    Show {
+        /// Who asks.
+        to: Mailbox,
+    },
+    /// Leave what you do, and join with that leg.
+    Meet {
+        /// The partner's mailbox.
+        partner: Mailbox,
+        /// The partner's uuid.
+        uuid: Arc<str>,
+        /// The partner's media.
+        view: Arc<View>,
+    },
+    /// Somebody else takes the place of the leg whose dialog this is, if it is yours.
+    Replace(Box<Replacement>),
     /// Send a digit to your far end.
     Digit {
         /// 0–9, *, #, A–D.
@@ -131,4 +159,41 @@ pub enum Order {
         /// Its body.
         body: bytes::Bytes,
     },
+}
+
+/// A leg's place is to be taken (RFC 3891).
+#[derive(Clone, Debug)]
+pub struct Replacement {
+    /// Whose dialog it must be, as its far end writes it: Call-ID.
+    pub call_id: String,
+    /// The tag of the leg asked.
+    pub local_tag: String,
+    /// The tag of its far end.
+    pub remote_tag: String,
+    /// Only while it is not answered.
+    pub early_only: bool,
+    /// Who takes the place.
+    pub by: Successor,
+    /// Who is told what came of it ([`News::Replaced`]).
+    pub reply: Mailbox,
+}
+
+/// Who takes the place of a leg.
+#[derive(Clone, Debug)]
+pub enum Successor {
+    /// This leg: joined with the partner of the one it follows or, when that has none, sent where that one called.
+    Leg(Mailbox),
+    /// Nobody: the partner is sent to this extension.
+    Extension(Route),
+}
+
+/// How a leg stands, for one that wants to join it.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Its media, if it has any.
+    pub view: Option<Arc<View>>,
+    /// The leg it is bridged with.
+    pub partner: Option<Mailbox>,
+    /// It is answered.
+    pub answered: bool,
 }

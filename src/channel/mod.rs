@@ -10,6 +10,7 @@
 //! | `join` | two legs joined; digits, silence and verdict |
 //! | `ending`, `caught` | hang-up, the closing line; a panic that ends one leg alone |
 //! | `times`, `stamps` | when things happened, and what a record is told of it |
+//! | `course`, `transfer` | a leg sent elsewhere, two legs that meet; REFER and Replaces |
 //! | `media` | descriptions, streams, what was agreed |
 //! | `letter`, `mailbox` (a `queue`), `legs` | what reaches a leg, where it waits, and how the leg is found |
 //! | `caller`, `variables` (their names, `known`; lists in them, `array`), `cause`, `identity` | what is known of a call |
@@ -22,6 +23,7 @@ pub mod array;
 pub mod caller;
 mod caught;
 pub mod cause;
+pub mod course;
 mod departed;
 mod ending;
 pub mod exchange;
@@ -42,6 +44,7 @@ mod renegotiation;
 mod signalling;
 mod stamps;
 mod times;
+mod transfer;
 mod unacked;
 pub mod user_agent;
 pub mod variables;
@@ -49,17 +52,19 @@ pub mod variables;
 pub use caller::CallerProfile;
 pub use caught::{Panicked, caught};
 pub use cause::Cause;
+pub use course::{Course, Route};
 pub use departed::Departed;
 pub use ending::{By, Ending};
-pub use exchange::{Agents, Exchange, Functions, Recorder};
+pub use exchange::{Agents, Exchange, Functions, Recorder, Router};
 pub use gate::{Full, Gate};
 pub use inbound::{Caller, identity};
 pub use leg::{Direction, Happening, Leg, Progress};
 pub use legs::{Legs, Token, new_uuid};
-pub use letter::{Ended, Letter, News, Order};
+pub use letter::{Ended, Letter, News, Order, Shown, Successor};
 pub use mailbox::{Letters, MAILBOX, Mailbox, Posted};
 pub use media::{MediaError, View};
 pub use outbound::{Attempt, Codecs, Through};
 pub use times::Times;
+pub use transfer::ask_for_place;
 pub use user_agent::UserAgent;
 pub use variables::Variables;

@@ -92,9 +92,9 @@ impl Leg {
         owner: Mailbox,
     ) -> Result<(Mailbox, Arc<str>), Cause> {
         // On the heap before the task begins: a future holds every value it ever moved.
-        let mut leg = Box::new(Leg::outbound(exchange, attempt, owner)?);
+        let leg = Box::new(Leg::outbound(exchange, attempt, owner)?);
         let told = (leg.mailbox().clone(), leg.uuid.clone());
-        tokio::spawn(async move { leg.serve().await });
+        tokio::spawn(leg.serve());
         Ok(told)
     }
 
@@ -208,6 +208,8 @@ impl Leg {
             pending: Default::default(),
             unacked: None,
             held: false,
+            course: None,
+            handover: None,
             last_partner: None,
         };
         leg.fire(EventName::ChannelCreate, Vec::new);
@@ -215,19 +217,25 @@ impl Leg {
         Ok(leg)
     }
 
-    /// The whole life of a b-leg: it serves its own far end and does what the leg it belongs to says.
-    async fn serve(&mut self) {
+    /// The whole life of a b-leg: it serves its own far end and does what the leg it belongs to says, until it is sent
+    /// elsewhere.
+    async fn serve(mut self: Box<Self>) {
         if caught(pin!(self.live())).await.is_err() {
             self.panicked();
         }
-        self.finish().await;
+        let router = self.exchange.router.get().filter(|_| !self.is_over()).cloned();
+        match router {
+            Some(router) => router.route(self).await,
+            None => self.finish().await,
+        }
     }
 
     async fn live(&mut self) {
         loop {
             match self.next().await {
                 Happening::Over => return,
-                Happening::News(_, News::Ended(ended)) => self.hangup(ended.cause),
+                Happening::News(_, News::Ended(ended)) => self.left_alone(ended.cause),
+                Happening::News(_, News::Left(cause)) => self.left_alone(cause),
                 _ => {}
             }
         }

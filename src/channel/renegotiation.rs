@@ -24,12 +24,14 @@ pub(super) struct Pending {
     pub(super) offered: bool,
     /// Our description stands in a 200 as an offer; the ACK brings the answer.
     pub(super) unanswered: bool,
+    /// Our offer is of the codec of the leg this one has been joined with, which it must take.
+    pub(super) aligning: bool,
 }
 
 impl Leg {
     /// The far end offers (or, without a description, asks us to).
     pub(super) fn on_offer(&mut self, id: OfferId, body: Option<Bytes>) {
-        if self.pending.proposed.is_some() || self.pending.offered {
+        if self.pending.proposed.is_some() || self.pending.offered || self.pending.aligning {
             return self.refuse_offer(id, 491);
         }
         let Some(body) = body else {
@@ -143,8 +145,8 @@ impl Leg {
 
     /// The other side's far end wants codecs the call does not use: offer them to ours.
     pub(super) fn on_proposed(&mut self, proposal: &Proposal) {
-        let Pending { proposed, offered, unanswered } = &self.pending;
-        if proposed.is_some() || *offered || *unanswered || !self.is_answered() {
+        let Pending { proposed, offered, unanswered, aligning } = &self.pending;
+        if proposed.is_some() || *offered || *unanswered || *aligning || !self.is_answered() {
             return self.tell_settled(Err(491));
         }
         let prefs = self.agent.outbound_prefs(&self.variables);
@@ -162,6 +164,7 @@ impl Leg {
     /// Our far end answered the offer we made for the other side.
     pub(super) fn on_offer_answered(&mut self, body: Option<Bytes>, needs_answer: bool) {
         let asked = std::mem::take(&mut self.pending.offered);
+        self.pending.aligning = false;
         if needs_answer {
             return;
         }
@@ -187,6 +190,49 @@ impl Leg {
             self.media.restore();
             self.tell_settled(Err(488));
         }
+        if std::mem::take(&mut self.pending.aligning) {
+            self.media.restore();
+            self.out_of_line();
+        }
+    }
+
+    //------------ Legs that met ---------------------------------------------------------------------------------
+
+    /// This leg has been joined with another in mid-call: when they have different codecs, ours is asked to take theirs.
+    pub(super) fn align(&mut self) {
+        let Some(partner) = &self.partner else { return };
+        let view = partner.view.clone();
+        let (Some(theirs), Some(ours)) =
+            (view.main_line(), self.agreed().iter().find(|m| m.kind == sdp::Kind::Audio))
+        else {
+            return;
+        };
+        if ours.codec.same_format(&theirs.codec) {
+            return;
+        }
+        info!(
+            "{} {}: the other leg has {}, this one {}: the far end is asked to change",
+            self.uuid,
+            self.name(),
+            theirs.codec,
+            ours.codec
+        );
+        let rules = self.rules();
+        let offered = self.media.offer(sdp::Source::Agreed(&view.agreed), &rules);
+        let sent = offered.is_ok_and(|offer| self.session.offer(Self::now(), Some(offer), &[]).is_ok());
+        match sent {
+            true => self.pending.aligning = true,
+            false => {
+                self.media.restore();
+                self.out_of_line();
+            }
+        }
+    }
+
+    /// The far end cannot do what the other leg does, and tandem does not translate yet.
+    fn out_of_line(&mut self) {
+        warn!("{} {}: no codec in common with the leg it has been joined with", self.uuid, self.name());
+        self.hangup(super::Cause::INCOMPATIBLE_DESTINATION);
     }
 
     fn tell_settled(&self, view: Result<Arc<View>, u16>) {

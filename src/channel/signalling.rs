@@ -160,15 +160,7 @@ impl Leg {
             Method::Info => (self.on_info(message), Vec::new()),
             Method::Message => (202, Vec::new()),
             Method::Notify => (200, Vec::new()),
-            Method::Refer => {
-                info!(
-                    "{} {}: REFER refused: transfer by the phone is not provided yet",
-                    self.uuid,
-                    self.name()
-                );
-                let why = "399 tandem \"transfer by REFER is not provided yet\"".to_owned();
-                (403, vec![("Warning".to_owned(), why)])
-            }
+            Method::Refer => return self.on_refer(id, message),
             _ => (405, vec![("Allow".to_owned(), self.agent.allow().to_owned())]),
         };
         if let Err(error) = self.session.respond(now, id, status, &headers, None) {

@@ -177,14 +177,13 @@ async fn dial(leg: &mut Leg, text: &str) -> Result<Winner, Failure> {
             Err(true) => break,
             Err(false) => {}
         }
-        if work.leg.is_over() {
+        if work.leg.is_leaving() {
             break;
         }
     }
-    let cause = work.leg.cause();
-    match cause {
-        Some(_) => Err(Cause::ORIGINATOR_CANCEL.into()),
-        None => Err(work.last),
+    match work.leg.is_leaving() {
+        true => Err(Cause::ORIGINATOR_CANCEL.into()),
+        false => Err(work.last),
     }
 }
 

@@ -32,6 +32,10 @@ impl Profile {
         if merges().is_known_by_another_way(now, &invite, flow.remote) {
             return self.reply(&invite, &flow, 482, &[]);
         }
+        let replaces = invite.replaces();
+        if matches!(replaces, Some(None)) {
+            return self.reply(&invite, &flow, 400, &[]);
+        }
         let Admission::Admitted(admitted) = self.admit_call(&invite, &flow) else { return };
         let merged = merges().is_merged(now, &invite, flow.remote);
         if merged {
@@ -60,6 +64,7 @@ impl Profile {
         let (leg, offer) = Leg::inbound(exchange.clone(), self.agent.clone(), entry, mailbox, caller);
         // On the heap before the task begins: a future holds every value it ever moved.
         let mut call = Box::new(Call::new(leg, self.shared.plans.clone()));
+        call.in_place_of = replaces.flatten().map(Box::new);
         let agent = self.agent.clone();
         let at_door = exchange.gate.window.enter();
         tokio::spawn(async move {

@@ -27,3 +27,4 @@ mod test_rig;
 mod test_seeds;
 mod test_sipp;
 mod test_start;
+mod test_transfer;

@@ -1,0 +1,164 @@
+//! A leg sent away from what it does: to an extension, or to be joined with another leg.
+//!
+//! Whoever wants that posts an [`Order::Go`]. The leg leaves its bridge (its partner is told, and goes on by itself) and
+//! ends what it was dialling; from then on every wait of the application it runs returns
+//! [`Happening::Over`](super::Happening::Over), so that straight-line code falls through to its end, where the call takes the
+//! course up ([`Leg::take_course`]).
+//!
+//! Two legs meet in three letters: the first asks the second for its media ([`Order::Show`], [`News::Shown`]), answers its
+//! own far end if that is still to be done, and shows its own ([`Order::Meet`]); the second leaves what it does and joins
+//! (`switch_ivr_uuid_bridge`).
+
+use super::cause::Cause;
+use super::leg::{Direction, Leg};
+use super::letter::{Letter, News, Order, Shown};
+use super::mailbox::Mailbox;
+use super::media::View;
+use std::sync::Arc;
+use tracing::warn;
+
+/// Where a leg is sent.
+#[derive(Clone, Debug)]
+pub enum Course {
+    /// To an extension of the dialplan.
+    Extension(Route),
+    /// To be joined with this leg, whatever that one is doing.
+    Join(Mailbox),
+    /// It has been joined with another leg: to stay with that until it leaves.
+    Joined,
+}
+
+/// An extension.
+#[derive(Clone, Debug, Default)]
+pub struct Route {
+    /// The number.
+    pub destination: String,
+    /// The dialplan; the leg's own without it.
+    pub dialplan: Option<String>,
+    /// The context; the leg's own without it.
+    pub context: Option<String>,
+    /// The number came from the wire: it is no dialplan to be executed (`inline`).
+    pub wire: bool,
+}
+
+impl Leg {
+    /// True when the application that runs is to return: the leg is hung up, or sent elsewhere.
+    pub fn is_leaving(&self) -> bool {
+        self.is_over() || self.course.is_some()
+    }
+
+    /// Where the leg is sent, once.
+    pub fn take_course(&mut self) -> Option<Course> {
+        self.course.take().map(|course| *course)
+    }
+
+    /// Leaves what it does for `course`. What a leg that is not answered yet was dialled for is not its own to leave.
+    pub fn go(&mut self, course: Course, because: Cause) {
+        if self.is_over() {
+            return;
+        }
+        if self.direction == Direction::Outbound && self.owner.is_some() {
+            warn!("{} {}: still being dialled, so it cannot be sent elsewhere", self.uuid, self.name());
+            return;
+        }
+        self.leave(because);
+        self.course = Some(Box::new(course));
+    }
+
+    /// Leaves its bridge, and ends what it dials.
+    fn leave(&mut self, because: Cause) {
+        if let Some(partner) = self.partner.take() {
+            partner.mailbox().post(Letter::News { from: self.token(), news: News::Left(because) });
+            self.parted(&partner, None);
+        }
+        for mailbox in self.dialled.drain(..) {
+            mailbox.post(Letter::Order(Order::Hangup(Cause::LOSE_RACE)));
+        }
+    }
+
+    /// The leg it was bridged with is gone, and so a leg with nothing else to do is hung up, unless its variables say
+    /// `transfer_after_bridge` or `park_after_bridge`.
+    pub(super) fn left_alone(&mut self, cause: Cause) {
+        let inline = |destination: &str| Route {
+            destination: destination.to_owned(),
+            dialplan: Some("inline".to_owned()),
+            ..Route::default()
+        };
+        if self.is_answered() && self.variables.is_true("park_after_bridge") {
+            self.course = Some(Box::new(Course::Extension(inline("park"))));
+        } else if let Some(target) = self.variables.get("transfer_after_bridge").map(str::to_owned) {
+            self.variables.unset("transfer_after_bridge");
+            self.course = Some(Box::new(Course::Extension(Route::after_bridge(&target))));
+        } else {
+            self.hangup(cause);
+        }
+    }
+
+    /// Asks `peer` how it stands; the answer comes as [`News::Shown`]. False when it is gone.
+    pub fn ask(&self, peer: &Mailbox) -> bool {
+        peer.post(Letter::Order(Order::Show { to: self.mailbox().clone() }))
+    }
+
+    /// Shows this leg's media to `peer`, which joins; then comes [`Happening::Joined`]. False when it is gone, or there is
+    /// nothing to show.
+    pub fn meet(&self, peer: &Mailbox) -> bool {
+        let Some(view) = self.media.view().map(Arc::new) else { return false };
+        peer.post(Letter::Order(Order::Meet {
+            partner: self.mailbox().clone(),
+            uuid: self.uuid.clone(),
+            view,
+        }))
+    }
+
+    /// Somebody wants to know how this leg stands.
+    pub(super) fn show(&self, to: &Mailbox) {
+        let shown = Shown {
+            view: self.media.view().filter(|_| !self.is_over()).map(Arc::new),
+            partner: self.partner().cloned(),
+            answered: self.is_answered(),
+        };
+        to.post(Letter::News { from: self.token(), news: News::Shown(Box::new(shown)) });
+    }
+
+    /// Another leg wants to be joined with this one.
+    pub(super) fn meet_with(&mut self, partner: Mailbox, uuid: Arc<str>, view: Arc<View>) {
+        if self.is_over() {
+            return;
+        }
+        self.leave(Cause::PICKED_OFF);
+        self.owner = None;
+        // A reason for a failure is logged there, and the leg is hung up.
+        if self.answer(Some(&view)).is_err() {
+            return;
+        }
+        self.course = Some(Box::new(Course::Joined));
+        self.join(partner, uuid, view);
+        self.align();
+    }
+
+    /// The leg it is bridged with.
+    pub fn partner(&self) -> Option<&Mailbox> {
+        self.partner.as_ref().map(|partner| partner.mailbox())
+    }
+
+    /// The media of the leg it is bridged with.
+    pub fn partner_view(&self) -> Option<&Arc<View>> {
+        self.partner.as_ref().map(|partner| &partner.view)
+    }
+}
+
+impl Route {
+    /// An extension in the leg's own dialplan and context.
+    pub fn to(destination: impl Into<String>) -> Route {
+        Route { destination: destination.into(), ..Route::default() }
+    }
+
+    /// `transfer_after_bridge`: `number[:dialplan[:context]]`.
+    pub fn after_bridge(text: &str) -> Route {
+        let mut parts = text.splitn(3, ':').map(str::to_owned);
+        let destination =
+            parts.next().filter(|number| !number.is_empty()).unwrap_or_else(|| "service".to_owned());
+        let mut more = || parts.next().filter(|part| !part.is_empty());
+        Route { destination, dialplan: more(), context: more(), wire: false }
+    }
+}

@@ -1,0 +1,194 @@
+//! Transfers asked for by phones: blind and attended, from either side, and those that fail. Who hears whom afterwards
+//! is proven by their recordings.
+
+use std::time::Duration;
+
+use crate::baresip::{Baresip, Phone};
+use crate::linphonec::Linphonec;
+use crate::needs;
+use crate::switch::{Setup, Switch};
+use crate::tone::{assert_heard, assert_heard_live};
+
+const A: f64 = 440.0;
+const B: f64 = 660.0;
+const C: f64 = 880.0;
+
+fn talk(seconds: u64) {
+    std::thread::sleep(Duration::from_secs(seconds));
+}
+
+fn phones(switch: &Switch) -> [Baresip; 3] {
+    let start = |user, tone| Phone::new(user, switch.sip(), tone).start();
+    [start("1000", A), start("1001", B), start("1002", C)]
+}
+
+fn connect(a: &mut Baresip, b: &mut Baresip, number: &str) {
+    a.dial(number);
+    b.event("CALL_INCOMING");
+    b.command("accept", "");
+    b.event("CALL_ESTABLISHED");
+    a.event("CALL_ESTABLISHED");
+}
+
+fn transfer(phone: &mut Baresip, switch: &Switch, number: &str) {
+    phone.command("transfer", &format!("sip:{number}@{}", switch.ip()));
+}
+
+/// The end of everything: nothing of any call is left.
+fn hang_up(phone: &mut Baresip, other: &mut Baresip) {
+    phone.command("hangup", "");
+    phone.event("CALL_CLOSED");
+    other.event("CALL_CLOSED");
+}
+
+#[test]
+fn the_callee_sends_the_caller_to_a_third() {
+    needs!("baresip");
+    let mut switch = Switch::start();
+    let [mut a, mut b, mut c] = phones(&switch);
+    connect(&mut a, &mut b, "1001");
+    talk(2);
+    transfer(&mut b, &switch, "1002");
+    c.event("CALL_INCOMING");
+    b.event("CALL_CLOSED");
+    c.command("accept", "");
+    c.event("CALL_ESTABLISHED");
+    talk(3);
+    hang_up(&mut c, &mut a);
+    assert_heard("the caller, of the transferor", &a.heard(), B, 1.0);
+    assert_heard("the caller, of the third", &a.heard(), C, 2.0);
+    assert_heard("the third", &c.heard(), A, 2.0);
+    switch.expect_log(&["blind transfer to 1002"]);
+}
+
+#[test]
+fn the_caller_sends_the_callee_to_a_third() {
+    needs!("baresip");
+    let switch = Switch::start();
+    let [mut a, mut b, mut c] = phones(&switch);
+    connect(&mut a, &mut b, "1001");
+    talk(2);
+    transfer(&mut a, &switch, "1002");
+    c.event("CALL_INCOMING");
+    a.event("CALL_CLOSED");
+    c.command("accept", "");
+    c.event("CALL_ESTABLISHED");
+    talk(3);
+    hang_up(&mut b, &mut c);
+    assert_heard("the callee, of the transferor", &b.heard(), A, 1.0);
+    assert_heard("the callee, of the third", &b.heard(), C, 2.0);
+    assert_heard("the third", &c.heard(), B, 2.0);
+}
+
+#[test]
+fn a_call_may_be_sent_on_and_on() {
+    needs!("baresip");
+    let switch = Switch::start();
+    let [mut a, mut b, mut c] = phones(&switch);
+    connect(&mut a, &mut b, "1001");
+    transfer(&mut b, &switch, "1002");
+    c.event("CALL_INCOMING");
+    b.event("CALL_CLOSED");
+    c.command("accept", "");
+    c.event("CALL_ESTABLISHED");
+    talk(1);
+    transfer(&mut c, &switch, "1001");
+    b.event("CALL_INCOMING");
+    c.event("CALL_CLOSED");
+    b.command("accept", "");
+    b.event("CALL_ESTABLISHED");
+    talk(1);
+    transfer(&mut b, &switch, "9196");
+    b.event("CALL_CLOSED");
+    talk(2);
+    a.command("hangup", "");
+    a.event("CALL_CLOSED");
+    assert_heard("the caller, of itself at last", &a.heard(), A, 1.0);
+}
+
+#[test]
+fn a_transfer_to_nobody_ends_the_call_with_the_reason() {
+    needs!("baresip");
+    let mut switch = Switch::start();
+    let [mut a, mut b, _] = phones(&switch);
+    connect(&mut a, &mut b, "1001");
+    transfer(&mut b, &switch, "nobody-at-all");
+    b.event("CALL_CLOSED");
+    a.event("CALL_CLOSED");
+    switch.expect_log(&["no route for nobody-at-all"]);
+    switch.expect_log(&["NO_ROUTE_DESTINATION"]);
+}
+
+#[test]
+fn a_profile_may_forbid_transfers() {
+    needs!("baresip");
+    let params = &[("disable-transfer", "true")];
+    let mut switch = Switch::start_with(Setup { params, ..Setup::default() });
+    let [mut a, mut b, _] = phones(&switch);
+    connect(&mut a, &mut b, "1001");
+    transfer(&mut b, &switch, "1002");
+    switch.expect_log(&["REFER refused with 403", "transfer is disabled"]);
+    a.event("CALL_CLOSED"); // this phone hangs up by itself then
+}
+
+/// linphonec talks to a first baresip, holds it, calls a second, and joins the two.
+#[test]
+fn attended_by_the_caller() {
+    needs!("linphonec", "baresip");
+    let mut switch = Switch::start();
+    let mut a = Linphonec::start("1000", switch.sip(), "udp", A);
+    let mut b = Phone::new("1001", switch.sip(), B).start();
+    let mut c = Phone::new("1002", switch.sip(), C).start();
+    a.call("1001");
+    b.event("CALL_INCOMING");
+    b.command("accept", "");
+    b.event("CALL_ESTABLISHED");
+    a.expect("Media streams established");
+    talk(1);
+    a.type_line("pause");
+    a.expect_state("LinphoneCallPaused");
+    a.call("1002");
+    c.event("CALL_INCOMING");
+    c.command("accept", "");
+    c.event("CALL_ESTABLISHED");
+    talk(2);
+    a.type_line("transfer 1 --to-call 2");
+    switch.expect_log(&["attended transfer"]);
+    talk(4);
+    b.command("hangup", "");
+    b.event("CALL_CLOSED");
+    c.event("CALL_CLOSED");
+    assert_heard("the second, of the transferor", &c.heard(), A, 1.0);
+    assert_heard("the second, of the first", &c.heard(), B, 2.5);
+}
+
+/// The same by a phone that was called both times.
+#[test]
+fn attended_by_the_callee() {
+    needs!("linphonec", "baresip");
+    let mut switch = Switch::start();
+    let mut a = Linphonec::start("1000", switch.sip(), "udp", A);
+    let mut b = Phone::new("1001", switch.sip(), B).start();
+    let mut c = Phone::new("1002", switch.sip(), C).start();
+    b.dial("1000");
+    a.expect("Receiving new incoming call");
+    a.type_line("answer");
+    b.event("CALL_ESTABLISHED");
+    a.expect("Media streams established");
+    talk(1);
+    a.type_line("pause");
+    a.expect_state("LinphoneCallPaused");
+    c.dial("1000");
+    a.expect("Receiving new incoming call");
+    a.type_line("answer 2");
+    c.event("CALL_ESTABLISHED");
+    talk(2);
+    a.type_line("transfer 1 --to-call 2");
+    switch.expect_log(&["attended transfer"]);
+    talk(4);
+    c.command("hangup", "");
+    c.event("CALL_CLOSED");
+    b.event("CALL_CLOSED");
+    assert_heard("the second, of the first", &c.heard(), B, 2.5);
+    assert_heard_live("the second, of the transferor", &c.heard(), A, 1.0);
+}
