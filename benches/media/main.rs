@@ -15,6 +15,7 @@
 //! the designs changes from round to round; the medians are compared, since the machine is shared.
 
 use std::fs;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tandem::media::{EngineConfig, raise_fd_limit};
@@ -28,8 +29,10 @@ use phones::{Call, talk};
 
 //------------ Cores ---------------------------------------------------------
 
+/// Counted before any thread is pinned: a pinned thread is told of its own core only.
 fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// Keeps this thread, and those it starts from now on, on one core.
