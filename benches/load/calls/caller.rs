@@ -1,5 +1,7 @@
 //! The caller: INVITE, credentials when asked, ACK, hold, BYE, and what it notes of each.
 
+mod held;
+
 use super::{Due, Ends, Engine, FIRST_NUMBER, Plan, T1, T2, address, late_ack, sdp, sdp_length};
 use crate::digest::Challenge;
 use crate::mark::{Mark, Place};
@@ -350,6 +352,7 @@ impl Engine<'_> {
             return;
         }
         if code < 300 {
+            let repeated = call.interval > T1;
             call.state = State::Talking;
             call.stamp += 1;
             call.target.clear();
@@ -374,6 +377,7 @@ impl Engine<'_> {
                 return;
             }
             self.out.answered += 1;
+            self.out.answered_late += u64::from(repeated && self.out.pace.over());
             self.out.to_200.add(since);
             if self.plan.ends == Ends::Caller && self.plan.hold != u64::MAX {
                 if self.plan.hold == 0 {
@@ -485,28 +489,6 @@ impl Engine<'_> {
         }
     }
 
-    fn look_answered(&mut self, message: &Message, code: u16) {
-        let now = self.clock.now();
-        let mark = self.caller.mark;
-        let Some(place) = message.branch().and_then(|branch| mark.read(branch)) else {
-            return;
-        };
-        let Some(call) = self.caller.get(place) else {
-            return;
-        };
-        if let Some((cseq, sent)) = call.asked
-            && cseq == message.cseq
-        {
-            call.asked = None;
-            self.out.look.add(now - sent);
-            if code < 300 {
-                self.out.held[3] += 1;
-            } else {
-                self.out.fail_held(code);
-            }
-        }
-    }
-
     fn caller_asked(&mut self, method: &[u8], message: &Message, from: SocketAddr) {
         let place = Message::tag(message.to).and_then(|tag| self.caller.mark.read(tag));
         match method {
@@ -596,47 +578,6 @@ impl Engine<'_> {
         }
     }
 
-    /// Asks once a second in a held call whether it still lives; an unanswered question is repeated like any request.
-    fn look_after(&mut self, place: Place) {
-        let now = self.clock.now();
-        let Some(call) = self.caller.get(place) else {
-            return;
-        };
-        match call.asked {
-            Some((_, since)) if now - since >= 64 * T1 => {
-                self.close(place, Some("no answer inside the call for 32 s"));
-                return;
-            }
-            Some((cseq, _)) => {
-                self.out.repeated[0] += 1;
-                self.send_within(place, "OPTIONS", cseq);
-            }
-            None => {
-                call.cseq += 1;
-                call.asked = Some((call.cseq, now));
-                let cseq = call.cseq;
-                self.out.held[2] += 1;
-                self.send_within(place, "OPTIONS", cseq);
-            }
-        }
-        self.arm(place, now + 1_000_000_000, Due::Look);
-    }
-
-    /// Sets up the calls that are held beside the load, gently, and waits until they stand.
-    pub fn set_up_held(&mut self, receivers: &mut [crate::net::Receiver]) {
-        let begin = self.clock.now();
-        for i in 0..self.plan.held {
-            self.begin_call(true);
-            while self.clock.now() < begin + (i + 1) * 10_000_000 {
-                self.pass(receivers);
-            }
-        }
-        let last = self.clock.now() + 5_000_000_000;
-        while self.out.held[0] < self.caller.held as u64 && self.clock.now() < last {
-            self.pass(receivers);
-        }
-    }
-
     /// The calls that talk and are wanted.
     pub fn standing(&self, wanted: impl Fn(&Call) -> bool) -> Vec<Place> {
         (0_u32..)
@@ -644,16 +585,6 @@ impl Engine<'_> {
             .filter(|(_, call)| call.state == State::Talking && wanted(call))
             .map(|(slot, call)| Place { slot, generation: call.generation })
             .collect()
-    }
-
-    /// Ends the held calls.
-    pub fn end_held(&mut self) {
-        self.caller.ending_held = true;
-        let places = self.standing(|call| call.held);
-        for place in places {
-            self.hang_up(place);
-        }
-        self.flush();
     }
 
     /// Counts what is still there when the run is given up.

@@ -92,6 +92,8 @@ pub struct Outcome {
     pub offered: u64,
     /// Answered by 200.
     pub answered: u64,
+    /// Those of them whose INVITE had to be repeated, and that were answered when no more calls began.
+    pub answered_late: u64,
     /// Answered and ended well.
     pub carried: u64,
     /// Failed, by what happened.

@@ -18,9 +18,9 @@ impl Outcome {
         self.pace.per_second(self.offered)
     }
 
-    /// Calls per second that were carried, over the time in which calls began.
+    /// Calls per second that were carried in the time in which calls began. In overload more are carried later.
     pub fn carried_rate(&self) -> f64 {
-        self.pace.per_second(self.carried)
+        self.pace.per_second(self.carried.saturating_sub(self.answered_late))
     }
 
     /// The share of offered calls that were not carried.
