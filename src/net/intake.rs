@@ -9,6 +9,10 @@
 //!
 //! What has waited too long is handed on as *late*: nothing new is begun for it. As long as the switch keeps up nothing
 //! ever waits, and messages are served as they came.
+//!
+//! Saying no costs something too: beyond a few refusals for each that is begun there would soon be time for nothing else. So
+//! while somebody waits, only so many more are read from the socket's door as what is begun has earned. The rest stays in
+//! the kernel's buffer, and when that is full it does not come in: it is sent again, and finds another moment.
 
 use std::io;
 use std::pin::pin;
@@ -19,6 +23,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::kind::Kind;
+use super::sockets::Door;
 use super::start::{Inner, Welcome};
 use super::waiting::{Late, Waiting};
 use crate::sip::Flow;
@@ -33,16 +38,41 @@ const CALLS: usize = 32;
 const OTHERS: (usize, usize) = (64, 8);
 /// Late ones handed on in one turn.
 const LATE: usize = 512;
+/// New calls that may be read for one that is begun: it, and two that are refused. Beginning a call costs some fifteen
+/// refusals, another request some five.
+const CALLS_EARNED: usize = 3;
+/// The same for other requests.
+const OTHERS_EARNED: usize = 2;
+/// How much of that may be saved up: a burst is read at once.
+const SAVED: usize = 512;
 /// How often the log speaks of late ones.
 const SILENCE: Duration = Duration::from_secs(1);
+
+/// The doors are closed when nobody has been late for so long …
+const CALM: Duration = Duration::from_secs(3);
+/// … and then looked at for so long: what was on its way there when they closed.
+const LAST_LOOK: Duration = Duration::from_secs(1);
+
+/// Whether new requests come by doors of their own.
+#[derive(Clone, Copy)]
+enum Doors {
+    Closed,
+    /// Somebody was late then.
+    Open(Instant),
+    /// What is left there is read until then.
+    Closing(Instant),
+}
 
 /// What one socket's task has in hand.
 pub(super) struct Intake {
     net: Arc<Inner>,
+    doors: Doors,
     now: Instant,
     calls: Waiting,
     others: Waiting,
     left: Left,
+    /// New calls that may be read though some wait, and other requests.
+    credit: (usize, usize),
     /// Late ones since the log last spoke: calls, others.
     late: (u64, u64),
     spoke: Option<Instant>,
@@ -55,14 +85,26 @@ struct Left {
     calls: usize,
     others: usize,
     late: usize,
+    /// Somebody was late in it.
+    somebody_late: bool,
 }
 
 impl Intake {
     pub fn new(net: Arc<Inner>) -> Self {
         let now = Instant::now();
-        let left = Left { read: 0, inside: 0, calls: 0, others: 0, late: 0 };
+        let left = Left { read: 0, inside: 0, calls: 0, others: 0, late: 0, somebody_late: false };
         let (calls, others) = (Waiting::new(now), Waiting::new(now));
-        Self { net, now, calls, others, left, late: (0, 0), spoke: None }
+        Self {
+            net,
+            doors: Doors::Closed,
+            now,
+            calls,
+            others,
+            left,
+            credit: (SAVED, SAVED),
+            late: (0, 0),
+            spoke: None,
+        }
     }
 
     /// A turn begins.
@@ -70,7 +112,10 @@ impl Intake {
         self.now = Instant::now();
         let behind = !self.calls.is_empty() || self.net.conf.window.at_door() > 0;
         let others = if behind { OTHERS.1 } else { OTHERS.0 };
-        self.left = Left { read: READ, inside: INSIDE, calls: CALLS, others, late: LATE };
+        // One more in every turn, so that nothing stands still when nothing is begun.
+        self.earn(1, 1);
+        self.left =
+            Left { read: READ, inside: INSIDE, calls: CALLS, others, late: LATE, somebody_late: false };
     }
 
     /// Whether the socket may be read once more in this turn.
@@ -78,6 +123,56 @@ impl Intake {
         let more = self.left.read > 0 && self.left.inside > 0;
         self.left.read = self.left.read.saturating_sub(1);
         more
+    }
+
+    /// The same for one of its doors.
+    pub fn may_read_new(&mut self, door: Door) -> bool {
+        let more = self.admits(door) && self.may_read();
+        if more {
+            match door {
+                Door::Calls => self.credit.0 -= usize::from(!self.calls.is_empty()),
+                Door::Others => self.credit.1 -= usize::from(!self.others.is_empty()),
+            }
+        }
+        more
+    }
+
+    /// Whether what waits at a door, if anything does, may be read.
+    pub fn admits(&self, door: Door) -> bool {
+        if let Doors::Closed = self.doors {
+            return false;
+        }
+        match door {
+            Door::Calls => self.calls.is_empty() || self.credit.0 > 0,
+            Door::Others => self.others.is_empty() || self.credit.1 > 0,
+        }
+    }
+
+    /// Whether the doors are to be opened or closed. To be asked once in a turn.
+    pub fn turns_doors(&mut self) -> Option<bool> {
+        let late = self.left.somebody_late;
+        let calm = !late && self.calls.is_empty() && self.others.is_empty();
+        let (doors, turns) = match self.doors {
+            Doors::Closed | Doors::Closing(_) if late => (Doors::Open(self.now), Some(true)),
+            Doors::Open(_) if late => (Doors::Open(self.now), None),
+            Doors::Open(since) if calm && self.now >= since + CALM => {
+                (Doors::Closing(self.now + LAST_LOOK), Some(false))
+            }
+            Doors::Closing(until) if calm && self.now >= until => (Doors::Closed, None),
+            same => (same, None),
+        };
+        self.doors = doors;
+        turns
+    }
+
+    /// Whether this turn has done all that it may.
+    pub fn is_over(&self) -> bool {
+        self.left.read == 0 || self.left.inside == 0
+    }
+
+    /// Adds to what may be read.
+    fn earn(&mut self, calls: usize, others: usize) {
+        self.credit = ((self.credit.0 + calls).min(SAVED), (self.credit.1 + others).min(SAVED));
     }
 
     /// Serves a datagram, or lets it wait.
@@ -127,7 +222,19 @@ impl Intake {
 
     /// Waits until there may be something to do: the socket has something, calls that wait may begin, or somebody has
     /// waited too long.
-    pub async fn rest(&self, ready: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+    pub async fn rest(
+        &self,
+        ready: impl Future<Output = io::Result<()>>,
+        call: impl Future<Output = io::Result<()>>,
+        other: impl Future<Output = io::Result<()>>,
+    ) -> io::Result<()> {
+        let ready = async {
+            tokio::select! {
+                ready = ready => ready,
+                ready = call, if self.admits(Door::Calls) => ready,
+                ready = other, if self.admits(Door::Others) => ready,
+            }
+        };
         let Some(wake) = self.calls.due().into_iter().chain(self.speaks_at()).min() else {
             return ready.await;
         };
@@ -155,17 +262,24 @@ impl Intake {
 
     fn call_may_begin(&mut self) -> bool {
         let may = self.left.calls > 0 && self.net.conf.window.is_open();
-        self.left.calls -= usize::from(may);
+        if may {
+            self.left.calls -= 1;
+            self.earn(CALLS_EARNED, 0);
+        }
         may
     }
 
     fn other_may_begin(&mut self) -> bool {
         let may = self.left.others > 0;
-        self.left.others -= usize::from(may);
+        if may {
+            self.left.others -= 1;
+            self.earn(0, OTHERS_EARNED);
+        }
         may
     }
 
     fn count(&mut self, kind: Kind) {
+        self.left.somebody_late = true;
         match kind {
             Kind::Call => self.late.0 += 1,
             Kind::Outside => self.late.1 += 1,

@@ -19,6 +19,7 @@
 //! | `tcp` | listening, one connection's reading and writing |
 //! | `connections` | the open connections, by id and by peer |
 //! | `resolve` | names to addresses |
+//! | `lanes` | three receive queues for one address |
 //! | `sockets` | the seam to the operating system, or to a virtual network in tests |
 //! | `guard` | the flood guard |
 //! | `acl` | access lists |
@@ -29,6 +30,7 @@ mod connections;
 mod guard;
 mod intake;
 mod kind;
+mod lanes;
 mod local;
 mod report;
 mod resolve;
@@ -45,6 +47,6 @@ pub use guard::{FloodGuard, GuardConf};
 pub use local::{interface_address, local_address_towards, local_ip_v4, local_ip_v6};
 pub use report::{Report, SendError};
 pub use send::{LARGEST_DATAGRAM, address_of};
-pub use sockets::{BoxFuture, DatagramSocket, Kernel, Sockets, Stream, StreamListener};
+pub use sockets::{BoxFuture, DatagramSocket, Door, Kernel, Sockets, Stream, StreamListener};
 pub use start::{Incoming, Net, NetConf, StartError, StreamLimits};
 pub use window::{AtDoor, Window};

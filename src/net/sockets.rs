@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::lanes;
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
@@ -41,6 +42,24 @@ pub trait DatagramSocket: Send + Sync + 'static {
     fn try_recv_from(&self, into: &mut [u8]) -> io::Result<(usize, SocketAddr)>;
     /// Waits until receiving may succeed. One task may wait.
     fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+    /// Another socket of the same address, where the system puts some of what may begin something new while the doors are
+    /// [open](Self::open_doors). Without one that comes here too.
+    fn door(&self, _: Door) -> Option<&dyn DatagramSocket> {
+        None
+    }
+    /// From now on that comes by its doors, or no more.
+    fn open_doors(&self, _: bool) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What comes in by a socket of its own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Door {
+    /// INVITE, and the CANCEL that must not overtake it.
+    Calls,
+    /// Other requests that may stand outside dialogs.
+    Others,
 }
 
 /// A listening TCP socket.
@@ -70,6 +89,9 @@ pub struct Kernel;
 /// Asked of the kernel for each UDP socket; it grants what `net.core.rmem_max` allows. A burst of 5,000 requests
 /// of 800 bytes waits in 4 MiB.
 const UDP_BUFFER: usize = 4 << 20;
+/// The same for a door. When more comes than can be done this is full: who waits in it should have its
+/// answer before the half second after which it asks again.
+const DOOR_BUFFER: usize = 2 << 20;
 
 impl Sockets for Kernel {
     fn bind_udp(&self, at: SocketAddr) -> io::Result<Arc<dyn DatagramSocket>> {
@@ -79,9 +101,11 @@ impl Sockets for Kernel {
         let _ = socket.set_send_buffer_size(UDP_BUFFER);
         socket.set_nonblocking(true)?;
         socket.bind(&SockAddr::from(at))?;
+        let local = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::InvalidInput)?;
+        let doors = doors(&socket, local)
+            .inspect_err(|error| tracing::info!(%local, %error, "new requests have no queue of their own"));
         let socket = UdpSocket::from_std(socket.into())?;
-        let local = socket.local_addr()?;
-        Ok(Arc::new(KernelDatagrams { socket, local }))
+        Ok(Arc::new(KernelDatagrams { socket, local, doors: doors.unwrap_or_default() }))
     }
 
     fn bind_tcp(&self, at: SocketAddr) -> io::Result<Box<dyn StreamListener>> {
@@ -119,6 +143,14 @@ impl Sockets for Kernel {
     }
 }
 
+fn doors(socket: &Socket, local: SocketAddr) -> io::Result<Vec<KernelDatagrams>> {
+    let opened = lanes::doors(socket, local)?.into_iter().map(|door| {
+        let _ = door.set_recv_buffer_size(DOOR_BUFFER);
+        Ok(KernelDatagrams { socket: UdpSocket::from_std(door.into())?, local, doors: Vec::new() })
+    });
+    opened.collect()
+}
+
 /// IPv4 and IPv6 have sockets of their own, so that an address is never written `::ffff:192.0.2.1`.
 fn only_v6(socket: &Socket, at: SocketAddr) -> io::Result<()> {
     if at.is_ipv6() { socket.set_only_v6(true) } else { Ok(()) }
@@ -137,6 +169,8 @@ fn stream(stream: TcpStream) -> io::Result<Stream> {
 struct KernelDatagrams {
     socket: UdpSocket,
     local: SocketAddr,
+    /// None or two.
+    doors: Vec<KernelDatagrams>,
 }
 
 impl DatagramSocket for KernelDatagrams {
@@ -158,6 +192,18 @@ impl DatagramSocket for KernelDatagrams {
 
     fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.socket.poll_recv_ready(cx)
+    }
+
+    fn door(&self, door: Door) -> Option<&dyn DatagramSocket> {
+        let door = match door {
+            Door::Calls => self.doors.first(),
+            Door::Others => self.doors.get(1),
+        };
+        door.map(|door| door as &dyn DatagramSocket)
+    }
+
+    fn open_doors(&self, open: bool) -> io::Result<()> {
+        if self.doors.is_empty() { Ok(()) } else { lanes::steer(&(&self.socket).into(), open) }
     }
 }
 

@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -14,7 +15,7 @@ use tokio::sync::Notify;
 
 use super::intake::Intake;
 use super::report::{Parcel, Report, SendError};
-use super::sockets::DatagramSocket;
+use super::sockets::{DatagramSocket, Door};
 use super::start::Inner;
 use crate::sip::{Flow, Transport};
 
@@ -135,10 +136,20 @@ pub(super) async fn receive(net: Arc<Inner>, index: usize) {
         intake.begin();
         let read = read(&**socket, port.local, &mut buffer, &mut intake);
         let more = intake.serve();
+        if let Some(open) = intake.turns_doors()
+            && let Err(error) = socket.open_doors(open)
+        {
+            tracing::warn!(local = %port.local, open, %error, "new requests cannot be told apart");
+        }
         match read {
             Read::Failed => tokio::time::sleep(REST).await,
             Read::Empty if !more => {
-                if intake.rest(poll_fn(|cx| socket.poll_recv_ready(cx))).await.is_err() {
+                let ready = poll_fn(|cx| socket.poll_recv_ready(cx));
+                let at = |door| {
+                    let door = socket.door(door);
+                    poll_fn(move |cx| door.map_or(Poll::Pending, |door| door.poll_recv_ready(cx)))
+                };
+                if intake.rest(ready, at(Door::Calls), at(Door::Others)).await.is_err() {
                     tokio::time::sleep(REST).await;
                 }
             }
@@ -149,6 +160,7 @@ pub(super) async fn receive(net: Arc<Inner>, index: usize) {
 }
 
 /// How a turn's reading ended.
+#[derive(Clone, Copy)]
 enum Read {
     /// Nothing is left to be read.
     Empty,
@@ -158,10 +170,30 @@ enum Read {
     Failed,
 }
 
-/// Reads what one turn may read.
+/// Reads what one turn may read: first what is not new, or all there is when that is not told apart.
 fn read(socket: &dyn DatagramSocket, local: SocketAddr, buffer: &mut [u8], intake: &mut Intake) -> Read {
+    let mut ended = read_from(socket, local, buffer, intake, Intake::may_read);
+    for door in [Door::Calls, Door::Others] {
+        let Some(socket) = socket.door(door).filter(|_| intake.admits(door)) else { continue };
+        ended = match read_from(socket, local, buffer, intake, |intake| intake.may_read_new(door)) {
+            Read::Enough if intake.is_over() => Read::Enough,
+            // What is left there on purpose wakes nobody.
+            Read::Enough | Read::Empty => ended,
+            Read::Failed => Read::Failed,
+        };
+    }
+    ended
+}
+
+fn read_from(
+    socket: &dyn DatagramSocket,
+    local: SocketAddr,
+    buffer: &mut [u8],
+    intake: &mut Intake,
+    may_read: impl Fn(&mut Intake) -> bool,
+) -> Read {
     let mut failures = 0;
-    while intake.may_read() {
+    while may_read(intake) {
         match socket.try_recv_from(buffer) {
             Ok((length, remote)) => {
                 let datagram = buffer.get(..length).unwrap_or(&[]);
