@@ -52,6 +52,7 @@ fn an_ended_calls_pair_serves_another_and_remembers_nothing() {
     second.refused(1);
     b.say(&second, 0, b"x");
     assert_eq!(second.event(), MediaEvent::Started { from: b.at() });
+    second.received(1); // It is counted just after it is told.
     assert_eq!(second.stats().source, Some(b.at()));
     assert_eq!(second.stats().received.packets, 1);
 }
