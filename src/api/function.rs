@@ -7,7 +7,7 @@ use super::{
     channel, clock, cond, directory, eval, expr, globals, limit, network, regex, registration, say, stored,
     text, tree,
 };
-use crate::dialplan::{Value, plain};
+use crate::dialplan::{Value, plain, trimmed};
 
 /// An API function: name, and what it does with its arguments.
 #[derive(Clone, Copy, Debug)]
@@ -168,7 +168,7 @@ pub fn command(world: &dyn World, line: &str) -> String {
     let (name, arguments) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
     match find(name) {
         Some(function) => {
-            let answer = run(function, world, arguments, false);
+            let answer = run(function, world, trimmed(arguments), false);
             let answer = answer.unwrap_or_else(|| "-ERR Cannot execute command\n".to_owned());
             plain(&answer).into_owned()
         }

@@ -8,9 +8,6 @@ const NOBODY: &str = "error/user_not_registered";
 
 /// The dial string of every registration of a user. The profile `*` means all.
 pub fn sofia_contact(world: &dyn World, text: &str) -> String {
-    if text.is_empty() {
-        return String::new();
-    }
     let (text, agent) =
         text.split_once('~').map_or((text, None), |(text, agent)| (text, Some(agent.to_owned())));
     let (profile, address) = text.split_once('/').map_or((None, text), |(p, address)| (Some(p), address));

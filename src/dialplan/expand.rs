@@ -265,8 +265,9 @@ impl<S: Scope + ?Sized> Run<'_, S> {
             return wire;
         }
         let arguments = quote::plain(&expanded);
+        let arguments = trimmed(&arguments);
         LEFT.set(Some((self.left, self.lookups)));
-        let called = self.scope.call(&quote::plain(&function), &arguments, wire);
+        let called = self.scope.call(&quote::plain(&function), arguments, wire);
         (self.left, self.lookups) = LEFT.get().unwrap_or((self.left, self.lookups));
         let Some(value) = called else { return false };
         if value.wire {
@@ -323,6 +324,11 @@ impl<S: Scope + ?Sized> Run<'_, S> {
         }
         wire
     }
+}
+
+/// Arguments as a function gets them: the blanks round them are not its (FreeSWITCH's `switch_api_execute`).
+pub fn trimmed(arguments: &str) -> &str {
+    arguments.trim_matches([' ', '\t', '\n', '\r', '\x0b'])
 }
 
 /// The rest of an ASCII-led text after `n` bytes.

@@ -32,7 +32,10 @@ fn first(text: &str, separator: char) -> (&str, &str) {
         match c {
             _ if escaped => escaped = false,
             '\\' => escaped = true,
-            '\'' if quoted || text.get(at + 1..).is_some_and(|t| t.contains('\'')) => quoted = !quoted,
+            // Between blanks a quote opens whether it is closed or not.
+            '\'' if quoted || separator == ' ' || text.get(at + 1..).is_some_and(|t| t.contains('\'')) => {
+                quoted = !quoted;
+            }
             c if c == separator && !quoted => {
                 let item = text.get(..at).unwrap_or("");
                 return (item, text.get(at + c.len_utf8()..).unwrap_or(""));
@@ -96,6 +99,7 @@ mod tests {
             ("a|b|c|d", '|', 3, vec!["a", "b", "c|d"]),
             ("  a   b  c ", ' ', 9, vec!["a", "b", "c"]),
             ("a 'b c' d", ' ', 9, vec!["a", "b c", "d"]),
+            ("a it's b", ' ', 9, vec!["a", "it's b"]),
             ("^^:a:b", ',', 9, vec!["a", "b"]),
             ("^^:", ',', 9, vec!["^^:"]),
             (",,a", ',', 9, vec!["", "", "a"]),

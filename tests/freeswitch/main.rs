@@ -8,6 +8,7 @@ mod dialplan;
 mod expansion;
 mod stock;
 mod switch;
+mod table;
 
 use std::path::{Path, PathBuf};
 

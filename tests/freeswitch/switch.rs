@@ -32,6 +32,7 @@ pub struct Switch {
     pub now: Cell<Timestamp>,
     pub stores: Stores,
     pub tree: Arc<Element>,
+    pub contacts: Vec<String>,
 }
 
 impl Switch {
@@ -72,6 +73,7 @@ impl Switch {
             now: Cell::new("2026-08-21T20:30:00Z".parse().unwrap()),
             stores: Stores::in_memory(),
             tree: Arc::new(loaded.root),
+            contacts: Vec::new(),
         }
     }
 }
@@ -106,7 +108,7 @@ impl World for Switch {
     }
 
     fn contacts(&self, _: &ContactQuery<'_>) -> Vec<String> {
-        Vec::new()
+        self.contacts.clone()
     }
 
     fn stores(&self) -> &Stores {
