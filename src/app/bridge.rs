@@ -6,7 +6,9 @@
 
 use super::call::Call;
 use crate::channel::variables::is_true;
-use crate::channel::{Cause, Happening, Leg, Mailbox, News, Route, Shown, Successor, Token, ask_for_place};
+use crate::channel::{
+    Cause, Happening, Leg, Mailbox, News, Route, Shown, Successor, Token, Variables, ask_for_place,
+};
 use crate::dial::{Failure, Winner, note_failure, originate};
 use crate::dialplan::Expanded;
 use crate::sip::Replaces;
@@ -163,12 +165,16 @@ fn after(call: &mut Call, cause: Cause) {
     leg.variables.set("bridge_hangup_cause", cause.name());
     leg.variables.set("last_bridge_hangup_cause", cause.name());
     leg.variables.set("hangup_cause", cause.name());
-    if let Some(target) = leg.variables.get("transfer_after_bridge").map(Route::after_bridge) {
-        leg.variables.unset("transfer_after_bridge");
-        call.transfer(&target.destination, target.dialplan.as_deref(), target.context.as_deref());
+    let hangup = leg.variables.get("hangup_after_bridge");
+    let hangs_up = hangup.is_some_and(is_true);
+    if hangup.is_some_and(|word| word.eq_ignore_ascii_case("explicit")) {
+        leg.hangup(cause);
     } else if leg.variables.is_true("park_after_bridge") {
         call.transfer("park", Some("inline"), None);
-    } else if leg.variables.is_true("hangup_after_bridge") {
+    } else if let Some(target) = leg.variables.get("transfer_after_bridge").map(Route::after_bridge) {
+        leg.variables.unset("transfer_after_bridge");
+        call.transfer(&target.destination, target.dialplan.as_deref(), target.context.as_deref());
+    } else if hangs_up {
         leg.hangup(cause);
     }
 }
@@ -188,19 +194,117 @@ fn failed(call: &mut Call, failure: &Failure) {
         call.transfer(user.as_deref().unwrap_or("service"), None, Some("redirected"));
         return;
     }
-    let goes_on = match (leg.variables.get("continue_on_fail"), leg.variables.get("failure_causes")) {
-        (Some(list), _) => is_true(list) || listed(list, cause),
-        (None, Some(list)) => !listed(list, cause),
-        (None, None) => {
-            matches!(cause, Cause::NO_ANSWER | Cause::NO_USER_RESPONSE | Cause::ORIGINATOR_CANCEL)
+    match Course::after_failure(&leg.variables, cause) {
+        Course::GoOn => {}
+        Course::Transfer { destination, dialplan, context } => {
+            call.transfer(&destination, dialplan.as_deref(), context.as_deref());
         }
-    };
-    if !goes_on || cause == Cause::ATTENDED_TRANSFER {
-        leg.hangup(cause);
+        Course::HangUp => leg.hangup(cause),
     }
 }
 
-/// True when a comma list of cause names or numbers has this one.
+/// What a failed call leads to (`switch_channel_handle_cause`).
+#[derive(Debug, Eq, PartialEq)]
+enum Course {
+    /// The next action.
+    GoOn,
+    /// Another extension (`transfer_on_fail`).
+    Transfer { destination: String, dialplan: Option<String>, context: Option<String> },
+    /// The caller gets the cause.
+    HangUp,
+}
+
+impl Course {
+    fn after_failure(variables: &Variables, cause: Cause) -> Course {
+        if cause == Cause::ATTENDED_TRANSFER {
+            return Course::HangUp;
+        }
+        let get = |name| variables.get(name);
+        let goes_on = match (get("continue_on_fail"), get("failure_causes")) {
+            (None, None) => {
+                matches!(cause, Cause::NO_ANSWER | Cause::NO_USER_RESPONSE | Cause::ORIGINATOR_CANCEL)
+            }
+            (go_on, fatal) => {
+                fatal.is_some_and(|list| !listed(list, cause))
+                    || go_on.is_some_and(|list| is_true(list) || listed(list, cause))
+            }
+        };
+        if goes_on {
+            return Course::GoOn;
+        }
+        let mut words = get("transfer_on_fail").unwrap_or_default().split_whitespace();
+        let Some(causes) = words.next() else { return Course::HangUp };
+        if is_true(causes) {
+            return Course::GoOn; // as there: `true` transfers nowhere
+        }
+        if !listed(causes, cause) {
+            return Course::HangUp;
+        }
+        let destination = words.next().filter(|word| !word.eq_ignore_ascii_case("auto_cause"));
+        Course::Transfer {
+            destination: destination.unwrap_or(cause.name()).to_owned(),
+            dialplan: words.next().map(str::to_owned),
+            context: words.next().map(str::to_owned),
+        }
+    }
+}
+
+/// True when a comma list of cause names and numbers has this one.
 fn listed(list: &str, cause: Cause) -> bool {
-    list.split(',').map(str::trim).any(|item| Cause::parse(item) == Some(cause))
+    let number = cause.number().to_string();
+    list.split(',').map(str::trim).any(|item| item.eq_ignore_ascii_case(cause.name()) || item == number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_failed_call_leads_to() {
+        let on = |destination: &str, dialplan: Option<&str>, context: Option<&str>| Course::Transfer {
+            destination: destination.to_owned(),
+            dialplan: dialplan.map(str::to_owned),
+            context: context.map(str::to_owned),
+        };
+        for (assigned, cause, course) in [
+            ("", Cause::NO_ANSWER, Course::GoOn),
+            ("", Cause::NO_USER_RESPONSE, Course::GoOn),
+            ("", Cause::ORIGINATOR_CANCEL, Course::GoOn),
+            ("", Cause::USER_BUSY, Course::HangUp),
+            ("", Cause::ALLOTTED_TIMEOUT, Course::HangUp),
+            ("continue_on_fail=true", Cause::USER_BUSY, Course::GoOn),
+            ("continue_on_fail=true", Cause::ATTENDED_TRANSFER, Course::HangUp),
+            ("continue_on_fail=false", Cause::NO_ANSWER, Course::HangUp),
+            ("continue_on_fail=user_busy,19", Cause::USER_BUSY, Course::GoOn),
+            ("continue_on_fail=user_busy, 19", Cause::NO_ANSWER, Course::GoOn),
+            ("continue_on_fail=17", Cause::CALL_REJECTED, Course::GoOn), // a number is as good as `true`
+            ("continue_on_fail=USER_BUSY_X", Cause::USER_BUSY, Course::HangUp),
+            ("failure_causes=USER_BUSY", Cause::USER_BUSY, Course::HangUp),
+            ("failure_causes=USER_BUSY", Cause::CALL_REJECTED, Course::GoOn),
+            ("failure_causes=17&continue_on_fail=17", Cause::USER_BUSY, Course::GoOn),
+            ("transfer_on_fail=USER_BUSY busy", Cause::USER_BUSY, on("busy", None, None)),
+            (
+                "transfer_on_fail=17,21 busy XML public",
+                Cause::CALL_REJECTED,
+                on("busy", Some("XML"), Some("public")),
+            ),
+            (
+                "transfer_on_fail=USER_BUSY auto_cause XML x",
+                Cause::USER_BUSY,
+                on("USER_BUSY", Some("XML"), Some("x")),
+            ),
+            ("transfer_on_fail=user_busy", Cause::USER_BUSY, on("USER_BUSY", None, None)),
+            ("transfer_on_fail=USER_BUSY busy", Cause::CALL_REJECTED, Course::HangUp),
+            ("transfer_on_fail=NO_ANSWER busy", Cause::NO_ANSWER, Course::GoOn),
+            (
+                "transfer_on_fail=NO_ANSWER late&continue_on_fail=false",
+                Cause::NO_ANSWER,
+                on("late", None, None),
+            ),
+        ] {
+            let mut variables = Variables::default();
+            assigned.split('&').filter_map(|a| a.split_once('=')).for_each(|(n, v)| variables.set(n, v));
+            assert_eq!(Course::after_failure(&variables, cause), course, "{assigned} {cause}");
+        }
+    }
 }

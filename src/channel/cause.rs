@@ -335,6 +335,79 @@ mod tests {
         assert!(Cause::all().all(|c| (400..700).contains(&c.sip())));
     }
 
+    /// The whole of `sofia_glue_sip_cause_to_freeswitch` (sofia_glue.c): every status from 200 to 699.
+    #[test]
+    fn every_status_means_what_it_does_in_freeswitch() {
+        let table: [(&[u16], Cause); 21] = [
+            (&[200], Cause::NORMAL_CLEARING),
+            (&[401, 402, 403, 407, 603, 608], Cause::CALL_REJECTED),
+            (&[607], Cause::UNWANTED),
+            (&[404], Cause::UNALLOCATED_NUMBER),
+            (&[485, 604], Cause::NO_ROUTE_DESTINATION),
+            (&[408, 504], Cause::RECOVERY_ON_TIMER_EXPIRE),
+            (&[410], Cause::NUMBER_CHANGED),
+            (&[413, 414, 416, 420, 421, 423, 505, 513], Cause::INTERWORKING),
+            (&[480], Cause::NO_USER_RESPONSE),
+            (&[400, 481, 500, 503], Cause::NORMAL_TEMPORARY_FAILURE),
+            (&[486, 600], Cause::USER_BUSY),
+            (&[484], Cause::INVALID_NUMBER_FORMAT),
+            (&[488, 606], Cause::INCOMPATIBLE_DESTINATION),
+            (&[502], Cause::NETWORK_OUT_OF_ORDER),
+            (&[405], Cause::SERVICE_UNAVAILABLE),
+            (&[406, 415, 501], Cause::SERVICE_NOT_IMPLEMENTED),
+            (&[482, 483], Cause::EXCHANGE_ROUTING_ERROR),
+            (&[487], Cause::ORIGINATOR_CANCEL),
+            (&[428], Cause::NO_IDENTITY),
+            (&[429], Cause::BAD_IDENTITY_INFO),
+            (&[437], Cause::UNSUPPORTED_CERTIFICATE),
+        ];
+        for status in 200..700 {
+            let listed = table.iter().find(|(statuses, _)| statuses.contains(&status));
+            let want = match status {
+                438 => Cause::INVALID_IDENTITY,
+                _ => listed.map_or(Cause::NORMAL_UNSPECIFIED, |(_, cause)| *cause),
+            };
+            assert_eq!(Cause::from_sip(status), want, "{status}");
+        }
+    }
+
+    /// The whole of `hangup_cause_to_sip` (mod_sofia.c): every cause that has a name there.
+    #[test]
+    fn every_cause_is_answered_as_in_freeswitch() {
+        let table: [(u16, &[u16]); 22] = [
+            (404, &[1, 2, 3]),
+            (486, &[17]),
+            (408, &[18]),
+            (480, &[19, 20, 31]),
+            (603, &[21, 816, 825]),
+            (410, &[22, 23]),
+            (502, &[27, 811]),
+            (484, &[28, 810, 808]),
+            (501, &[29, 69, 79]),
+            (503, &[44, 34, 38, 41, 42, 809, 58]),
+            (403, &[52, 54, 57, 824]),
+            (488, &[65, 88]),
+            (504, &[102]),
+            (487, &[487]),
+            (483, &[25]),
+            (600, &[815]),
+            (604, &[817]),
+            (606, &[818]),
+            (607, &[819]),
+            (428, &[820]),
+            (429, &[821]),
+            (437, &[822]),
+        ];
+        for cause in Cause::all() {
+            let listed = table.iter().find(|(_, numbers)| numbers.contains(&cause.number()));
+            let want = match cause {
+                Cause::INVALID_IDENTITY => 438,
+                _ => listed.map_or(480, |(status, _)| *status),
+            };
+            assert_eq!(cause.sip(), want, "{cause}");
+        }
+    }
+
     #[test]
     fn reason_header() {
         assert_eq!(Cause::NORMAL_CLEARING.reason(), "Q.850;cause=16;text=\"NORMAL_CLEARING\"");

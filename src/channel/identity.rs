@@ -78,8 +78,7 @@ impl Privacy {
         match (self.name, self.number) {
             (false, false) => "off",
             (true, false) => "name",
-            (false, true) => "uri",
-            (true, true) => "full",
+            (_, true) => "full",
         }
     }
 

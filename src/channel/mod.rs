@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `leg` | the leg itself: what it owns, how it waits |
 //! | `inbound`, `outbound` | how a leg begins: called, or calling |
+//! | `addresses` | whom our INVITE names, and where it goes |
 //! | `signalling` | what its session tells, and what it does about that by itself |
 //! | `progress` | what we tell a caller: 180, 183, 200 |
 //! | `renegotiation` | hold, resume, other codecs, across the bridge |
@@ -18,6 +19,7 @@
 //! | `departed` | legs that are gone: what is still answered in their place |
 //! | `user_agent`, `exchange`, `gate` | what legs share: a profile, the switch, the limits |
 
+mod addresses;
 mod alarm;
 pub mod array;
 pub mod caller;

@@ -1,5 +1,6 @@
 //! A leg that begins with our INVITE: one attempt to reach one address of a called party.
 
+use super::addresses::{Addresses, Usual};
 use super::alarm::Alarm;
 use super::caller::CallerProfile;
 use super::caught::caught;
@@ -16,7 +17,6 @@ use super::progress::media_cause;
 use super::times::Times;
 use super::user_agent::UserAgent;
 use super::variables::Variables;
-use crate::config::sofia::FromDomain;
 use crate::dialog::{self, Invite, Means};
 use crate::event::EventName;
 use crate::gateway::Gateway;
@@ -55,8 +55,12 @@ pub struct Attempt {
     pub gateway: Option<Through>,
     /// Routes to go by (RFC 3327 Path), first hop first.
     pub routes: Vec<NameAddr>,
+    /// Whom To names, when that is not the Request-URI: `user@host` or a URI.
+    pub to: Option<String>,
     /// The leg's variables.
     pub variables: Variables,
+    /// Variables the leg gets once its INVITE is made: those of the user it calls.
+    pub own: Vec<(String, String)>,
     /// Who calls whom, as the called side sees it.
     pub caller: CallerProfile,
     /// What may be shown of the caller.
@@ -106,7 +110,9 @@ impl Leg {
             others,
             gateway,
             routes,
+            to,
             mut variables,
+            own: later,
             mut caller,
             privacy,
             codecs,
@@ -117,6 +123,18 @@ impl Leg {
             warn!("no leg to {uri}: {}", full.text());
             return Err(Cause::SWITCH_CONGESTION);
         }
+        let usual = Usual {
+            agent: &agent,
+            gateway: gateway.as_ref().map(|through| &*through.gateway),
+            variables: &variables,
+            caller: &caller,
+            privacy,
+            to: to.as_deref(),
+        };
+        let before = destination.clone();
+        let Addresses { uri, destination, routes, from, to, host } = usual.bend(uri, destination, routes)?;
+        // The further addresses are those of the hop it would have had.
+        let others = if destination == before { others } else { Vec::new() };
         let mut rng = SmallRng::from_rng(&mut rand::rng());
         let uuid: Arc<str> = match variables.get("origination_uuid") {
             Some(uuid) => uuid.into(),
@@ -153,13 +171,9 @@ impl Leg {
             warn!("{uuid} {}: nothing to offer: {error}", caller.chan_name);
             media_cause(&error)
         })?;
-        let contact = match &gateway {
-            Some(through) => through.contact(&agent, peer),
-            None => agent.contact(None, peer, transport),
-        };
+        let contact = contact(&agent, gateway.as_ref(), &variables, peer, transport);
         let sticky = matches!(destination, Destination::Flow(_));
         let own = identity(&agent, entry.token(), peer, contact, sticky);
-        let (from, host) = from(&agent, gateway.as_ref().map(|t| &*t.gateway), &variables, &caller, privacy);
         let login = login(&exchange, &agent, gateway.as_ref().map(|t| &t.gateway), &variables);
         let cid = variables
             .get("sip_cid_type")
@@ -170,14 +184,17 @@ impl Leg {
         if privacy != Privacy::default() && !headers.iter().any(|(name, _)| name == "Privacy") {
             headers.push(("Privacy".to_owned(), "id".to_owned()));
         }
+        if let Some(tone) = variables.get("alert_info") {
+            headers.push(("Alert-Info".to_owned(), tone.to_owned()));
+        }
         headers.push(("X-FS-Support".to_owned(), "update_display,send_info".to_owned()));
         headers.extend(header_variables(&variables, "sip_h_"));
         let invite = Invite {
-            to: NameAddr::new(uri.as_request_uri()),
+            to,
             uri,
             from,
             call_id,
-            cseq: 1,
+            cseq: variables.get("sip_invite_cseq").and_then(|n| n.trim().parse().ok()).unwrap_or(1),
             routes,
             headers,
             max_forwards,
@@ -185,6 +202,9 @@ impl Leg {
             reliable: transport.is_reliable(),
             to_destination: destination,
         };
+        for (name, value) in &later {
+            variables.set(name, value);
+        }
         let leg = Leg {
             session: dialog::Session::calling(now, own, invite, Means { login, others }, rng),
             uuid,
@@ -242,41 +262,26 @@ impl Leg {
     }
 }
 
-/// From, and the host that stands for us in other identities. A gateway shows our account there unless it is to show the
-/// caller (`caller-id-in-from`).
-fn from(
+/// Our Contact, with the user and the parameters the variables ask for.
+fn contact(
     agent: &UserAgent,
-    gateway: Option<&Gateway>,
+    gateway: Option<&Through>,
     variables: &Variables,
-    caller: &CallerProfile,
-    privacy: Privacy,
-) -> (NameAddr, String) {
-    let domain = variables.get("sip_invite_domain");
-    let shown = if privacy.name { "Anonymous" } else { &caller.caller_id_name };
-    let forced = variables.get("sip_force_full_from").and_then(|full| full.parse::<NameAddr>().ok());
-    let account =
-        gateway.filter(|g| !g.conf.caller_id_in_from).map(|g| match (&g.conf.from_domain, domain) {
-            (FromDomain::AlegDomain, Some(domain)) => g.address_at(domain),
-            _ => g.address(),
-        });
-    let from = match (forced, account) {
-        (Some(forced), _) => forced,
-        (None, Some(account)) => NameAddr::new(account).with_display(shown),
-        (None, None) if privacy.number => {
-            let nobody = Uri::sip(Some("anonymous"), "anonymous.invalid", None);
-            NameAddr::new(nobody).with_display("Anonymous")
-        }
-        (None, None) => {
-            let host = domain.unwrap_or_else(|| agent.host());
-            NameAddr::new(Uri::sip(Some(&caller.caller_id_number), host, None)).with_display(shown)
-        }
+    peer: IpAddr,
+    transport: Transport,
+) -> String {
+    let mut contact = match gateway {
+        Some(through) => through.contact(agent, peer),
+        None => agent.contact(variables.get("sip_contact_user"), peer, transport),
     };
-    let ours = || match gateway {
-        Some(gateway) if !gateway.conf.caller_id_in_from => from.uri().host().to_owned(),
-        _ => agent.host().to_owned(),
-    };
-    let host = domain.map_or_else(ours, str::to_owned);
-    (from, host)
+    if let Some(params) = variables.get("sip_invite_contact_params") {
+        let params: String = params.chars().filter(|c| !c.is_control() && !"<> ".contains(*c)).collect();
+        contact.truncate(contact.len() - 1);
+        contact.push(';');
+        contact.push_str(params.trim_matches(';'));
+        contact.push('>');
+    }
+    contact
 }
 
 /// What answers challenges to the call: what the dialplan says (`sip_auth_username`, `sip_auth_password`), or a gateway.
@@ -309,6 +314,10 @@ fn offer(
         Codecs::Offered(offer, inbound) => {
             let wanted = if absolute { &*prefs } else { &**inbound };
             media.offer(sdp::Source::Offer { offer, prefs: Some(wanted) }, rules)
+        }
+        // The caller has its codec already and nothing is transcoded: what is asked for must be that one.
+        Codecs::Agreed(agreed) if absolute && !agreed.iter().any(|m| prefs.rank(&m.codec).is_some()) => {
+            Err(sdp::SdpError::NoCommonCodec.into())
         }
         Codecs::Agreed(agreed) => media.offer(sdp::Source::Agreed(agreed), rules),
         Codecs::Profile => media.offer(sdp::Source::Prefs(&prefs), rules),

@@ -1,16 +1,16 @@
-//! From one leg of a dial string to the addresses to call: `user/`, `sofia/`, `group/`, `error/`.
+//! From one leg of a dial string to the addresses to call: `user/`, `group/`, `sofia/`, `error/`.
 //!
 //! Checked against FreeSWITCH's `user_outgoing_channel`, `group_outgoing_channel`, `error_outgoing_channel`
 //! (mod_dptools.c) and `sofia_outgoing_channel` (mod_sofia.c).
 
-use super::string::{self, DialString};
+use super::string::{self, DialString, find};
 use crate::channel::{Cause, Leg, Through, UserAgent};
 use crate::config::sofia::FromDomain;
 use crate::dialplan::expand;
 use crate::gateway::Gateway;
 use crate::net::address_of;
 use crate::registrar::Binding;
-use crate::sip::{Destination, NameAddr, ParseError, Text, Transport, Uri};
+use crate::sip::{Destination, NameAddr, ParseError, Text, Transport, Uri, unescape};
 use std::sync::Arc;
 use tracing::{info, warn};
 
@@ -36,14 +36,17 @@ pub struct Target {
     pub gateway: Option<Through>,
     /// Path of a registered contact.
     pub routes: Vec<NameAddr>,
+    /// Whom To names, when that is not the Request-URI: what follows `^`.
+    pub to: Option<String>,
     /// Whom it stands for: the dialled number.
     pub number: Arc<str>,
-    /// `{}` and `[]` of the dial string, outermost first; the last of a name counts.
+    /// The context the called leg would be routed in (`user_context`).
+    pub context: Option<Arc<str>>,
+    /// What the dial strings on the way brought, innermost first; the last of a name counts.
     pub variables: Vec<(String, String)>,
+    /// The called user's own variables: the leg's once it is called.
+    pub own: Vec<(String, String)>,
 }
-
-/// What a leg of a dial string stands for: targets, or why there is none.
-pub type Found = Vec<Result<Target, Cause>>;
 
 impl Target {
     /// Looks its host up (RFC 3263), so that the call knows every address it may try. One that has none keeps its name,
@@ -63,6 +66,28 @@ impl Target {
         }
         self
     }
+
+    /// The endpoint it belongs to: `sofia`.
+    pub fn endpoint(&self) -> &'static str {
+        "sofia"
+    }
+
+    /// `sofia/internal/1000@example.com`.
+    pub fn name(&self) -> String {
+        format!("sofia/{}/{}@{}", self.agent.name, self.number, self.uri.host())
+    }
+}
+
+/// What a leg of a dial string stands for: steps one after another, each of addresses that ring together. For an address
+/// that cannot be had, the reason.
+pub type Steps = Vec<Vec<Result<Target, Cause>>>;
+
+/// A user that a look-up goes through.
+#[derive(Clone, Debug, Default)]
+struct Dialled {
+    user: String,
+    domain: String,
+    own: Vec<(String, String)>,
 }
 
 /// The state of one look-up.
@@ -70,162 +95,247 @@ struct Search<'a> {
     leg: &'a mut Leg,
     depth: usize,
     /// The user last dialled, whose registrations `sofia/…` of its dial-string means.
-    dialled: Option<(String, String)>,
+    dialled: Option<Dialled>,
+    /// Variables of the dial strings on the way.
     variables: Vec<(String, String)>,
+    /// The same with those round the leg: for what must be known while looking up.
+    outer: &'a [(String, String)],
+    left: usize,
 }
 
-/// Finds what `called` stands for, for the caller `leg`.
-pub fn find(leg: &mut Leg, called: &string::Leg) -> Found {
-    let mut search = Search { leg, depth: 0, dialled: None, variables: called.variables.clone() };
-    let mut found = search.leg(called);
-    found.truncate(MOST);
-    found
+/// Finds what `called` stands for, for the caller `leg`; `outer` are the variables round it.
+pub fn find_steps(leg: &mut Leg, called: &string::Leg, outer: &[(String, String)]) -> Steps {
+    let mut search =
+        Search { leg, depth: 0, dialled: None, variables: called.variables.clone(), outer, left: MOST };
+    let mut steps = search.leg(called);
+    // The leg's own are put on by whoever calls: they are not part of the ground.
+    for target in steps.iter_mut().flatten().flatten() {
+        target.variables.truncate(target.variables.len().saturating_sub(called.variables.len()));
+    }
+    steps.retain(|step| !step.is_empty());
+    if steps.is_empty() {
+        steps.push(vec![Err(Cause::DESTINATION_OUT_OF_ORDER)]);
+    }
+    steps
+}
+
+fn fails(cause: Cause) -> Steps {
+    vec![vec![Err(cause)]]
 }
 
 impl Search<'_> {
-    fn leg(&mut self, called: &string::Leg) -> Found {
+    fn leg(&mut self, called: &string::Leg) -> Steps {
         match called.endpoint.to_ascii_lowercase().as_str() {
             "user" => self.user(&called.address),
             "group" => self.group(&called.address),
             "sofia" => self.sofia(called),
-            "error" => vec![Err(Cause::parse(&called.address).unwrap_or(Cause::DESTINATION_OUT_OF_ORDER))],
+            "error" => match Cause::parse_or_clearing(&called.address) {
+                Cause::NONE => fails(Cause::DESTINATION_OUT_OF_ORDER),
+                cause => fails(cause),
+            },
             "loopback" | "null" | "pickup" | "verto.rtc" | "rtmp" | "skinny" | "freetdm" => {
                 warn!("{}: endpoint {}/ is not provided yet", self.leg.uuid, called.endpoint);
-                vec![Err(Cause::CHAN_NOT_IMPLEMENTED)]
+                fails(Cause::CHAN_NOT_IMPLEMENTED)
             }
             _ => {
                 warn!("{}: there is no endpoint {}/", self.leg.uuid, called.endpoint);
-                vec![Err(Cause::CHAN_NOT_IMPLEMENTED)]
+                fails(Cause::CHAN_NOT_IMPLEMENTED)
             }
         }
     }
 
-    /// Everything a dial string inside another stands for. Stages lose their order: all ring together.
-    fn inner(&mut self, text: &str) -> Found {
+    /// Everything a dial string inside another stands for: its stages are steps, its members ring together.
+    ///
+    /// What is said inside is the default of what is said outside; `ground` is the default of both.
+    fn inner(&mut self, text: &str, ground: &[(String, String)]) -> Steps {
         if self.depth >= DEEPEST {
             warn!("{}: dial strings name one another without end: {text}", self.leg.uuid);
-            return vec![Err(Cause::INVALID_IE_CONTENTS)];
+            return fails(Cause::INVALID_IE_CONTENTS);
         }
         let parsed = match DialString::parse(text) {
             Ok(parsed) => parsed,
             Err(error) => {
                 warn!("{}: dial string {text:?}: {error}", self.leg.uuid);
-                return vec![Err(Cause::INVALID_URL)];
+                return fails(Cause::INVALID_URL);
             }
         };
         self.depth += 1;
-        let mut found = Found::new();
+        let mut steps = Steps::new();
         let outer = self.variables.clone();
         for member in &parsed.members {
-            for called in member.stages.iter().flatten() {
-                // The inner string's own are the defaults; what the caller of `user/` wrote wins.
-                let inner = parsed.variables.iter().chain(&member.variables).chain(&called.variables);
-                self.variables = inner.chain(&outer).cloned().collect();
-                found.extend(self.leg(called));
+            let mut first = 0;
+            for stage in &member.stages {
+                let mut longest = 0;
+                for called in stage {
+                    let inner = parsed.variables.iter().chain(&member.variables).chain(&called.variables);
+                    self.variables = ground.iter().chain(inner).chain(&outer).cloned().collect();
+                    let found = self.leg(called);
+                    longest = longest.max(found.len());
+                    for (step, found) in (first..).zip(found) {
+                        if steps.len() <= step {
+                            steps.resize_with(step + 1, Vec::new);
+                        }
+                        let room = self.left.min(found.len());
+                        self.left -= room;
+                        if let Some(into) = steps.get_mut(step) {
+                            into.extend(found.into_iter().take(room));
+                        }
+                    }
+                }
+                first += longest;
             }
         }
         self.variables = outer;
         self.depth -= 1;
-        found
+        steps
+    }
+
+    /// A variable of the dial strings, innermost scope last.
+    fn said(&self, name: &str) -> Option<&str> {
+        find(&self.variables, name).or_else(|| find(self.outer, name))
     }
 
     /// `user/1000[@domain]`: the directory's dial-string for that user.
-    fn user(&mut self, address: &str) -> Found {
+    fn user(&mut self, address: &str) -> Steps {
         let (user, domain) = match address.split_once('@') {
             Some((user, domain)) => (user.to_owned(), domain.to_owned()),
             None => (address.to_owned(), self.leg.exchange.domain()),
         };
         let Some(entry) = self.leg.exchange.directory.user(&user, &domain) else {
             info!("{}: there is no user {user}@{domain} in the directory", self.leg.uuid);
-            return vec![Err(Cause::SUBSCRIBER_ABSENT)];
+            return fails(Cause::SUBSCRIBER_ABSENT);
         };
         let Some(dial_string) = entry.param("dial-string").map(str::to_owned) else {
             warn!("{}: user {user}@{domain} has no dial-string ({})", self.leg.uuid, entry.at);
-            return vec![Err(Cause::MANDATORY_IE_MISSING)];
+            return fails(Cause::MANDATORY_IE_MISSING);
         };
+        let id = entry.id.to_string();
+        let mut ground: Vec<(String, String)> = Vec::new();
         for (name, value) in entry.params() {
-            if let Some(name) = name.strip_prefix("dial-var-") {
-                self.variables.insert(0, (name.to_owned(), value.to_owned()));
+            if name.get(..9).is_some_and(|n| n.eq_ignore_ascii_case("dial-var-"))
+                && let Some(name) = name.get(9..).filter(|n| !n.is_empty())
+            {
+                ground.push((name.to_owned(), value.to_owned()));
             }
         }
-        self.leg.variables.set_wire("dialed_user", user.clone());
-        self.leg.variables.set("dialed_domain", domain.clone());
+        ground.push(("dialed_user".to_owned(), id.clone()));
+        ground.push(("dialed_domain".to_owned(), domain.clone()));
+        if !dial_string.contains("presence_id=") {
+            ground.push(("presence_id".to_owned(), format!("{id}@{domain}")));
+        }
+        self.leg.variables.set_wire("dialed_user", &id);
+        self.leg.variables.set("dialed_domain", &domain);
         let text = expand(&dial_string, &*self.leg);
-        let before = self.dialled.replace((user, domain));
-        let found = self.inner(&text);
+        if text.to_ascii_lowercase().contains(&format!("user/{id}").to_ascii_lowercase()) {
+            warn!("{}: the dial-string of user {id}@{domain} calls the same user: {text}", self.leg.uuid);
+            return fails(Cause::INVALID_IE_CONTENTS);
+        }
+        let own = entry.variables().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let before = self.dialled.replace(Dialled { user: id, domain, own });
+        let found = self.inner(&text, &ground);
         self.dialled = before;
         found
     }
 
-    /// `group/name[@domain][+A|+F|+E]`: its members' dial strings.
-    fn group(&mut self, address: &str) -> Found {
-        let (address, _order) = address.split_once('+').unwrap_or((address, ""));
-        let (name, domain) = match address.split_once('@') {
-            Some((name, domain)) => (name.to_owned(), domain.to_owned()),
-            None => (address.to_owned(), self.leg.exchange.domain()),
+    /// `group/name[@domain][+A|+F|+E]`: what `group_call` says of it.
+    fn group(&mut self, address: &str) -> Steps {
+        let (name, flags) = address.split_once('+').unwrap_or((address, ""));
+        let (group, domain) = match name.split_once('@') {
+            Some((group, domain)) => (group, domain.to_owned()),
+            None => (name, self.leg.exchange.domain()),
         };
-        let snapshot = self.leg.exchange.directory.snapshot();
-        let Some(group) = snapshot.group(&name, &domain) else {
-            info!("{}: there is no group {name}@{domain} in the directory", self.leg.uuid);
-            return vec![Err(Cause::NO_ROUTE_DESTINATION)];
+        if self.leg.exchange.directory.snapshot().group(group, &domain).is_none() {
+            info!("{}: there is no group {group}@{domain} in the directory", self.leg.uuid);
+            return fails(Cause::NO_ROUTE_DESTINATION);
+        }
+        let query = match flags {
+            "" => format!("{group}@{domain}"),
+            flags => format!("{group}@{domain}+{flags}"),
         };
-        let members: Vec<String> = group.members.iter().map(|m| m.address()).collect();
-        members.iter().flat_map(|member| self.user(member)).collect()
+        let functions = self.leg.exchange.functions.get();
+        let members = functions.and_then(|f| f.call(self.leg, "group_call", &query, true));
+        let Some((members, _)) = members else { return fails(Cause::NO_ROUTE_DESTINATION) };
+        self.inner(&members, &[])
     }
 
-    /// `sofia/PROFILE/…`: an address, `user%domain` for the registered contacts, or a URI with `fs_path`.
-    fn sofia(&mut self, called: &string::Leg) -> Found {
-        let Some((profile, rest)) = called.address.split_once('/') else {
+    //------------ sofia/ ---------------------------------------------------------------------------------------
+
+    /// `sofia/PROFILE/…`: an address, `user%domain` for the registered contacts, or a URI with `fs_path`; what follows `^`
+    /// stands in To.
+    fn sofia(&mut self, called: &string::Leg) -> Steps {
+        let (address, to) = match called.address.split_once('^') {
+            Some((address, to)) => (address, Some(to)),
+            None => (called.address.as_str(), None),
+        };
+        let Some((profile, rest)) = address.split_once('/') else {
+            return fails(Cause::INVALID_URL);
+        };
+        let mut found = if profile.eq_ignore_ascii_case("gateway") {
+            vec![self.gateway(called, rest)]
+        } else {
+            let Some(agent) = self.leg.exchange.agent(profile) else {
+                warn!("{}: {}: there is no profile {profile}", self.leg.uuid, called.url());
+                return fails(Cause::INVALID_PROFILE);
+            };
+            self.on_profile(&agent, rest, &called.url())
+        };
+        if let Some(to) = self.said("sip_invite_to_uri").or(to) {
+            for target in found.iter_mut().flatten() {
+                let host = target.uri.host();
+                target.to = Some(if to.contains('@') { to.to_owned() } else { format!("{to}@{host}") });
+            }
+        }
+        vec![found]
+    }
+
+    fn on_profile(&mut self, agent: &Arc<UserAgent>, rest: &str, url: &str) -> Vec<Result<Target, Cause>> {
+        let is_uri = rest.get(..4).is_some_and(|s| s.eq_ignore_ascii_case("sip:"))
+            || rest.get(..5).is_some_and(|s| s.eq_ignore_ascii_case("sips:"));
+        if !is_uri && !rest.contains('@') {
+            if let Some((user, domain)) = rest.split_once('%') {
+                return self.registered(agent, user, domain);
+            }
+            if !rest.contains([':', '.']) {
+                let domain = self.leg.exchange.domain();
+                return self.registered(agent, rest, &domain);
+            }
+        }
+        if let Some(binding) = self.binding_of(agent, rest, url) {
+            return vec![self.binding(agent, &binding)];
+        }
+        let prefix = self.said("sip_destination_prefix").unwrap_or("");
+        let text = match rest.split_once(':').filter(|_| is_uri) {
+            Some((scheme, rest)) => format!("{scheme}:{prefix}{rest}"),
+            None => format!("sip:{prefix}{rest}"),
+        };
+        let Some(uri) = text.parse::<Uri>().ok().filter(Uri::is_sip) else {
+            warn!("{}: {url} is no address to call", self.leg.uuid);
             return vec![Err(Cause::INVALID_URL)];
         };
-        if profile.eq_ignore_ascii_case("gateway") {
-            return vec![self.gateway(called, rest)];
-        }
-        let Some(agent) = self.leg.exchange.agent(profile) else {
-            warn!("{}: {}: there is no profile {profile}", self.leg.uuid, called.url());
-            return vec![Err(Cause::INVALID_PROFILE)];
+        let path = uri.param("fs_path").and_then(|p| unescape(p).parse::<Uri>().ok());
+        let uri = uri.without_param("fs_path").without_param("fs_nat");
+        let number: Arc<str> = uri.user().unwrap_or_default().into();
+        vec![Ok(self.target(agent, uri.clone(), Destination::of(path.as_ref().unwrap_or(&uri)), number))]
+    }
+
+    /// The registration a contact's dial string (`sofia_contact`) stands for, so that the call goes the way it came: the
+    /// user's that was dialled, or whom `presence_id` or the address itself names.
+    fn binding_of(&self, agent: &Arc<UserAgent>, rest: &str, url: &str) -> Option<Arc<Binding>> {
+        let named = |text: &str| {
+            let (user, domain) = text.split_once('@')?;
+            Some((user.to_owned(), domain.to_owned()))
         };
-        if let Some((user, domain)) =
-            rest.split_once('%').filter(|_| !rest.contains('@') && !rest.contains(':'))
-        {
-            return self.registered(&agent, user, domain);
-        }
-        if !rest.contains('@') && !rest.contains(':') && !rest.contains('.') {
-            let domain = self.leg.exchange.domain();
-            return self.registered(&agent, rest, &domain);
-        }
-        if let Some((user, domain)) = self.dialled.clone() {
-            let now = Leg::now();
+        let dialled = self.dialled.as_ref().map(|d| (d.user.clone(), d.domain.clone()));
+        let present = self.said("presence_id").and_then(named);
+        let address = rest
+            .parse::<Uri>()
+            .ok()
+            .and_then(|uri| Some((uri.user()?.into_owned(), self.leg.exchange.domain())));
+        let now = Leg::now();
+        dialled.into_iter().chain(present).chain(address).find_map(|(user, domain)| {
             let bindings = self.leg.exchange.registrar.lookup_at(now, &agent.name, &user, &domain);
-            if let Some(binding) = bindings.iter().find(|b| b.dial_string() == called.url()) {
-                return vec![self.binding(&agent, binding)];
-            }
-        }
-        let text = if rest.contains(':') && rest.parse::<Uri>().is_ok_and(|u| u.is_sip()) {
-            rest.to_owned()
-        } else {
-            format!("sip:{rest}")
-        };
-        match text.parse::<Uri>() {
-            Ok(uri) if uri.is_sip() => {
-                let path = uri.param("fs_path").map(percent_decoded).and_then(|p| p.parse::<Uri>().ok());
-                let uri = uri.without_param("fs_path").without_param("fs_nat");
-                vec![Ok(Target {
-                    destination: Destination::of(path.as_ref().unwrap_or(&uri)),
-                    number: uri.user().unwrap_or_default().into(),
-                    uri,
-                    agent,
-                    others: Vec::new(),
-                    gateway: None,
-                    routes: Vec::new(),
-                    variables: self.variables.clone(),
-                })]
-            }
-            _ => {
-                warn!("{}: {} is no address to call", self.leg.uuid, called.url());
-                vec![Err(Cause::INVALID_URL)]
-            }
-        }
+            bindings.into_iter().find(|binding| binding.dial_string() == url)
+        })
     }
 
     /// `sofia/gateway/NAME/number[;params]`, NAME alone or as `PROFILE::NAME`.
@@ -280,23 +390,21 @@ impl Search<'_> {
         }
         variables.extend(self.variables.iter().cloned());
         Ok(Target {
-            destination: gateway.next_hop(&uri),
-            others: Vec::new(),
             routes: Gateway::route(gateway.conf.outbound_proxy.as_ref()).into_iter().collect(),
-            number: number.into(),
-            uri,
-            agent,
             variables,
-            gateway: Some(Through { gateway, params }),
+            gateway: Some(Through { gateway: gateway.clone(), params }),
+            ..self.target(&agent, uri.clone(), gateway.next_hop(&uri), number.into())
         })
     }
 
-    fn registered(&mut self, agent: &Arc<UserAgent>, user: &str, domain: &str) -> Found {
+    fn registered(&mut self, agent: &Arc<UserAgent>, user: &str, domain: &str) -> Vec<Result<Target, Cause>> {
         let bindings = self.leg.exchange.registrar.lookup_at(Leg::now(), &agent.name, user, domain);
         if bindings.is_empty() {
+            info!("{}: {user}@{domain} is not registered with profile {}", self.leg.uuid, agent.name);
             return vec![Err(Cause::USER_NOT_REGISTERED)];
         }
-        self.dialled = Some((user.to_owned(), domain.to_owned()));
+        let own = self.dialled.take().map(|d| d.own).unwrap_or_default();
+        self.dialled = Some(Dialled { user: user.to_owned(), domain: domain.to_owned(), own });
         bindings.iter().map(|binding| self.binding(agent, binding)).collect()
     }
 
@@ -304,17 +412,26 @@ impl Search<'_> {
     fn binding(&self, agent: &Arc<UserAgent>, binding: &Binding) -> Result<Target, Cause> {
         let uri = binding.uri().parse::<Uri>().map_err(|_| Cause::INVALID_URL)?;
         let routes = binding.path.as_deref().map(path).transpose().map_err(|_| Cause::INVALID_URL)?;
-        let number = self.dialled.as_ref().map_or(&*binding.user, |(user, _)| user).into();
-        Ok(Target {
+        let number = self.dialled.as_ref().map_or(&*binding.user, |d| &d.user).into();
+        let target = self.target(agent, uri, binding.destination(), number);
+        Ok(Target { routes: routes.unwrap_or_default(), ..target })
+    }
+
+    fn target(&self, agent: &Arc<UserAgent>, uri: Uri, destination: Destination, number: Arc<str>) -> Target {
+        let own = self.dialled.as_ref().map(|d| d.own.clone()).unwrap_or_default();
+        Target {
             agent: agent.clone(),
             uri,
-            destination: binding.destination(),
+            destination,
             others: Vec::new(),
             gateway: None,
-            routes: routes.unwrap_or_default(),
+            routes: Vec::new(),
+            to: None,
             number,
+            context: find(&own, "user_context").map(Arc::from),
             variables: self.variables.clone(),
-        })
+            own,
+        }
     }
 }
 
@@ -322,23 +439,4 @@ fn path(text: &str) -> Result<Vec<NameAddr>, ParseError> {
     let mut routes = Vec::new();
     NameAddr::parse_list(&Text::from(text), &mut routes)?;
     Ok(routes)
-}
-
-fn percent_decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        match text.get(at + 1..at + 3).and_then(|h| u8::from_str_radix(h, 16).ok()) {
-            Some(value) if byte == b'%' => {
-                out.push(value);
-                at += 3;
-            }
-            _ => {
-                out.push(byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }

@@ -1,27 +1,17 @@
-//! Calling: every address of a stage rings at once, the first answer wins, the others are cancelled.
-//!
-//! FreeSWITCH's `switch_ivr_originate`: stages (`|`) one after another until one answers or time is up; early media
-//! ends the race unless `ignore_early_media`; what came of it stands in `originate_disposition`, `DIALSTATUS` and
-//! their kin.
+//! Calling: drives the races of a dial string, makes the legs, hears of them, and says what came of it.
 
-use super::endpoint::{self, Found, Target};
-use super::string::{DialString, find};
-use crate::channel::identity::Privacy;
-use crate::channel::variables::is_true;
-use crate::channel::{
-    Attempt, CallerProfile, Cause, Codecs, Ended, Happening, Leg, Mailbox, News, Progress, Token, Variables,
-    View,
-};
-use crate::channel::{Letter, Order};
-use crate::config::sofia::FromDomain;
+use super::attempt;
+use super::endpoint::{self, Steps, Target};
+use super::outcome;
+use super::race::{Do, Entrant, Race};
+use super::rules::{LegRules, Rules};
+use super::string::{self, DialString, find};
+use crate::channel::{Cause, Ended, Happening, Leg, Letter, Mailbox, News, Order, Token, Variables, View};
 use crate::net::address_of;
 use crate::sip::Uri;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
-/// How long a bridge rings when nobody says otherwise (`call_timeout`).
-const RING: Duration = Duration::from_secs(60);
 /// How many redirections one originate follows.
 const REDIRECTS: usize = 5;
 
@@ -43,7 +33,7 @@ pub struct Winner {
 /// Why nobody won.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// The cause of the last leg that failed, or of what stopped the attempt.
+    /// The cause of the leg that counts, or of what stopped the attempt.
     pub cause: Cause,
     /// The far end's final status and phrase, when it gave one.
     pub sip: Option<(u16, String)>,
@@ -57,166 +47,299 @@ impl From<Cause> for Failure {
     }
 }
 
-/// One leg that rings.
-struct Ringing {
+/// Calls what `text` says for `leg`. `text` is expanded already, and guarded against separators from the wire.
+pub async fn originate(leg: &mut Leg, text: &str) -> Result<Winner, Failure> {
+    outcome::note_begin(leg);
+    let (result, hangup) = match Originate::new(leg, text) {
+        Ok(mut work) => (work.run().await, work.hangs_up_caller()),
+        Err(cause) => (Err(cause.into()), false),
+    };
+    match &result {
+        Ok(winner) => outcome::note_winner(leg, winner),
+        Err(failure) => {
+            outcome::note_failure(leg, failure);
+            if hangup {
+                leg.hangup(failure.cause);
+            }
+        }
+    }
+    result
+}
+
+/// A leg of the stage that a race is in.
+#[derive(Default)]
+struct Slot {
+    /// What to call; taken when it is.
+    target: Option<Box<(Target, Variables)>>,
+    called: Option<Called>,
+}
+
+/// A leg that has been called.
+struct Called {
     mailbox: Mailbox,
     uuid: Arc<str>,
     number: Arc<str>,
-    deadline: Option<Instant>,
+    view: Option<Arc<View>>,
+    ended: Option<Arc<Ended>>,
+    /// The cause we have ended it with.
+    hung_up: Option<Cause>,
 }
 
-/// What early media of a called leg mean.
-#[derive(Clone, Copy, Eq, PartialEq)]
-enum EarlyMedia {
-    Wins,
-    Ignored,
-    Rings,
+/// One member of a dial string: the whole of a plain one, or one of several that are called independently.
+struct Member {
+    race: Race,
+    stages: Vec<Vec<string::Leg>>,
+    /// The variables round its legs.
+    outer: Vec<(String, String)>,
+    slots: Vec<Slot>,
+    lost: Option<Failure>,
+}
+
+/// What came of acting on a race.
+enum Acted {
+    /// The next is up to the legs, or to time.
+    Nothing,
+    /// A stage is to begin.
+    Asked(usize),
+    /// It has a winner.
+    Won(Winner),
 }
 
 /// One originate of one a-leg.
 struct Originate<'a> {
     leg: &'a mut Leg,
-    deadline: Instant,
-    early_media: EarlyMedia,
-    ringing: Vec<Ringing>,
+    members: Vec<Member>,
     redirects: usize,
-    last: Failure,
+    /// A digit of the caller that ends it (`origination_cancel_key`).
+    cancel_key: Option<char>,
 }
 
-/// Calls what `text` says for `leg`. `text` is expanded already, and guarded against separators from the wire.
-pub async fn originate(leg: &mut Leg, text: &str) -> Result<Winner, Failure> {
-    let outcome = dial(leg, text).await;
-    match &outcome {
-        Ok(winner) => {
-            leg.variables.set("originate_disposition", "SUCCESS");
-            leg.variables.set("DIALSTATUS", "SUCCESS");
-            leg.variables.set("last_bridge_to", &winner.uuid);
-            leg.variables.unset("last_bridge_proto_specific_hangup_cause");
-        }
-        Err(failure) => note_failure(leg, failure),
-    }
-    outcome
-}
-
-/// Writes what became of a failed call into the caller's variables.
-pub fn note_failure(leg: &mut Leg, failure: &Failure) {
-    let name = failure.cause.name();
-    leg.variables.set("originate_disposition", name);
-    leg.variables.set("originate_failed_cause", name);
-    leg.variables.set("bridge_hangup_cause", name);
-    leg.variables.set("last_bridge_hangup_cause", name);
-    let status = match failure.cause {
-        Cause::USER_BUSY => "BUSY",
-        Cause::NO_ANSWER | Cause::NO_USER_RESPONSE => "NOANSWER",
-        Cause::ORIGINATOR_CANCEL => "CANCEL",
-        Cause::CALL_REJECTED => "DONTCALL",
-        Cause::INVALID_URL => "INVALIDARGS",
-        _ => name,
-    };
-    leg.variables.set("DIALSTATUS", status);
-    match &failure.sip {
-        Some((status, phrase)) => {
-            leg.variables.print("last_bridge_proto_specific_hangup_cause", format_args!("sip:{status}"));
-            leg.variables.print("sip_invite_failure_status", status);
-            leg.variables.set_wire("sip_invite_failure_phrase", phrase);
-        }
-        None => leg.variables.unset("last_bridge_proto_specific_hangup_cause"),
-    }
-}
-
-async fn dial(leg: &mut Leg, text: &str) -> Result<Winner, Failure> {
-    let plan = match DialString::parse(text) {
-        Ok(plan) => plan,
-        Err(error) => {
+impl<'a> Originate<'a> {
+    fn new(leg: &'a mut Leg, text: &str) -> Result<Originate<'a>, Cause> {
+        let plan = DialString::parse(text).map_err(|error| {
             warn!("{} {}: dial string {text:?}: {error}", leg.uuid, leg.name());
-            return Err(Cause::INVALID_URL.into());
+            Cause::INVALID_URL
+        })?;
+        let forwards = leg.variables.get("max_forwards").and_then(|f| f.trim().parse::<u32>().ok());
+        if forwards.is_some_and(|left| left <= 1) {
+            warn!("{} {}: Max-Forwards is used up, nobody is called", leg.uuid, leg.name());
+            return Err(Cause::EXCHANGE_ROUTING_ERROR);
         }
-    };
-    if plan.is_enterprise() {
-        warn!("{} {}: {text:?}: enterprise originate (:_:) is not provided yet", leg.uuid, leg.name());
-        return Err(Cause::FACILITY_NOT_IMPLEMENTED.into());
+        let now = Leg::now();
+        let enterprise = plan.is_enterprise();
+        let mut members = Vec::with_capacity(plan.members.len());
+        for member in plan.members {
+            let mut written = plan.variables.clone();
+            if enterprise {
+                // The members know nothing of each other: early media of one cannot end the race.
+                written.push(("ignore_early_media".to_owned(), "true".to_owned()));
+            }
+            written.extend(member.variables);
+            let outer = attempt::outer(leg, &written);
+            let (rules, said) = Rules::read(&outer, leg.variables.get("call_timeout"));
+            for line in said {
+                warn!("{} {}: {line}", leg.uuid, leg.name());
+            }
+            let race = Race::new(rules, member.stages.len(), now);
+            members.push(Member { race, stages: member.stages, outer, slots: Vec::new(), lost: None });
+        }
+        let cancel_key = leg.variables.get("origination_cancel_key").and_then(|key| key.chars().next());
+        Ok(Originate { leg, members, redirects: 0, cancel_key })
     }
-    let Some(member) = plan.members.first() else { return Err(Cause::DESTINATION_OUT_OF_ORDER.into()) };
-    let outer: Vec<(String, String)> = plan.variables.iter().chain(&member.variables).cloned().collect();
-    let seconds = |name: &str| {
-        let said = find(&outer, name).or_else(|| leg.variables.get(name))?;
-        said.trim().parse::<u64>().ok().filter(|s| *s > 0).map(Duration::from_secs)
-    };
-    let limit = seconds("originate_timeout").or_else(|| seconds("call_timeout")).unwrap_or(RING);
-    let early = find(&outer, "ignore_early_media").or_else(|| leg.variables.get("ignore_early_media"));
-    let early_media = match early {
-        Some("ring_ready") => EarlyMedia::Rings,
-        Some("consume") => EarlyMedia::Ignored,
-        Some(text) if is_true(text) => EarlyMedia::Ignored,
-        _ => EarlyMedia::Wins,
-    };
-    let goes_on = find(&outer, "originate_continue_on_timeout")
-        .or_else(|| leg.variables.get("originate_continue_on_timeout"))
-        .is_some_and(is_true);
-    let mut work = Originate {
-        deadline: Leg::now() + limit,
-        leg,
-        early_media,
-        ringing: Vec::new(),
-        redirects: 0,
-        last: Cause::DESTINATION_OUT_OF_ORDER.into(),
-    };
-    for stage in &member.stages {
-        for called in stage {
-            let found = endpoint::find(work.leg, called);
-            for found in work.resolve(found).await {
-                match found {
-                    Ok(target) => work.start(target, &outer, &called.variables),
-                    Err(cause) => work.last = cause.into(),
+
+    fn hangs_up_caller(&self) -> bool {
+        self.members.iter().any(|member| member.race.rules().hangup_caller)
+    }
+
+    async fn run(&mut self) -> Result<Winner, Failure> {
+        loop {
+            for at in 0..self.members.len() {
+                let mut acted = self.act(at);
+                while let Acted::Asked(stage) = acted {
+                    acted = self.begin(at, stage).await;
+                }
+                if let Acted::Won(winner) = acted {
+                    self.end_others(at, Cause::LOSE_RACE);
+                    return Ok(winner);
+                }
+            }
+            if self.leg.is_leaving() {
+                self.end_others(usize::MAX, Cause::ORIGINATOR_CANCEL);
+                return Err(Cause::ORIGINATOR_CANCEL.into());
+            }
+            if self.members.iter().all(|member| member.lost.is_some()) {
+                let last = self.members.pop().and_then(|member| member.lost);
+                return Err(last.unwrap_or_else(|| Cause::DESTINATION_OUT_OF_ORDER.into()));
+            }
+            let wake = self.members.iter().filter_map(|member| member.race.next_timeout()).min();
+            match self.leg.next_until(wake).await {
+                Happening::News(from, news) => self.news(from, news),
+                Happening::Digit { digit, .. } if self.cancel_key == Some(digit) => {
+                    info!("{} {}: the caller gives up by key {digit}", self.leg.uuid, self.leg.name());
+                    self.end_others(usize::MAX, Cause::NO_ANSWER);
+                    return Err(Cause::NO_ANSWER.into());
+                }
+                Happening::Deadline => {
+                    let now = Leg::now();
+                    self.members.iter_mut().for_each(|member| member.race.timeout(now));
+                }
+                Happening::Over => {
+                    self.end_others(usize::MAX, Cause::ORIGINATOR_CANCEL);
+                    return Err(Cause::ORIGINATOR_CANCEL.into());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Does what one race asks for, up to what takes time or ends it.
+    fn act(&mut self, at: usize) -> Acted {
+        while let Some(todo) = self.members.get_mut(at).and_then(|member| member.race.poll()) {
+            match todo {
+                Do::Stage(stage) => return Acted::Asked(stage),
+                Do::Dial(index) => self.dial(at, index),
+                Do::Hangup(index, cause) => {
+                    if let Some(called) = self.slot(at, index).and_then(|slot| slot.called.as_mut()) {
+                        called.hung_up.get_or_insert(cause);
+                        called.mailbox.post(Letter::Order(Order::Hangup(cause)));
+                    }
+                }
+                Do::Ring => self.leg.ring(180),
+                Do::Won { leg, answered } => {
+                    let won = self.slot(at, leg).and_then(|slot| slot.called.take());
+                    self.note_causes(at);
+                    if let Some(Called { mailbox, uuid, number, view: Some(view), .. }) = won {
+                        outcome::note_cause(self.leg, &uuid, None);
+                        return Acted::Won(Winner { mailbox, uuid, view, answered, number });
+                    }
+                }
+                Do::Lost(cause) => {
+                    let failure = self.failure(at, cause);
+                    self.note_causes(at);
+                    if let Some(member) = self.members.get_mut(at) {
+                        member.lost = Some(failure);
+                    }
                 }
             }
         }
-        match work.race().await {
-            Ok(winner) => return Ok(winner),
-            Err(true) if goes_on => work.deadline = Leg::now() + limit,
-            Err(true) => break,
-            Err(false) => {}
-        }
-        if work.leg.is_leaving() {
-            break;
-        }
+        Acted::Nothing
     }
-    match work.leg.is_leaving() {
-        true => Err(Cause::ORIGINATOR_CANCEL.into()),
-        false => Err(work.last),
-    }
-}
 
-impl Originate<'_> {
+    fn slot(&mut self, at: usize, index: usize) -> Option<&mut Slot> {
+        self.members.get_mut(at)?.slots.get_mut(index)
+    }
+
+    /// Ends every race but one.
+    fn end_others(&mut self, winner: usize, cause: Cause) {
+        for at in (0..self.members.len()).filter(|at| *at != winner) {
+            if let Some(member) = self.members.get_mut(at) {
+                member.race.cancel(cause);
+            }
+            // Only hang-ups are left to be done.
+            self.act(at);
+            self.note_causes(at);
+        }
+    }
+
+    /// Finds out whom a stage calls. Each leg is called before the next is looked up.
+    async fn begin(&mut self, at: usize, stage: usize) -> Acted {
+        self.note_causes(at);
+        let Some(member) = self.members.get_mut(at) else { return Acted::Nothing };
+        let legs = member.stages.get(stage).cloned().unwrap_or_default();
+        member.race.begin(Leg::now());
+        for (lane, called) in legs.iter().enumerate() {
+            let alone = legs.len() == 1 && matches!(&*called.endpoint.to_ascii_lowercase(), "user" | "group");
+            // Alone, such a leg is an originate of its own, and its time limit that of an originate.
+            let late = if alone { Cause::NO_ANSWER } else { Cause::ALLOTTED_TIMEOUT };
+            let Some(member) = self.members.get_mut(at) else { return Acted::Nothing };
+            let steps = endpoint::find_steps(self.leg, called, &member.outer);
+            for (step, found) in self.resolve(steps).await.into_iter().enumerate() {
+                for found in found {
+                    let (slot, rules, failed) = self.slot_of(at, called, found);
+                    let Some(member) = self.members.get_mut(at) else { return Acted::Nothing };
+                    member.slots.push(slot);
+                    member.race.enter(Leg::now(), Entrant { lane, step, rules, late, failed });
+                }
+            }
+            let acted = self.act(at);
+            if self.leg.is_leaving() || self.members.get(at).is_none_or(|member| !member.race.is_open()) {
+                return acted; // one that could not be called has ended the stage
+            }
+        }
+        if let Some(member) = self.members.get_mut(at) {
+            member.race.sealed(Leg::now());
+        }
+        self.act(at)
+    }
+
     /// Looks up the hosts of those targets that are named, all at once.
-    async fn resolve(&mut self, found: Found) -> Found {
+    async fn resolve(&mut self, steps: Steps) -> Steps {
         let named =
             |f: &Result<Target, Cause>| f.as_ref().is_ok_and(|t| address_of(&t.destination).is_none());
-        if !found.iter().any(named) {
-            return found;
+        if !steps.iter().flatten().any(named) {
+            return steps;
         }
-        let look_ups: Vec<_> =
-            found.into_iter().map(|found| tokio::spawn(async { Ok(found?.resolve().await) })).collect();
+        let look_up = |found: Result<Target, Cause>| tokio::spawn(async { Ok(found?.resolve().await) });
+        let steps: Vec<Vec<_>> =
+            steps.into_iter().map(|step| step.into_iter().map(look_up).collect()).collect();
         let all = async {
-            let mut found = Found::new();
-            for look_up in look_ups {
-                found.push(look_up.await.unwrap_or(Err(Cause::DESTINATION_OUT_OF_ORDER)));
+            let mut found = Steps::new();
+            for step in steps {
+                let mut together = Vec::new();
+                for look_up in step {
+                    together.push(look_up.await.unwrap_or(Err(Cause::DESTINATION_OUT_OF_ORDER)));
+                }
+                found.push(together);
             }
             found
         };
         self.leg.until(all).await.unwrap_or_default()
     }
 
+    /// An address made ready to be called, or why it is not.
+    fn slot_of(
+        &self,
+        at: usize,
+        called: &string::Leg,
+        found: Result<Target, Cause>,
+    ) -> (Slot, LegRules, Option<Cause>) {
+        let name = self.leg.name();
+        let outer = self.members.get(at).map(|member| member.outer.as_slice()).unwrap_or_default();
+        let mut target = match found {
+            Ok(target) => target,
+            Err(cause) => {
+                info!("{} {name}: cannot call {}: {}", self.leg.uuid, called.url(), cause.name());
+                return (Slot::default(), LegRules::default(), Some(cause));
+            }
+        };
+        let variables = attempt::variables(self.leg, &target, &called.variables, outer);
+        if let Some(key) = variables.get("group_confirm_key") {
+            warn!(
+                "{} {name}: {} is not called: group_confirm_key={key} needs a prompt, which is not provided yet",
+                self.leg.uuid,
+                called.url()
+            );
+            return (Slot::default(), LegRules::default(), Some(Cause::FACILITY_NOT_IMPLEMENTED));
+        }
+        let said = |name: &str| find(&called.variables, name).is_some() || find(outer, name).is_some();
+        target.own.retain(|(name, _)| !said(name));
+        let rules = LegRules::read(&variables);
+        (Slot { target: Some(Box::new((target, variables))), called: None }, rules, None)
+    }
+
     /// Sends one INVITE.
-    fn start(&mut self, target: Target, outer: &[(String, String)], own: &[(String, String)]) {
+    fn dial(&mut self, at: usize, index: usize) {
+        let Some(target) = self.slot(at, index).and_then(|slot| slot.target.take()) else { return };
+        let (target, mut variables) = *target;
+        variables.set("originate_endpoint", target.endpoint());
         let (uri, number) = (target.uri.clone(), target.number.clone());
-        let attempt = attempt(self.leg, target, outer, own);
-        let leg_timeout = attempt
-            .variables
-            .get("leg_timeout")
-            .and_then(|s| s.trim().parse::<u64>().ok())
-            .map(|s| Leg::now() + Duration::from_secs(s));
+        let attempt = attempt::attempt(self.leg, target, variables);
         let owner = self.leg.mailbox().clone();
+        let callee = match &*attempt.caller.callee_id_name {
+            "" => "Outbound Call".to_owned(),
+            name => name.to_owned(),
+        };
+        let callee_number = attempt.caller.callee_id_number.clone();
         match Leg::dial(self.leg.exchange.clone(), attempt, owner) {
             Ok((mailbox, uuid)) => {
                 info!("{} {}: calling {uri} as {uuid}", self.leg.uuid, self.leg.name());
@@ -224,95 +347,83 @@ impl Originate<'_> {
                 if self.leg.caller.callee_id_number.is_empty() {
                     self.leg.caller.callee_id_number = number.clone();
                 }
-                self.ringing.push(Ringing { mailbox, uuid, number, deadline: leg_timeout });
+                outcome::note_leg(self.leg, &uuid, &callee, &callee_number);
+                if let Some(slot) = self.slot(at, index) {
+                    slot.called =
+                        Some(Called { mailbox, uuid, number, view: None, ended: None, hung_up: None });
+                }
             }
-            Err(cause) => self.last = cause.into(),
+            Err(cause) => {
+                if let Some(member) = self.members.get_mut(at) {
+                    member.race.ended(Leg::now(), index, cause);
+                }
+            }
         }
     }
 
-    /// Waits for the first answer of those that ring. `Err(true)`: time is up.
-    async fn race(&mut self) -> Result<Winner, bool> {
-        while !self.ringing.is_empty() {
-            let leg_deadline = self.ringing.iter().filter_map(|r| r.deadline).min();
-            let wake = leg_deadline.map_or(self.deadline, |d| d.min(self.deadline));
-            match self.leg.next_until(Some(wake)).await {
-                Happening::News(from, news) => {
-                    if let Some(winner) = self.news(from, news) {
-                        return Ok(winner);
-                    }
-                }
-                Happening::Deadline => {
-                    let now = Leg::now();
-                    if now >= self.deadline {
-                        self.end_all(Cause::NO_ANSWER);
-                        self.last = Cause::NO_ANSWER.into();
-                        return Err(true);
-                    }
-                    let late = |r: &Ringing| r.deadline.is_some_and(|d| d <= now);
-                    for ringing in self.ringing.iter().filter(|r| late(r)) {
-                        ringing.mailbox.post(Letter::Order(Order::Hangup(Cause::ALLOTTED_TIMEOUT)));
-                        self.last = Cause::NO_ANSWER.into();
-                    }
-                    self.ringing.retain(|r| !late(r));
-                }
-                Happening::Over => {
-                    self.ringing.clear();
-                    return Err(false);
-                }
-                _ => {}
-            }
-        }
-        Err(false)
-    }
+    //------------ What the legs tell ---------------------------------------------------------------------------
 
-    fn news(&mut self, from: Token, news: News) -> Option<Winner> {
-        let index = self.ringing.iter().position(|r| r.mailbox.token == from)?;
+    fn news(&mut self, from: Token, news: News) {
+        let is = |slot: &Slot| slot.called.as_ref().is_some_and(|called| called.mailbox.token == from);
+        let found = self.members.iter().enumerate();
+        let found = found.filter_map(|(at, m)| m.slots.iter().position(is).map(|index| (at, index)));
+        let Some((at, index)) = found.last() else { return };
+        let Some(member) = self.members.get_mut(at) else { return };
+        let called = member.slots.get_mut(index).and_then(|slot| slot.called.as_mut());
         match news {
-            News::Ringing { .. } => {
-                self.leg.ring(180);
-                None
-            }
-            News::EarlyMedia(view) => match self.early_media {
-                EarlyMedia::Wins => Some(self.win(index, view, false)),
-                EarlyMedia::Rings => {
-                    self.leg.ring(180);
-                    None
+            News::Ringing { .. } => member.race.rings(index),
+            News::EarlyMedia(view) => {
+                if let Some(called) = called {
+                    called.view = Some(view);
                 }
-                EarlyMedia::Ignored => None,
-            },
-            News::Answered(view) => Some(self.win(index, view, true)),
-            News::Ended(ended) => {
-                self.ringing.remove(index);
-                self.leg.dialled_ended(from);
-                self.ended(&ended);
-                None
+                member.race.early_media(index);
             }
-            _ => None,
+            News::Answered(view) => {
+                if let Some(called) = called {
+                    called.view = Some(view);
+                }
+                member.race.answers(index);
+            }
+            News::Ended(ended) => {
+                if let Some(called) = called {
+                    called.ended = Some(ended.clone());
+                }
+                self.leg.dialled_ended(from);
+                self.redirected(at, index, &ended);
+                if let Some(member) = self.members.get_mut(at) {
+                    member.race.ended(Leg::now(), index, ended.cause);
+                }
+            }
+            _ => {}
         }
     }
 
-    fn win(&mut self, index: usize, view: Arc<View>, answered: bool) -> Winner {
-        let won = self.ringing.remove(index);
-        self.end_all(Cause::LOSE_RACE);
-        Winner { mailbox: won.mailbox, uuid: won.uuid, view, answered, number: won.number }
-    }
-
-    fn end_all(&mut self, cause: Cause) {
-        for ringing in self.ringing.drain(..) {
-            ringing.mailbox.post(Letter::Order(Order::Hangup(cause)));
+    /// What a race that was lost comes to, told by the leg whose cause it is.
+    fn failure(&self, at: usize, cause: Cause) -> Failure {
+        let ended = |slot: &Slot| slot.called.as_ref().and_then(|called| called.ended.clone());
+        let slots = self.members.get(at).map(|member| member.slots.as_slice()).unwrap_or_default();
+        match slots.iter().filter_map(ended).find(|ended| ended.cause == cause) {
+            Some(ended) => Failure { cause, sip: ended.sip.clone(), redirects: ended.redirects.clone() },
+            None => cause.into(),
         }
     }
 
-    /// A leg failed. A redirection is followed when it points to one of our own users; elsewhere only the operator
+    /// Writes down how the legs of a stage ended that is over.
+    fn note_causes(&mut self, at: usize) {
+        let Some(member) = self.members.get_mut(at) else { return };
+        for called in member.slots.drain(..).filter_map(|slot| slot.called) {
+            let cause = called.hung_up.or(called.ended.map(|ended| ended.cause)).unwrap_or(Cause::NONE);
+            outcome::note_cause(self.leg, &called.uuid, Some(cause));
+        }
+    }
+
+    //------------ Redirections ---------------------------------------------------------------------------------
+
+    /// A leg was sent elsewhere. That is followed when it points to one of our own users; elsewhere only the operator
     /// may send a call (threats: a callee must not choose what we pay for).
-    fn ended(&mut self, ended: &Ended) {
-        self.last =
-            Failure { cause: ended.cause, sip: ended.sip.clone(), redirects: ended.redirects.clone() };
-        if ended.redirects.is_empty() {
-            return;
-        }
+    fn redirected(&mut self, at: usize, index: usize, ended: &Ended) {
         let fatal = self.leg.variables.is_true("outbound_redirect_fatal");
-        if fatal || self.leg.agent.conf.manual_redirect {
+        if ended.redirects.is_empty() || fatal || self.leg.agent.conf.manual_redirect {
             return;
         }
         for target in &ended.redirects {
@@ -331,21 +442,28 @@ impl Originate<'_> {
                 continue;
             };
             info!("{} {}: redirected to {user}@{domain}", self.leg.uuid, self.leg.name());
-            let called = super::string::Leg {
-                variables: Vec::new(),
-                endpoint: "user".to_owned(),
-                address: format!("{user}@{domain}"),
-            };
-            for found in endpoint::find(self.leg, &called) {
-                match found {
-                    Ok(target) => self.start(target, &[], &[]),
-                    Err(cause) => self.last = cause.into(),
-                }
-            }
-            if !self.ringing.is_empty() {
+            if self.joined(at, index, format!("{user}@{domain}")) {
                 return;
             }
         }
+    }
+
+    /// Calls a user beside a leg of the race.
+    fn joined(&mut self, at: usize, beside: usize, address: String) -> bool {
+        let Some(member) = self.members.get_mut(at) else { return false };
+        let called = string::Leg { variables: Vec::new(), endpoint: "user".to_owned(), address };
+        let mut any = false;
+        for target in endpoint::find_steps(self.leg, &called, &member.outer).into_iter().flatten().flatten() {
+            let variables = attempt::variables(self.leg, &target, &[], &member.outer);
+            if let Some(index) = member.race.joins(Leg::now(), beside, LegRules::read(&variables)) {
+                member.slots.resize_with(index + 1, Slot::default);
+                if let Some(slot) = member.slots.get_mut(index) {
+                    slot.target = Some(Box::new((target, variables)));
+                    any = true;
+                }
+            }
+        }
+        any
     }
 
     /// The user of ours that a URI names: its host is a domain of the directory, or our own address.
@@ -363,109 +481,5 @@ impl Originate<'_> {
             .any(|a| uri.host().parse() == Ok(a.ip()));
         let domain = exchange.domain();
         (ours && exchange.directory.user(&user, &domain).is_some()).then_some((user, domain))
-    }
-}
-
-/// What the called side gets of the caller (inventory §5.2).
-fn attempt(leg: &Leg, target: Target, outer: &[(String, String)], own: &[(String, String)]) -> Attempt {
-    let mut variables = Variables::with_room(24);
-    if let Some(list) = leg.variables.get("export_vars") {
-        for name in list.split(',').map(str::trim) {
-            let name = name.strip_prefix("nolocal:").or(name.strip_prefix("_nolocal_")).unwrap_or(name);
-            match leg.variables.get(&format!("_nolocal_{name}")) {
-                Some(value) => variables.set(name, value),
-                None => variables.copy(&leg.variables, name),
-            }
-        }
-    }
-    if leg.variables.get("sip_copy_custom_headers").is_none_or(is_true) {
-        for (name, _) in leg.variables.with_prefix("sip_h_") {
-            let custom = name.get(..8).is_some_and(|p| p.eq_ignore_ascii_case("sip_h_X-"))
-                || PASSED.iter().any(|p| name.eq_ignore_ascii_case(p));
-            if custom {
-                variables.copy(&leg.variables, name);
-            }
-        }
-    }
-    // `{}` wins over `[]` for plain variables, `[]` over `{}` for those that steer the originate itself; what `user/` brought
-    // (its dial-string, dial-var-*) is the ground both stand on.
-    let steers = |name: &str| name.starts_with("origination_") || name.starts_with("leg_");
-    for (name, value) in target.variables.iter().chain(own).chain(outer) {
-        variables.set(name, value);
-    }
-    for (name, value) in own.iter().filter(|(name, _)| steers(name)) {
-        variables.set(name, value);
-    }
-    // What the caller's own From says, for gateways that are to show it.
-    let shown = match target.gateway.as_ref().map(|through| &through.gateway.conf.from_domain) {
-        Some(FromDomain::AlegFull) => Some(("sip_full_from", "sip_force_full_from")),
-        Some(FromDomain::AlegDomain) => Some(("sip_from_host", "sip_invite_domain")),
-        _ => None,
-    };
-    if let Some((theirs, ours)) = shown.filter(|_| variables.get("sip_invite_domain").is_none())
-        && let Some(value) = leg.variables.get(theirs)
-    {
-        variables.set_wire(ours, value);
-    }
-    variables.set("originator", &leg.uuid);
-    let said = |name: &str| variables.get(name).or_else(|| leg.variables.get(name));
-    let shown = |own: &str, effective: &str, usual: &Arc<str>| {
-        let said = variables.get(own).or_else(|| leg.variables.get(effective));
-        said.map_or_else(|| usual.clone(), Arc::from)
-    };
-    let number =
-        shown("origination_caller_id_number", "effective_caller_id_number", &leg.caller.caller_id_number);
-    let name = shown("origination_caller_id_name", "effective_caller_id_name", &leg.caller.caller_id_name);
-    let mut privacy = Privacy { name: leg.caller.privacy_hide_name, number: leg.caller.privacy_hide_number };
-    match said("origination_privacy") {
-        Some("full") => privacy = Privacy { name: true, number: true },
-        Some("hide_name") => privacy.name = true,
-        Some("hide_number") => privacy.number = true,
-        Some("off") => privacy = Privacy::default(),
-        _ => {}
-    }
-    let Target { agent, uri, destination, others, gateway, routes, number: called, .. } = target;
-    let caller = CallerProfile {
-        username: leg.caller.username.clone(),
-        dialplan: leg.caller.dialplan.clone(),
-        context: leg.caller.context.clone(),
-        caller_id_name: name.clone(),
-        caller_id_number: number.clone(),
-        orig_caller_id_name: name,
-        orig_caller_id_number: number,
-        chan_name: format!("sofia/{}/{called}@{}", agent.name, uri.host()).into(),
-        destination_number: called.clone(),
-        callee_id_number: called,
-        ani: leg.caller.ani.clone(),
-        rdnis: leg.caller.rdnis.clone(),
-        privacy_hide_name: privacy.name,
-        privacy_hide_number: privacy.number,
-        ..CallerProfile::default()
-    };
-    let forwards = leg.variables.get("max_forwards").and_then(|f| f.parse::<u8>().ok()).unwrap_or(70);
-    Attempt {
-        agent,
-        uri,
-        destination,
-        others,
-        gateway,
-        routes,
-        variables,
-        caller,
-        privacy,
-        codecs: codecs(leg),
-        max_forwards: forwards.saturating_sub(1),
-    }
-}
-
-/// Headers that go across as they are, besides X-….
-const PASSED: [&str; 4] = ["sip_h_User-to-User", "sip_h_Diversion", "sip_h_Alert-Info", "sip_h_Subject"];
-
-fn codecs(leg: &Leg) -> Codecs {
-    let settled = leg.progress() >= Progress::EarlyMedia;
-    match (settled, leg.agreed(), leg.offered()) {
-        (true, agreed, _) if !agreed.is_empty() => Codecs::Agreed(agreed.clone()),
-        (_, _, Some(offer)) => Codecs::Offered(offer.clone(), leg.agent.inbound_prefs()),
-        _ => Codecs::Profile,
     }
 }
