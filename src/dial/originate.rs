@@ -365,9 +365,9 @@ impl<'a> Originate<'a> {
 
     fn news(&mut self, from: Token, news: News) {
         let is = |slot: &Slot| slot.called.as_ref().is_some_and(|called| called.mailbox.token == from);
-        let found = self.members.iter().enumerate();
-        let found = found.filter_map(|(at, m)| m.slots.iter().position(is).map(|index| (at, index)));
-        let Some((at, index)) = found.last() else { return };
+        let mut members = self.members.iter().enumerate();
+        let found = members.find_map(|(at, m)| m.slots.iter().position(is).map(|index| (at, index)));
+        let Some((at, index)) = found else { return };
         let Some(member) = self.members.get_mut(at) else { return };
         let called = member.slots.get_mut(index).and_then(|slot| slot.called.as_mut());
         match news {
