@@ -25,4 +25,5 @@ mod sdp;
 mod test_alone;
 mod test_applications;
 mod test_calls;
+mod test_forks;
 mod test_weather;

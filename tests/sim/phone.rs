@@ -405,8 +405,7 @@ impl Phone {
             side.sessions += 1;
             side.begun = Some(now());
             side.note(now(), "rung");
-            let place = self.index % 10;
-            acts.extend(entry.script.callee_acts.get(place).into_iter().flatten().copied());
+            acts.extend(entry.script.acts_of(self.index));
         }
         let serial = self.serial;
         let talk = Talk {
@@ -445,17 +444,13 @@ impl Phone {
         talk.up = true;
         let (call, caller) = (talk.call, talk.caller);
         let script = self.book.lock().unwrap()[call].script.clone();
-        let acts = if caller {
-            Some(script.caller_acts)
-        } else {
-            script.callee_acts.into_iter().nth(self.index % 10)
-        };
+        let acts = if caller { script.caller_acts } else { script.acts_of(self.index) };
         let at = now();
         self.note(call, caller, |side| {
             side.up = Some(at);
             side.note(at, "up");
         });
-        self.schedule(serial, &acts.unwrap_or_default(), true);
+        self.schedule(serial, &acts, true);
     }
 
     fn act(&mut self, serial: u32, act: Act) {

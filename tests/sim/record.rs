@@ -93,9 +93,9 @@ impl Call {
         check(caller.end.is_some(), "the caller's session never ended");
         for side in self.callees.values() {
             check(side.is_over(), "a callee's session never ended");
-            check(side.sessions <= 1, "a phone was called twice");
+            check(side.sessions <= 1 || self.script.kind == Kind::Among, "a phone was called twice");
         }
-        if matches!(self.script.kind, Kind::Service | Kind::Panics) {
+        if matches!(self.script.kind, Kind::Service | Kind::Panics | Kind::Among) {
             return wrong;
         }
         // The ACK may be lost and the BYE come first, so what counts here is its 200.
@@ -141,7 +141,7 @@ impl Call {
             Kind::NoAnswer => Some(end == Some(End::Failed(480))),
             Kind::Absent => Some(end == Some(End::Failed(480))),
             Kind::Unknown => Some(end == Some(End::Failed(404))),
-            Kind::CrossingCancel | Kind::Dies | Kind::Panics => None,
+            Kind::CrossingCancel | Kind::Dies | Kind::Panics | Kind::Among => None,
         }
     }
 }

@@ -65,6 +65,8 @@ pub enum Kind {
     Service,
     /// Its leg is made to panic.
     Panics,
+    /// Among several phones; the test looks at each side itself.
+    Among,
 }
 
 /// A call that will be made.
@@ -85,6 +87,8 @@ pub struct Script {
     pub caller_acts: Acts,
     /// By contact of the called user, in the order of the phones' indexes.
     pub callee_acts: Vec<Acts>,
+    /// By the index of the phone, for calls that ring several users.
+    pub phone_acts: Vec<(usize, Acts)>,
 }
 
 fn ms(ms: u64) -> Duration {
@@ -123,6 +127,7 @@ impl Script {
             caller_ends: caller_ends || kind == Kind::Service,
             caller_acts: Acts::new(),
             callee_acts: vec![Acts::new(); contacts],
+            phone_acts: Vec::new(),
         };
         script.write(rng);
         script
@@ -153,7 +158,32 @@ impl Script {
             caller_ends: true,
             caller_acts,
             callee_acts: vec![callee_acts],
+            phone_acts: Vec::new(),
         }
+    }
+
+    /// A call in which each of these phones does just this.
+    pub fn among(
+        caller: usize,
+        number: &str,
+        at: Duration,
+        ours: Acts,
+        theirs: Vec<(usize, Acts)>,
+    ) -> Script {
+        let mut script = Script::exactly(caller, number, at, Duration::ZERO, ours, Vec::new());
+        script.kind = Kind::Among;
+        script
+            .caller_acts
+            .retain(|(when, act)| !matches!((when, act), (When::Up(Duration::ZERO), Act::HangUp)));
+        script.phone_acts = theirs;
+        script.callee_acts = Vec::new();
+        script
+    }
+
+    /// What a called phone does.
+    pub fn acts_of(&self, phone: usize) -> Acts {
+        let own = self.phone_acts.iter().find(|(index, _)| *index == phone).map(|(_, acts)| acts.clone());
+        own.or_else(|| self.callee_acts.get(phone % 10).cloned()).unwrap_or_default()
     }
 
     fn write(&mut self, rng: &mut SmallRng) {
@@ -228,7 +258,7 @@ impl Script {
                 }
                 return;
             }
-            Kind::Absent | Kind::Unknown | Kind::Panics => return,
+            Kind::Absent | Kind::Unknown | Kind::Panics | Kind::Among => return,
             Kind::Dies => {
                 let after = ms(rng.random_range(0..10_000));
                 let when = if rng.random_bool(0.3) { When::Begun(after) } else { When::Up(after) };

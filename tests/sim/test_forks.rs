@@ -1,0 +1,322 @@
+//! One call among several phones: who rings when, who wins, how the others end, and what the caller's leg says of it.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tandem::event::{Event, EventName};
+
+use crate::net::Weather;
+use crate::office::{self, Office};
+use crate::script::{Act, Acts, Script, When};
+
+const CALLER: usize = 10; // 1001
+/// From one call to the next.
+const APART: u64 = 200;
+
+/// One call.
+struct Row {
+    /// Variables of the caller, `name=value` each.
+    set: &'static [&'static str],
+    /// What it bridges to; `{4}` stands for the user 1004.
+    dial: &'static str,
+    /// What the phones do, `WHO ACT SECOND` each, the second counted from the INVITE.
+    acts: &'static str,
+    /// Who rang in which second and how it ended, the caller with the second it was answered in.
+    ends: &'static str,
+    /// Variables the caller's leg ended with.
+    told: &'static [(&'static str, &'static str)],
+}
+
+fn acts(text: &str) -> (Acts, Vec<(usize, Acts)>) {
+    let mut phones: HashMap<usize, Acts> = HashMap::new();
+    let mut caller = vec![(When::Up(Duration::from_secs(5)), Act::HangUp)];
+    for line in text.split(';').map(str::trim).filter(|l| !l.is_empty()) {
+        let words: Vec<_> = line.split(' ').collect();
+        let second: f64 = words[2].parse().expect("a second");
+        let act = match words[1] {
+            "ring" => Act::Ring,
+            "early" => Act::EarlyMedia,
+            "answer" => Act::Answer,
+            "cancel" => Act::Cancel,
+            status => Act::Refuse(status.parse().expect("a status")),
+        };
+        let act = (When::Begun(Duration::from_secs_f64(second)), act);
+        match words[0] {
+            "caller" => caller.push(act),
+            user => phones.entry(user.parse::<usize>().expect("a user") * 10).or_default().push(act),
+        }
+    }
+    (caller, phones.into_iter().collect())
+}
+
+/// Plays every row in one office and compares.
+fn all_go(rows: &[Row]) {
+    let mut extensions = String::new();
+    for (n, row) in rows.iter().enumerate() {
+        let _ = write!(
+            extensions,
+            "<extension name=\"{n}\"><condition field=\"destination_number\" expression=\"^(7{n:03})$\">"
+        );
+        let escaped = |text: &str| text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
+        for assignment in row.set {
+            let _ = writeln!(extensions, "<action application=\"set\" data=\"{}\"/>", escaped(assignment));
+        }
+        let mut dial = escaped(row.dial);
+        for user in 0..10 {
+            dial = dial.replace(&format!("{{{user}}}"), &format!("user/100{user}@office.test"));
+        }
+        let _ = writeln!(extensions, "<action application=\"bridge\" data=\"{dial}\"/>");
+        extensions += "</condition></extension>\n";
+    }
+    let delay = Duration::from_millis(1)..=Duration::from_millis(1);
+    office::run(async {
+        let mut office = Office::open(0, Weather { delay, ..Weather::fine() }, &extensions).await;
+        let mut events = office.switch.exchange.events.listen();
+        for (n, row) in rows.iter().enumerate() {
+            let (ours, theirs) = acts(row.acts);
+            let at = Duration::from_secs(APART * n as u64);
+            office.plan(Script::among(CALLER, &format!("7{n:03}"), at, ours, theirs));
+        }
+        office.play().await;
+        office.judge();
+        let mut ended: HashMap<String, Arc<Event>> = HashMap::new();
+        while let Ok(event) = events.try_recv() {
+            if event.name == EventName::ChannelHangupComplete {
+                ended
+                    .entry(event.header("Caller-Destination-Number").unwrap_or("").to_owned())
+                    .or_insert(event);
+            }
+        }
+        for (n, row) in rows.iter().enumerate() {
+            let shown = {
+                let book = office.book.lock().unwrap();
+                let call = &book[n];
+                let begun = call.caller.begun.expect("it was made");
+                let second = |at: Instant| at.saturating_duration_since(begun).as_secs_f64().round();
+                let mut sides: Vec<_> = call.callees.iter().collect();
+                sides.sort_by_key(|(phone, _)| **phone);
+                let mut shown: Vec<String> = Vec::new();
+                for (phone, side) in sides {
+                    let rung: Vec<_> = side
+                        .log
+                        .iter()
+                        .filter(|(_, what)| what == "rung")
+                        .map(|(at, _)| second(*at).to_string())
+                        .collect();
+                    let end = side.end.map_or("-".to_owned(), |(at, end)| format!("{end:?}@{}", second(at)));
+                    shown.push(format!("{} rung@{} {end}", phone / 10, rung.join("+")));
+                }
+                let up = call.caller.up.map_or(String::new(), |at| format!(" up@{}", second(at)));
+                let end =
+                    call.caller.end.map_or("-".to_owned(), |(at, end)| format!("{end:?}@{}", second(at)));
+                shown.push(format!("caller{up} {end}"));
+                shown.join(", ")
+            };
+            assert_eq!(shown, row.ends, "{:?} {}", row.set, row.dial);
+            let event = &ended[&format!("7{n:03}")];
+            for (name, expected) in row.told {
+                let seen = event.header(&format!("variable_{name}")).unwrap_or("");
+                assert_eq!(seen, *expected, "{name} after {:?} {}", row.set, row.dial);
+            }
+        }
+        office.close().await;
+    });
+}
+
+#[test]
+fn forks() {
+    all_go(&[
+        Row {
+            set: &["hangup_after_bridge=true"],
+            dial: "{4},{6}",
+            acts: "4 ring 1; 6 ring 1; 6 answer 3",
+            ends: "4 rung@0 Cancelled@3, 6 rung@0 Byed@8, caller up@3 HungUp@8",
+            told: &[("originate_disposition", "SUCCESS"), ("DIALSTATUS", "SUCCESS")],
+        },
+        Row {
+            set: &["hangup_after_bridge=true"],
+            dial: "{4}|{6},{9}",
+            acts: "4 486 2; 6 ring 0; 9 answer 3",
+            ends: "4 rung@0 Refused@2, 6 rung@2 Cancelled@5, 9 rung@2 Byed@10, caller up@5 HungUp@10",
+            told: &[("DIALSTATUS", "SUCCESS")],
+        },
+        Row {
+            set: &[],
+            dial: "{4},{6}",
+            acts: "4 603 3; 6 486 2",
+            ends: "4 rung@0 Refused@3, 6 rung@0 Refused@2, caller Failed(603)@3",
+            told: &[
+                ("originate_disposition", "CALL_REJECTED"),
+                ("DIALSTATUS", "DONTCALL"),
+                ("last_bridge_proto_specific_hangup_cause", "sip:603"),
+            ],
+        },
+        Row {
+            set: &["ignore_early_media=false"],
+            dial: "{4},{6}",
+            acts: "4 early 1; 4 answer 4; 6 ring 0",
+            ends: "4 rung@0 Byed@9, 6 rung@0 Cancelled@1, caller up@4 HungUp@9",
+            told: &[],
+        },
+        Row {
+            set: &["ignore_early_media=true"],
+            dial: "{4},{6}",
+            acts: "4 early 1; 6 answer 4",
+            ends: "4 rung@0 Cancelled@4, 6 rung@0 Byed@9, caller up@4 HungUp@9",
+            told: &[],
+        },
+        Row {
+            set: &[],
+            dial: "{4},{6}",
+            acts: "4 ring 1; caller cancel 5",
+            ends: "4 rung@0 Cancelled@5, 6 rung@0 Cancelled@5, caller Failed(487)@5",
+            told: &[("originate_disposition", "ORIGINATOR_CANCEL"), ("DIALSTATUS", "CANCEL")],
+        },
+    ]);
+}
+
+#[test]
+fn time_limits() {
+    all_go(&[
+        Row {
+            set: &["call_timeout=7"],
+            dial: "{4}|{6}",
+            acts: "4 ring 1",
+            ends: "4 rung@0 Cancelled@7, caller Failed(480)@7",
+            told: &[("originate_disposition", "NO_ANSWER"), ("DIALSTATUS", "NOANSWER")],
+        },
+        Row {
+            set: &["call_timeout=7", "originate_continue_on_timeout=true"],
+            dial: "{4}|{6}",
+            acts: "4 ring 1; 6 answer 2",
+            ends: "4 rung@0 Cancelled@7, 6 rung@7 Byed@14, caller up@9 HungUp@14",
+            told: &[],
+        },
+        Row {
+            set: &["call_timeout=50"],
+            dial: "{originate_timeout=4}{4}",
+            acts: "4 ring 1",
+            ends: "4 rung@0 Cancelled@4, caller Failed(480)@4",
+            told: &[],
+        },
+        Row {
+            set: &[],
+            dial: "[leg_timeout=3]{4},{6}",
+            acts: "4 ring 0; 6 ring 0; 6 answer 9",
+            ends: "4 rung@0 Cancelled@3, 6 rung@0 Byed@14, caller up@9 HungUp@14",
+            told: &[],
+        },
+        Row {
+            set: &[],
+            dial: "{4},[leg_delay_start=6]{6}",
+            acts: "4 ring 0; 6 answer 2",
+            ends: "4 rung@0 Cancelled@8, 6 rung@6 Byed@13, caller up@8 HungUp@13",
+            told: &[],
+        },
+        Row {
+            set: &[],
+            dial: "{4},[leg_delay_start=6]{6}",
+            acts: "4 486 1; 6 answer 2",
+            ends: "4 rung@0 Refused@1, 6 rung@1 Byed@8, caller up@3 HungUp@8",
+            told: &[],
+        },
+        Row {
+            set: &["progress_timeout=3"],
+            dial: "{4}|{6}",
+            acts: "4 answer 9; 6 ring 1; 6 answer 9",
+            ends: "4 rung@0 Cancelled@3, 6 rung@3 Byed@17, caller up@12 HungUp@17",
+            told: &[],
+        },
+        Row {
+            set: &["progress_timeout=3"],
+            dial: "{4}",
+            acts: "4 answer 9",
+            ends: "4 rung@0 Cancelled@3, caller Failed(480)@3",
+            told: &[("originate_disposition", "PROGRESS_TIMEOUT")],
+        },
+    ]);
+}
+
+#[test]
+fn further_tries_and_single_rejects() {
+    all_go(&[
+        Row {
+            set: &[],
+            dial: "{originate_retries=2,originate_retry_sleep_ms=3000}{4}",
+            acts: "4 486 1",
+            ends: "4 rung@0+4 Refused@1, caller Failed(486)@5",
+            told: &[],
+        },
+        Row {
+            set: &["fail_on_single_reject=USER_BUSY", "continue_on_fail=false"],
+            dial: "{4},{6}|{9}",
+            acts: "4 486 2; 6 ring 0",
+            ends: "4 rung@0 Refused@2, 6 rung@0 Cancelled@2, caller Failed(480)@2",
+            told: &[("originate_disposition", "NO_ANSWER")],
+        },
+        Row {
+            set: &[],
+            dial: "[leg_required=true]{4},{6}",
+            acts: "4 486 2; 6 ring 0",
+            ends: "4 rung@0 Refused@2, 6 rung@0 Cancelled@2, caller Failed(486)@2",
+            told: &[],
+        },
+        Row {
+            set: &[],
+            dial: "error/GATEWAY_DOWN|{4}",
+            acts: "4 answer 1",
+            ends: "4 rung@0 Byed@6, caller up@1 HungUp@6",
+            told: &[],
+        },
+        Row {
+            set: &[],
+            dial: "user/1999@office.test",
+            acts: "",
+            ends: "caller Failed(480)@0",
+            told: &[("originate_disposition", "USER_NOT_REGISTERED")],
+        },
+        Row {
+            set: &[],
+            dial: "user/nobody@office.test|error/UNALLOCATED_NUMBER",
+            acts: "",
+            ends: "caller Failed(404)@0",
+            told: &[],
+        },
+        Row {
+            set: &[],
+            dial: "{group_confirm_key=1}{4}",
+            acts: "4 answer 1",
+            ends: "caller Failed(501)@0",
+            told: &[("originate_disposition", "FACILITY_NOT_IMPLEMENTED")],
+        },
+    ]);
+}
+
+#[test]
+fn members_of_an_enterprise_originate_know_nothing_of_each_other() {
+    all_go(&[
+        Row {
+            set: &[],
+            dial: "{4}|{6}:_:{9}",
+            acts: "4 486 1; 6 answer 3; 9 early 1; 9 answer 8",
+            ends: "4 rung@0 Refused@1, 6 rung@1 Byed@9, 9 rung@0 Cancelled@4, caller up@4 HungUp@9",
+            told: &[],
+        },
+        Row {
+            set: &[],
+            dial: "{originate_timeout=3}{4}:_:{originate_timeout=6}{9}",
+            acts: "4 ring 0; 9 ring 0",
+            ends: "4 rung@0 Cancelled@3, 9 rung@0 Cancelled@6, caller Failed(480)@6",
+            told: &[],
+        },
+        Row {
+            set: &[],
+            dial: "<originate_timeout=3>{4}:_:{9}",
+            acts: "4 486 1; caller cancel 2",
+            ends: "4 rung@0 Refused@1, 9 rung@0 Cancelled@2, caller Failed(487)@2",
+            told: &[("originate_disposition", "ORIGINATOR_CANCEL")],
+        },
+    ]);
+}
