@@ -134,6 +134,7 @@ async fn read(
     let mut greeted = opened_by_us(flow.connection);
     let mut deadline = Instant::now() + if greeted { limits.idle } else { limits.first_message };
     let mut partial = false;
+    let mut patient = true;
     loop {
         match timeout_at(deadline, fill(reader, &mut framer)).await {
             Err(_) if partial => return "a message took too long",
@@ -158,7 +159,7 @@ async fn read(
                         }
                     }
                     // Of its own size, as with datagrams: it may outlive what was read with it.
-                    let late = kind == Kind::Call && !has_turn(net).await;
+                    let late = kind == Kind::Call && !has_turn(net, &mut patient).await;
                     net.take(Bytes::copy_from_slice(&raw), flow, late);
                     in_a_row += 1;
                     if in_a_row % 16 == 0 {
@@ -190,11 +191,14 @@ async fn read(
     }
 }
 
-/// Waits until a new call may begin; false when that takes too long.
-async fn has_turn(net: &Inner) -> bool {
-    let until = Instant::now() + PATIENCE;
+/// Waits until a new call may begin; false when that takes too long. After one has waited in vain the next ones do not wait,
+/// until one has its turn at once: what is behind them on the connection has waited enough.
+async fn has_turn(net: &Inner, patient: &mut bool) -> bool {
+    let until = Instant::now() + if *patient { PATIENCE } else { Duration::ZERO };
+    *patient = true;
     while !net.conf.window.is_open() {
         if Instant::now() >= until {
+            *patient = false;
             return false;
         }
         tokio::time::sleep(Duration::from_millis(2)).await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tandem::net::{FloodGuard, GuardConf, Incoming, Kernel, NetConf, Report, SendError};
+use tandem::net::{FloodGuard, GuardConf, Incoming, Kernel, NetConf, Report, SendError, Window};
 use tandem::sip::{Destination, Flow, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -278,4 +278,24 @@ async fn who_has_finished_writing_still_gets_its_answer() {
     peer.read_to_end(&mut answer).await.unwrap();
     assert_eq!(answer, options("2", 0));
     closed(&mut bench).await;
+}
+
+#[tokio::test]
+async fn calls_that_have_no_turn_hold_back_once_what_follows_on_their_connection() {
+    let window = Arc::new(Window::new(1));
+    let mut bench = Bench::start(NetConf { window: window.clone(), ..tcp() }, Arc::new(Kernel));
+    let mut stream = TcpStream::connect(bench.tcp()).await.unwrap();
+    let invite = String::from_utf8(options("call", 0).to_vec()).unwrap().replace("OPTIONS", "INVITE");
+    let at_door = window.enter();
+    let begun = std::time::Instant::now();
+    stream.write_all(invite.repeat(40).as_bytes()).await.unwrap();
+    stream.write_all(&options("after", 0)).await.unwrap();
+    for _ in 0..40 {
+        assert!(matches!(bench.next().await, Incoming::Late { .. }));
+    }
+    assert_eq!(bench.message().await.0, options("after", 0));
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    drop(at_door);
+    stream.write_all(invite.as_bytes()).await.unwrap();
+    assert_eq!(bench.message().await.0, invite.as_bytes());
 }
