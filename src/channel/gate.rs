@@ -31,7 +31,7 @@ impl Full {
             Full::Sessions => "Over Session Limit!",
             Full::Rate => "Throttle Error!",
             Full::Draining => "shutting down, no new calls",
-            Full::Unacknowledged => "too many answered calls were never acknowledged",
+            Full::Unacknowledged => "too many answered calls wait for their ACK",
         }
     }
 

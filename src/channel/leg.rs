@@ -142,7 +142,7 @@ pub struct Leg {
     pub(super) times: Times,
     pub(super) watch: Watch,
     pub(super) pending: Pending,
-    /// We have answered, and its ACK has not come.
+    /// We have answered, and the ACK is late.
     pub(super) unacked: Option<Box<Unacknowledged>>,
     /// The far end has put us on hold.
     pub(super) held: bool,
@@ -306,6 +306,10 @@ impl Leg {
         ready!(self.alarm.poll(cx, wake));
         let now = Self::now();
         self.session.timeout(now);
+        if self.unacked.is_none() && self.ending.is_none() && self.session.is_ack_late() {
+            let source = self.caller.network_addr;
+            self.unacked = source.map(|source| Box::new(self.exchange.gate.unacked.enter(source)));
+        }
         self.watch(now);
         self.check_handover(now);
         Poll::Ready(())

@@ -81,9 +81,6 @@ impl Leg {
         }
         self.progress = Progress::Answered;
         self.times.answered = Some(now);
-        if let Some(source) = self.caller.network_addr {
-            self.unacked = Some(Box::new(self.exchange.gate.unacked.enter(source)));
-        }
         self.watch.answered(now);
         self.variables.set("endpoint_disposition", "ANSWER");
         self.fire(EventName::ChannelAnswer, Vec::new);

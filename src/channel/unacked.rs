@@ -1,8 +1,9 @@
-//! Calls that we have answered and whose caller has not acknowledged it: how many there may be.
+//! Calls that we have answered and whose ACK is late: how many there may be.
 //!
 //! Each holds its port pairs for 64·T1 although perhaps nobody ever sees our 200: its source may be made up. So they
 //! all together may hold a share of the descriptors, and those from one address half of that; a new call beyond is
-//! refused. Calls that were acknowledged do not count here.
+//! refused. A call counts from the first repetition of its 200 (T1) to its ACK: callers who acknowledge do not come
+//! here, however many they are.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -72,6 +72,11 @@ impl Unacked {
 }
 
 impl Session {
+    /// Our 200 to the first INVITE had to be sent again, and has no ACK yet.
+    pub fn is_ack_late(&self) -> bool {
+        self.unacked.as_ref().is_some_and(|unacked| unacked.first && unacked.retransmissions > 0)
+    }
+
     //------------ Commands ----------------------------------------------------------------------------------
 
     /// Accepts an offer with our answer; with our offer when the peer asked for one (its re-INVITE had no SDP).
