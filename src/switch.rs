@@ -141,7 +141,9 @@ impl Switch {
             plans: plans.clone(),
             auth: Arc::new(Authenticator::new(&secret, Authenticator::DEFAULT_USES)),
             sockets,
+            dns: Arc::default(),
         };
+        shared.dns.set_servers(&conf.switch.dns_servers);
         let (profiles, closed) = open(&conf, &shared, trace)?;
         begin_gateways(&profiles, &exchange);
         let expiry = tokio::spawn(serve_expiry(profiles.clone(), exchange.clone()));

@@ -15,6 +15,12 @@ impl Leg {
     /// Acts on one event of the session.
     pub(super) fn on_session(&mut self, event: Event) {
         match event {
+            Event::AddressFailed { to } => {
+                info!("{} {}: no call by {to}; the next address is tried", self.uuid, self.name());
+                if let Some(net) = self.agent.net() {
+                    net.avoid(&to);
+                }
+            }
             Event::Provisional { message, sdp, .. } => self.on_provisional(&message, sdp),
             Event::Answered { message, sdp, needs_answer } => self.on_answered(&message, sdp, needs_answer),
             Event::Failed { status, message } => self.on_failed(status, message),

@@ -1,5 +1,7 @@
 //! `switch.conf`: the limits and ranges of the whole switch.
 
+use std::net::{IpAddr, SocketAddr};
+
 use super::element::{Element, configuration};
 use super::problem::Problem;
 use super::suggest::nearest;
@@ -80,6 +82,8 @@ pub struct SwitchConf {
     pub mailer_app_args: String,
     /// `allow-system`: a dialplan may run commands of the machine. Tandem's own, off unless said.
     pub allow_system: bool,
+    /// `dns-servers`: asked for SRV, NAPTR and addresses; empty for those of the system. Tandem's own.
+    pub dns_servers: Vec<SocketAddr>,
     /// `<default-ptimes>`: codec name and milliseconds.
     pub default_ptimes: Vec<(String, u32)>,
 }
@@ -101,6 +105,7 @@ impl Default for SwitchConf {
             mailer_app: "sendmail".into(),
             mailer_app_args: "-t".into(),
             allow_system: false,
+            dns_servers: Vec::new(),
             default_ptimes: Vec::new(),
         }
     }
@@ -178,7 +183,26 @@ const KNOWN: &[&str] = &[
     "mailer-app",
     "mailer-app-args",
     "allow-system",
+    "dns-servers",
 ];
+
+/// Addresses, each with a port or without, with commas or blanks between.
+fn servers(value: &mut Value<'_>) -> Vec<SocketAddr> {
+    let words: Vec<&str> =
+        value.text.split([',', ' ', ';']).map(str::trim).filter(|word| !word.is_empty()).collect();
+    let mut servers = Vec::new();
+    for word in words {
+        let bare = word.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        match word.parse::<SocketAddr>().or(bare.map(|ip| SocketAddr::new(ip, 53))) {
+            Ok(server) => servers.push(server),
+            Err(_) => value.wrong(
+                format!("dns-servers: `{word}` is no address"),
+                "write addresses, 192.0.2.53 or 192.0.2.53:5353, or leave it empty for those of the system",
+            ),
+        }
+    }
+    servers
+}
 
 impl SwitchConf {
     /// Reads `switch.conf` out of the tree; the defaults when there is none.
@@ -223,6 +247,7 @@ impl SwitchConf {
             "mailer-app" => self.mailer_app = value.text.to_owned(),
             "mailer-app-args" => self.mailer_app_args = value.text.to_owned(),
             "allow-system" => value.flag(&mut self.allow_system),
+            "dns-servers" => self.dns_servers = servers(&mut value),
             other if MEANINGLESS.contains(&other) => {}
             other => {
                 let near = nearest(other, KNOWN.iter().chain(MEANINGLESS).copied());

@@ -77,6 +77,11 @@ pub enum Event {
         /// The response; none when there was none, or it was ours.
         message: Option<Message>,
     },
+    /// One of several addresses of our INVITE failed, and the next one is tried.
+    AddressFailed {
+        /// Which.
+        to: Destination,
+    },
     //------------ The peer's INVITE -------------------------------------------------------------------------
     /// The peer cancelled its INVITE (487 has been sent). Followed by `Ended`.
     Cancelled {

@@ -10,6 +10,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::caller::Cancel;
+use super::event::Event;
 use super::session::{Asked, Phase, Session, Side};
 use super::wait::Wait;
 use crate::sip::{Destination, Flow, Limits, Message, cancel_for};
@@ -78,6 +79,7 @@ impl Session {
         let tries = caller.tries.saturating_sub(1);
         let mut left = std::mem::take(&mut caller.left);
         let before = std::mem::replace(&mut plan.invite.to_destination, next);
+        let failed = before.clone();
         if let (Some((id, what)), Some(request)) =
             (self.asked.iter_mut().find(|(_, a)| *a == Asked::Invite), caller.request.take())
         {
@@ -86,6 +88,7 @@ impl Session {
             left.push(Left { id: *id, request, to: before, cancelled: false });
         }
         self.peers.clear();
+        self.tell(Event::AddressFailed { to: failed });
         self.invite(now, plan, tries);
         if let Side::Caller(caller) = &mut self.side {
             caller.left = left;

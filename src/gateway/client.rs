@@ -41,6 +41,8 @@ pub enum Output {
         /// Whose it is.
         by: Option<Id>,
     },
+    /// This address failed, and the next one is tried.
+    AddressFailed(Destination),
     /// [`Client::status`] has changed: what to tell of it.
     Changed(Change),
 }
@@ -362,6 +364,8 @@ impl Client {
         let task = if *method == Method::Register { &mut self.registration } else { &mut self.ping };
         let Task::Sent(before) = std::mem::take(task) else { return };
         self.tx.now_reliable(before.id);
+        let failed = self.hops.get(before.hop).map(|hop| Output::AddressFailed(hop.to.clone()));
+        self.out.extend(failed);
         match *method == Method::Register {
             true => self.send_register(now, hop, Some(&before)),
             false => self.send_options(now, hop, Some(&before)),

@@ -18,7 +18,8 @@
 //! | `kind` | what a message is, before it is parsed |
 //! | `tcp` | listening, one connection's reading and writing |
 //! | `connections` | the open connections, by id and by peer |
-//! | `resolve` | names to addresses |
+//! | `dns` | names to addresses (RFC 3263) |
+//! | `resolve` | messages that wait for that |
 //! | `lanes` | three receive queues for one address |
 //! | `sockets` | the seam to the operating system, or to a virtual network in tests |
 //! | `guard` | the flood guard |
@@ -27,6 +28,7 @@
 
 pub mod acl;
 mod connections;
+mod dns;
 mod guard;
 mod intake;
 mod kind;
@@ -43,6 +45,7 @@ mod udp;
 mod waiting;
 mod window;
 
+pub use dns::Dns;
 pub use guard::{FloodGuard, GuardConf};
 pub use local::{interface_address, local_address_towards, local_ip_v4, local_ip_v6};
 pub use report::{Report, SendError};

@@ -9,8 +9,9 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
 use super::connections::{Outbox, opened_by_us};
+use super::dns::{Place, Speaks, Wanted};
 use super::report::{Parcel, Report, SendError};
-use super::resolve::{self, Asked, Waiting};
+use super::resolve::Asked;
 use super::start::{Inner, Net};
 use super::tcp;
 use crate::sip::{Destination, Flow, Transport};
@@ -41,7 +42,7 @@ impl Net {
                     Ok(ip) => self.0.send_to(bytes, *transport, &[ip], *port, host, report),
                     Err(_) => {
                         let parcel = Parcel { bytes, report: Some(Box::new(report)), for_size: false };
-                        self.0.look_up(host, Waiting { parcel, transport: *transport, port: *port });
+                        self.0.look_up(self.0.wanted(host, *transport, *port), parcel);
                     }
                 }
             }
@@ -49,16 +50,23 @@ impl Net {
     }
 
     /// The addresses a message to `to` may go to, best first (RFC 3263); `to` itself when there is nothing to look up,
-    /// none when its name has no address. Takes [`resolve::LIMIT`] at most.
+    /// none when its name leads nowhere. Takes 5 s at most.
     pub async fn candidates(&self, to: &Destination) -> Vec<Destination> {
         let Destination::Host { transport, host, port } = to else { return vec![to.clone()] };
         if address_of(to).is_some() {
             return vec![to.clone()];
         }
-        let asked = tokio::time::timeout(resolve::LIMIT, self.0.sockets.look_up(host.clone())).await;
-        let found = asked.ok().and_then(Result::ok).unwrap_or_default();
-        let hop = |ip: IpAddr| Destination::Host { transport: *transport, host: ip.to_string(), port: *port };
-        found.into_iter().map(hop).collect()
+        let wanted = self.0.wanted(host, *transport, *port);
+        let (places, _) = self.0.conf.dns.places(&*self.0.sockets, &wanted).await;
+        let hop = |Place { ip, port, transport }| Destination::Host { transport, host: ip.to_string(), port };
+        self.0.conf.dns.best_first(places).into_iter().map(hop).collect()
+    }
+
+    /// An address that [`candidates`](Self::candidates) gave has failed: for a while it comes last.
+    pub fn avoid(&self, to: &Destination) {
+        if let (Some(ip), Destination::Host { port, transport, .. }) = (address_of(to), to) {
+            self.0.conf.dns.avoid(Place { ip, port: *port, transport: *transport });
+        }
     }
 
     /// Whether a flow can still be sent on: datagrams always, a stream while its connection is open.
@@ -174,39 +182,42 @@ impl Inner {
         }
     }
 
-    fn look_up(self: &Arc<Self>, host: &str, waiting: Waiting) {
-        match self.resolver.ask(host, waiting) {
-            Asked::Known(waiting, addresses) => self.send_waiting(waiting, &addresses, host),
+    fn wanted(&self, host: &str, transport: Option<Transport>, port: Option<u16>) -> Wanted {
+        let mut speaks = Speaks::default();
+        self.udp.iter().for_each(|ours| speaks.udp[usize::from(ours.local.is_ipv6())] = true);
+        self.tcp.iter().for_each(|ours| speaks.tcp[usize::from(ours.is_ipv6())] = true);
+        Wanted { host: host.to_owned(), port, transport, speaks }
+    }
+
+    fn look_up(self: &Arc<Self>, wanted: Wanted, waiting: Parcel) {
+        match self.resolver.ask(&wanted, waiting) {
+            Asked::Known(waiting, places) => self.send_waiting(waiting, &places, &wanted.host),
             Asked::Joined => {}
-            Asked::Full(waiting) => waiting.parcel.failed(SendError::QueueFull),
+            Asked::Full(waiting) => waiting.failed(SendError::QueueFull),
             Asked::Ask => {
-                let (net, host) = (self.clone(), host.to_owned());
+                let net = self.clone();
                 self.spawn(async move {
-                    let asked = tokio::time::timeout(resolve::LIMIT, net.sockets.look_up(host.clone())).await;
-                    let addresses: Arc<[IpAddr]> = match asked {
-                        Ok(Ok(addresses)) => addresses.into(),
-                        Ok(Err(error)) => {
-                            tracing::debug!(%host, %error, "look-up failed");
-                            Arc::new([])
-                        }
-                        Err(_) => Arc::new([]),
-                    };
-                    for waiting in net.resolver.answered(&host, addresses.clone()) {
-                        net.send_waiting(waiting, &addresses, &host);
+                    let (places, until) = net.conf.dns.places(&*net.sockets, &wanted).await;
+                    let places: Arc<[Place]> = places.into();
+                    for waiting in net.resolver.answered(&wanted, places.clone(), until) {
+                        net.send_waiting(waiting, &places, &wanted.host);
                     }
                 });
             }
         }
     }
 
-    fn send_waiting(self: &Arc<Self>, waiting: Waiting, addresses: &[IpAddr], host: &str) {
-        let Waiting { parcel, transport, port } = waiting;
-        let report = parcel.report;
-        self.send_to(parcel.bytes, transport, addresses, port, host, move |outcome| {
+    fn send_waiting(self: &Arc<Self>, waiting: Parcel, places: &[Place], host: &str) {
+        let Parcel { bytes, report, .. } = waiting;
+        let report = move |outcome| {
             if let Some(report) = report {
                 report(outcome);
             }
-        });
+        };
+        match places.first() {
+            Some(place) => self.send_to(bytes, place.transport, &[place.ip], place.port, host, report),
+            None => report(Report::Failed(SendError::NoAddress(host.to_owned()))),
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use super::resolve::Resolver;
 use super::send::NoStream;
 use super::sockets::{Sockets, StreamListener};
 use super::udp::UdpPort;
-use super::{FloodGuard, Window, tcp, udp};
+use super::{Dns, FloodGuard, Window, tcp, udp};
 use crate::sip::{Flow, Limits, Message, ParseError};
 
 /// What comes in from the network.
@@ -64,6 +64,8 @@ pub struct NetConf {
     pub ours: Option<fn(&str) -> bool>,
     /// Bounds of streams.
     pub streams: StreamLimits,
+    /// What is known of names, shared with other profiles.
+    pub dns: Arc<Dns>,
 }
 
 /// Bounds of the TCP connections of a profile.

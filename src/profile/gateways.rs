@@ -178,6 +178,11 @@ impl Task {
                             let _ = notes.try_send(note); // full: its timer runs out
                         });
                     }
+                    Output::AddressFailed(to) => {
+                        if let Some(net) = self.agent.net() {
+                            net.avoid(&to);
+                        }
+                    }
                     Output::Changed(change) => self.changed(&change),
                 }
             }
@@ -239,7 +244,7 @@ impl Task {
             }
             Change::Failed { status: 908, phrase, again, .. } => {
                 warn!(
-                    "gateway {name}: not registered: {phrase} of {proxy:?}; tried again in {} s",
+                    "gateway {name}: not registered: {phrase} from {proxy}; tried again in {} s",
                     again.as_secs()
                 );
             }

@@ -5,7 +5,7 @@ use crate::app::Plans;
 use crate::channel::{Exchange, Leg, Token, UserAgent};
 use crate::config::sofia::{Address, ProfileConf};
 use crate::directory::auth::{Authenticator, Rules};
-use crate::net::{FloodGuard, GuardConf, Net, NetConf, Sockets, StartError};
+use crate::net::{Dns, FloodGuard, GuardConf, Net, NetConf, Sockets, StartError};
 use crate::registrar::Policy;
 use crate::sip::{Builder, Name};
 use crate::transaction::{Answered, MergeGuard};
@@ -37,6 +37,8 @@ pub struct Shared {
     pub auth: Arc<Authenticator>,
     /// Where sockets come from.
     pub sockets: Arc<dyn Sockets>,
+    /// What is known of names.
+    pub dns: Arc<Dns>,
 }
 
 /// Addresses of a profile that had to be asked for before it opens.
@@ -119,6 +121,7 @@ impl Profile {
             udp: vec![local],
             tcp: vec![local],
             guard: Some(guard.clone()),
+            dns: shared.dns.clone(),
             window: shared.exchange.gate.window.clone(),
             // Every tag of a leg is its token.
             ours: Some(|tag| Token::read(tag).is_some()),

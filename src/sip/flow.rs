@@ -132,6 +132,25 @@ pub enum Destination {
     },
 }
 
+/// `udp:192.0.2.1:5060`, or as much of it as is given.
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Destination::Flow(flow) => write!(f, "{flow}"),
+            Destination::Host { transport, host, port } => {
+                if let Some(transport) = transport {
+                    write!(f, "{}:", transport.as_param())?;
+                }
+                match host.contains(':') && !host.starts_with('[') {
+                    true => write!(f, "[{host}]")?,
+                    false => f.write_str(host)?,
+                }
+                port.map_or(Ok(()), |port| write!(f, ":{port}"))
+            }
+        }
+    }
+}
+
 impl Destination {
     /// The next hop a URI names (RFC 3261 §19.1.1, RFC 3263 §4.1): `maddr` before the host, the transport it asks for, and
     /// TLS for `sips`.

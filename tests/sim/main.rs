@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | `net.rs` | the network |
 //! | `office.rs` | a switch, its configuration, its phones, and the census at the end |
+//! | `dns.rs` | a name server |
 //! | `phone.rs` | one phone: sessions, digest, what it does when |
 //! | `sdp.rs` | its session descriptions |
 //! | `script.rs` | what both sides of a call are going to do |
@@ -14,6 +15,7 @@
 //! | `record.rs` | what became of a call, and whether both sides say the same |
 //! | `test_….rs` | the tests |
 
+mod dns;
 mod net;
 mod office;
 mod phone;
@@ -26,4 +28,5 @@ mod test_alone;
 mod test_applications;
 mod test_calls;
 mod test_forks;
+mod test_gateway;
 mod test_weather;

@@ -23,6 +23,8 @@ pub const DOMAIN: &str = "office.test";
 pub const PASSWORD: &str = "the same for all";
 /// The users: 1000, 1001, …; 1999 is one too, who never registers.
 pub const USERS: usize = 12;
+/// The name server of this world.
+pub const NAME_SERVER: &str = "192.0.2.53:53";
 /// How long a registration lasts.
 const EXPIRES: u32 = 600;
 
@@ -57,6 +59,8 @@ pub struct Office {
     pub phones: Vec<(usize, Handset)>,
     pub book: Book,
     pub rng: SmallRng,
+    /// Another switch, which is the carrier of a test.
+    pub carrier: Option<Switch>,
     seeded: Seeded,
 }
 
@@ -69,6 +73,11 @@ fn media_address() -> IpAddr {
 
 /// The configuration: small, FreeSWITCH-shaped, with these actions for the numbers of a test's own.
 fn tree(extensions: &str) -> Tree {
+    tree_at(switch_address(), extensions, "")
+}
+
+/// The same at another address; with gateways there is a profile `external` for them, whose calls begin in `public`.
+pub fn tree_at(at: SocketAddr, extensions: &str, gateways: &str) -> Tree {
     let mut users = String::new();
     for n in (0..USERS).map(number).chain(["1999".to_owned()]) {
         let _ = writeln!(
@@ -78,7 +87,25 @@ fn tree(extensions: &str) -> Tree {
         );
     }
     let media = media_address();
-    let (ip, port) = (switch_address().ip(), switch_address().port());
+    let (ip, port) = (at.ip(), at.port());
+    let external = match gateways {
+        "" => String::new(),
+        gateways => format!(
+            r#"<profile name="external"><gateways>{gateways}</gateways><settings>
+      <param name="sip-ip" value="{ip}"/>
+      <param name="sip-port" value="5080"/>
+      <param name="rtp-ip" value="{media}"/>
+      <param name="context" value="public"/>
+      <param name="auth-calls" value="false"/>
+      <param name="inbound-codec-prefs" value="PCMU,PCMA"/>
+      <param name="outbound-codec-prefs" value="PCMU,PCMA"/>
+      <param name="inbound-late-negotiation" value="true"/>
+      <param name="max-recv-requests-per-second" value="0"/>
+      <param name="session-timeout" value="120"/>
+      <param name="enable-3pcc" value="proxy"/>
+    </settings></profile>"#
+        ),
+    };
     let text = format!(
         r#"<document type="freeswitch/xml">
 <X-PRE-PROCESS cmd="set" data="domain={DOMAIN}"/>
@@ -88,6 +115,7 @@ fn tree(extensions: &str) -> Tree {
     <param name="sessions-per-second" value="1000000"/>
     <param name="rtp-start-port" value="10000"/>
     <param name="rtp-end-port" value="60000"/>
+    <param name="dns-servers" value="{NAME_SERVER}"/>
   </settings></configuration>
   <configuration name="sofia.conf"><profiles><profile name="internal">
     <domains><domain name="all" alias="true" parse="false"/></domains>
@@ -108,7 +136,7 @@ fn tree(extensions: &str) -> Tree {
       <param name="minimum-session-expires" value="90"/>
       <param name="enable-3pcc" value="proxy"/>
     </settings>
-  </profile></profiles></configuration>
+  </profile>{external}</profiles></configuration>
 </section>
 <section name="dialplan"><context name="default">
   <extension name="phones"><condition field="destination_number" expression="^(1\d\d\d)$">
@@ -121,6 +149,11 @@ fn tree(extensions: &str) -> Tree {
     <action application="echo"/>
   </condition></extension>
   {extensions}
+</context><context name="public">
+  <extension name="from the carrier"><condition field="destination_number" expression="^1011$">
+    <action application="set" data="hangup_after_bridge=true"/>
+    <action application="bridge" data="user/1004@{DOMAIN}"/>
+  </condition></extension>
 </context></section>
 <section name="directory"><domain name="{DOMAIN}">
   <params><param name="dial-string" value="${{sofia_contact(*/${{dialed_user}}@${{dialed_domain}})}}"/></params>
@@ -153,13 +186,19 @@ pub fn run<F: Future<Output = ()>>(work: F) {
 impl Office {
     /// Opens a switch, and registers every phone in this weather.
     pub async fn open(seed: u64, weather: Weather, extensions: &str) -> Office {
+        Office::open_as(seed, weather, tree(extensions)).await
+    }
+
+    /// The same with a tree of the test's own.
+    pub async fn open_as(seed: u64, weather: Weather, tree: Tree) -> Office {
         let seeded = Seeded(seed);
         let rng = SmallRng::seed_from_u64(seed ^ weather.loss.to_bits());
         let net = SimNet::new(seed, weather);
         let sockets: Arc<dyn Sockets> = Arc::new(net.clone());
         let loud = std::env::var("TANDEM_SEED").is_ok();
-        let switch = Switch::start(tree(extensions), sockets, loud).expect("a switch");
-        let mut office = Office { net, switch, phones: Vec::new(), book: Book::default(), rng, seeded };
+        let switch = Switch::start(tree, sockets, loud).expect("a switch");
+        let mut office =
+            Office { net, switch, phones: Vec::new(), book: Book::default(), rng, carrier: None, seeded };
         office.install();
         office.register(EXPIRES).await;
         let wanted: usize = (0..USERS).map(contacts).sum();
@@ -194,6 +233,19 @@ impl Office {
         }
     }
 
+    /// A phone of the carrier's.
+    pub async fn install_at_carrier(&mut self, index: usize, user: &str, carrier: SocketAddr) {
+        let ip = IpAddr::from([203, 0, 113, u8::try_from(index % 200).unwrap()]);
+        let socket = self.net.bind_udp(SocketAddr::new(ip, 5060)).unwrap();
+        let rng = SmallRng::seed_from_u64(self.rng.random());
+        let phone = Phone::start(index, user, socket, carrier, self.book.clone(), rng);
+        self.phones.push((index, phone));
+        let (_, phone) = self.phones.last_mut().unwrap();
+        phone.orders.try_send(Order::Register(EXPIRES)).unwrap();
+        phone.registered.changed().await.unwrap();
+        assert_eq!(*phone.registered.borrow(), 200, "REGISTER of {user} at the carrier");
+    }
+
     /// All phones register for so long; 0 ends it.
     pub async fn register(&mut self, expires: u32) {
         for (_, phone) in &mut self.phones {
@@ -222,12 +274,13 @@ impl Office {
         (caller / 10 + self.rng.random_range(1..USERS)) % USERS
     }
 
-    /// Makes every call at its time, and waits until the last is over. Fails when one does not end.
+    /// Makes every call that was not made yet at its time, and waits until the last is over. Fails when one does not end.
     pub async fn play(&mut self) {
         let begun = tokio::time::Instant::now();
         let mut calls: Vec<(Duration, usize, usize)> = {
             let book = self.book.lock().unwrap();
-            book.iter().enumerate().map(|(n, c)| (c.script.at, n, c.script.caller)).collect()
+            let new = book.iter().enumerate().filter(|(_, c)| c.caller.sessions == 0);
+            new.map(|(n, c)| (c.script.at, n, c.script.caller)).collect()
         };
         calls.sort();
         let last = calls.last().map_or(Duration::ZERO, |(at, ..)| *at);
@@ -290,6 +343,10 @@ impl Office {
         assert_eq!(self.switch.transactions(), 0, "transactions of profiles");
         assert_eq!(exchange.registrar.len(), 0, "bindings");
         self.switch.stop().await;
+        if let Some(carrier) = self.carrier.take() {
+            assert_eq!(carrier.exchange.registrar.len(), 0, "bindings at the carrier");
+            carrier.stop().await;
+        }
         // The profile's own task looks once a minute whether its profile lives.
         tokio::time::sleep(Duration::from_secs(61)).await;
         assert_eq!(self.net.open(), 0, "sockets");

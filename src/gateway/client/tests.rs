@@ -62,6 +62,7 @@ impl Bench {
                     self.by = by;
                     self.sent.push_back((Message::parse(bytes, &Limits::default()).expect("a message"), to));
                 }
+                Output::AddressFailed(_) => {}
                 Output::Changed(change) => self.changes.push_back(change),
             }
         }

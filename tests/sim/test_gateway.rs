@@ -1,0 +1,268 @@
+//! A carrier, which is another switch on the same network: registered with, called through, calling in, gone and back.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tandem::gateway::State;
+use tandem::net::Sockets;
+use tandem::switch::Switch;
+
+use crate::dns::Zone;
+use crate::net::{Weather, seeds};
+use crate::office::{self, Office, PASSWORD, switch_address, tree_at};
+use crate::script::Script;
+
+/// A phone of ours: user 1001.
+const OURS: usize = 10;
+/// Phones of the carrier's: users 1004 and 1002 there.
+const CALLED: usize = 200;
+const CALLING: usize = 210;
+
+fn carrier_address() -> SocketAddr {
+    SocketAddr::from(([203, 0, 113, 250], 5060))
+}
+
+/// A gateway that logs in as user 1011 of the carrier.
+fn gateway(name: &str, proxy: &str, more: &str) -> String {
+    format!(
+        r#"<gateway name="{name}"><param name="username" value="1011"/><param name="password" value="{PASSWORD}"/>
+        <param name="proxy" value="{proxy}"/><param name="from-domain" value="office.test"/>
+        <param name="expire-seconds" value="120"/><param name="retry-seconds" value="10"/>{more}</gateway>"#
+    )
+}
+
+/// `0…` goes out by this dial string.
+fn out(dial: &str) -> String {
+    format!(
+        r#"<extension name="out"><condition field="destination_number" expression="^0(\d+)$">
+        <action application="set" data="hangup_after_bridge=true"/>
+        <action application="set" data="continue_on_fail=true"/>
+        <action application="bridge" data="{dial}"/>
+        <action application="set" data="sip_h_X-Why=${{originate_disposition}}"/>
+        <action application="respond" data="480"/>
+        </condition></extension>"#
+    )
+}
+
+/// Our switch with these gateways and that way out.
+async fn open(seed: u64, weather: &Weather, gateways: &str, dial: &str) -> Office {
+    Office::open_as(seed, weather.clone(), tree_at(switch_address(), &out(dial), gateways)).await
+}
+
+fn start_carrier(office: &Office) -> Switch {
+    let sockets: Arc<dyn Sockets> = Arc::new(office.net.clone());
+    let loud = std::env::var("TANDEM_SEED").is_ok();
+    Switch::start(tree_at(carrier_address(), "", ""), sockets, loud).expect("a carrier")
+}
+
+/// The carrier and its two phones.
+async fn with_carrier(office: &mut Office) {
+    office.carrier = Some(start_carrier(office));
+    office.install_at_carrier(CALLED, "1004", carrier_address()).await;
+    office.install_at_carrier(CALLING, "1002", carrier_address()).await;
+}
+
+/// Waits until a gateway is up, or down; answers the seconds that took.
+async fn until(office: &Office, name: &str, up: bool) -> u64 {
+    let gateway = office.switch.exchange.gateways.load().find(name).expect("a gateway").clone();
+    for seconds in 0..400 {
+        if gateway.is_up() == up {
+            return seconds;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    panic!("{name} does not become {}: {:?}", if up { "up" } else { "down" }, gateway.status());
+}
+
+fn state(office: &Office, name: &str) -> State {
+    office.switch.exchange.gateways.load().find(name).expect("a gateway").status().state
+}
+
+fn call(caller: usize, number: &str, at: u64) -> Script {
+    Script::exactly(caller, number, Duration::from_secs(at), Duration::from_secs(20), vec![], vec![])
+}
+
+/// Plays what is planned; all of it must go as meant.
+async fn all_well(office: &mut Office) {
+    office.play().await;
+    let (well, all) = office.judge();
+    assert_eq!(well, all, "calls that went as meant");
+}
+
+#[test]
+fn calls_go_both_ways() {
+    office::run(async {
+        let proxy = carrier_address().ip().to_string();
+        let mut office =
+            open(0, &Weather::fine(), &gateway("carrier", &proxy, ""), "sofia/gateway/carrier/$1").await;
+        with_carrier(&mut office).await;
+        until(&office, "external::carrier", true).await;
+        assert_eq!(state(&office, "carrier"), State::Reged);
+        let bindings = &office.carrier.as_ref().unwrap().exchange.registrar;
+        assert_eq!(bindings.len(), 3, "two phones and our switch");
+        for n in 0..5 {
+            office.plan(call(OURS, "01004", 60 * n));
+            office.plan(call(CALLING, "1011", 60 * n + 5));
+        }
+        all_well(&mut office).await;
+        let counts = office.switch.exchange.gateways.load().find("carrier").unwrap().counts();
+        assert_eq!(
+            (counts.outbound, counts.failed_outbound, counts.inbound, counts.failed_inbound),
+            (5, 0, 5, 0)
+        );
+        // Long enough for many refreshes; each answers with the nonce it has.
+        tokio::time::sleep(Duration::from_secs(1000)).await;
+        assert_eq!(state(&office, "carrier"), State::Reged);
+        office.close().await;
+    });
+}
+
+#[test]
+fn in_the_rain_it_stays_registered_and_calls_go() {
+    for seed in seeds(office::worlds() / 2) {
+        office::run(async move {
+            let proxy = carrier_address().ip().to_string();
+            let mut office =
+                open(seed, &Weather::fine(), &gateway("carrier", &proxy, ""), "sofia/gateway/carrier/$1")
+                    .await;
+            with_carrier(&mut office).await;
+            until(&office, "carrier", true).await;
+            office.net.set_weather(Weather::rough(0.05));
+            for n in 0..20 {
+                office.plan(call(OURS, "01004", 90 * n));
+                office.plan(call(CALLING, "1011", 90 * n + 45));
+            }
+            office.play().await;
+            let (well, all) = office.judge();
+            assert!(well + 2 >= all, "{well} of {all} calls went as meant");
+            office.net.set_weather(Weather::fine());
+            until(&office, "carrier", true).await;
+            office.close().await;
+        });
+    }
+}
+
+#[test]
+fn a_carrier_that_comes_back_is_registered_with_again() {
+    office::run(async {
+        let proxy = carrier_address().ip().to_string();
+        let dial = "sofia/gateway/carrier/$1|user/1004@office.test";
+        let mut office = open(0, &Weather::fine(), &gateway("carrier", &proxy, ""), dial).await;
+        with_carrier(&mut office).await;
+        until(&office, "carrier", true).await;
+        office.plan(call(OURS, "01004", 0));
+        all_well(&mut office).await;
+        // Gone: what is up until the next refresh fails by its time, then the second target rings at once.
+        office.carrier.take().unwrap().stop().await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        until(&office, "carrier", false).await;
+        office.plan(call(OURS, "01004", 0));
+        all_well(&mut office).await;
+        let counts = office.switch.exchange.gateways.load().find("carrier").unwrap().counts();
+        assert_eq!(counts.failed_outbound, 1, "GATEWAY_DOWN, at once");
+        // Back, and knowing nobody.
+        office.carrier = Some(start_carrier(&office));
+        let after = until(&office, "carrier", true).await;
+        assert!(after < 120, "it took {after} s");
+        office.register(600).await;
+        office.plan(call(OURS, "01004", 0));
+        office.plan(call(CALLING, "1011", 5));
+        all_well(&mut office).await;
+        office.close().await;
+    });
+}
+
+#[test]
+fn a_wrong_password_keeps_it_down_and_a_missing_one_is_no_gateway() {
+    office::run(async {
+        let proxy = carrier_address().ip().to_string();
+        let wrong = gateway("wrong", &proxy, r#"<param name="password" value="guessed"/>"#);
+        let dial = "sofia/gateway/none/$1|sofia/gateway/wrong/$1|user/1004@office.test";
+        let mut office = open(0, &Weather::fine(), &wrong, dial).await;
+        with_carrier(&mut office).await;
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        assert_eq!(state(&office, "wrong"), State::FailWait);
+        let status = office.switch.exchange.gateways.load().find("wrong").unwrap().status();
+        assert!((2..12).contains(&status.failures), "ever more seldom: {}", status.failures);
+        office.plan(call(OURS, "01004", 0));
+        all_well(&mut office).await;
+        office.close().await;
+    });
+}
+
+#[test]
+fn a_carrier_without_room_leads_to_the_next_target() {
+    office::run(async {
+        let proxy = carrier_address().ip().to_string();
+        let peer = format!(
+            r#"<gateway name="full"><param name="register" value="false"/><param name="proxy" value="{proxy}"/></gateway>"#
+        );
+        let mut office =
+            open(0, &Weather::fine(), &peer, "sofia/gateway/full/$1|user/1004@office.test").await;
+        with_carrier(&mut office).await;
+        assert_eq!(state(&office, "full"), State::Noreg);
+        office.carrier.as_ref().unwrap().exchange.gate.drain();
+        office.plan(call(OURS, "01004", 0));
+        all_well(&mut office).await;
+        office.close().await;
+    });
+}
+
+#[test]
+fn pings_tell_when_a_peer_is_gone_and_back() {
+    office::run(async {
+        let proxy = carrier_address().ip().to_string();
+        let peer = format!(
+            r#"<gateway name="peer"><param name="register" value="false"/><param name="proxy" value="{proxy}"/>
+            <param name="ping" value="10"/></gateway>"#
+        );
+        let mut office =
+            open(0, &Weather::fine(), &peer, "sofia/gateway/peer/$1|user/1004@office.test").await;
+        office.carrier = Some(start_carrier(&office));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(until(&office, "peer", true).await, 0);
+        let (ours, theirs) = (switch_address().ip(), carrier_address().ip());
+        office.net.cut(ours, theirs, true);
+        assert!(until(&office, "peer", false).await <= 21);
+        office.plan(call(OURS, "01004", 0));
+        all_well(&mut office).await;
+        office.net.cut(ours, theirs, false);
+        assert!(until(&office, "peer", true).await <= 21);
+        office.close().await;
+    });
+}
+
+#[test]
+fn names_lead_to_the_address_that_works() {
+    office::run(async {
+        let dial = "sofia/gateway/carrier/$1";
+        let zone = Zone::default();
+        zone.srv("_sip._udp.carrier.test", &[(10, 5060, "a.carrier.test"), (20, 5060, "b.carrier.test")]);
+        zone.a("a.carrier.test", &[[203, 0, 113, 249]]); // nobody is there
+        zone.a("b.carrier.test", &[[203, 0, 113, 250]]);
+        let gateways = gateway("carrier", "carrier.test", "");
+        let tree = tree_at(switch_address(), &out(dial), &gateways);
+        let mut office = Office::open_as(0, Weather::fine(), tree).await;
+        // Not even the name server is there at first.
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        assert_eq!(state(&office, "carrier"), State::FailWait);
+        let server = zone.serve(&office.net);
+        with_carrier(&mut office).await;
+        until(&office, "carrier", true).await;
+        office.plan(call(OURS, "01004", 0));
+        office.plan(call(OURS, "01004", 40));
+        office.plan(call(CALLING, "1011", 5));
+        all_well(&mut office).await;
+        let asked = zone.asked();
+        for n in 0..10 {
+            office.plan(call(OURS, "01004", 2 * n));
+        }
+        all_well(&mut office).await;
+        let asked = zone.asked() - asked;
+        assert!(asked <= 12, "answers are kept for as long as they hold; {asked} questions for ten calls");
+        server.abort();
+        let _ = server.await;
+        office.close().await;
+    });
+}
