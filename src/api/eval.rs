@@ -7,14 +7,21 @@ use super::world::{Overlay, World};
 use crate::dialplan;
 
 /// `eval [uuid:UUID ]TEXT`: the text expanded, with the event headers of that channel as variables
-/// (`${variable_x}`, `${Channel-State}`).
-pub fn eval(world: &dyn World, text: &str) -> String {
+/// (`${variable_x}`, `${Channel-State}`). Text from the wire is not expanded: it is the answer as it is.
+pub fn eval(world: &dyn World, text: &str, wire: bool) -> String {
+    if wire {
+        return text.to_owned();
+    }
     let (headers, text) = channel(world, text);
     dialplan::expand(text, &Overlay { world, own: headers, under: None })
 }
 
-/// `expand [uuid:UUID ]COMMAND ARGUMENTS`: runs the command with its arguments expanded.
-pub fn expand(world: &dyn World, text: &str) -> String {
+/// `expand [uuid:UUID ]COMMAND ARGUMENTS`: runs the command with its arguments expanded. The wire gives no commands.
+pub fn expand(world: &dyn World, text: &str, wire: bool) -> String {
+    if wire {
+        tracing::warn!("expand {text}: there is text from the wire in it, nothing is run");
+        return "-ERR Cannot execute command\n".to_owned();
+    }
     let (headers, line) = channel(world, text);
     if line.is_empty() {
         return "-ERR No input\n".to_owned();

@@ -19,6 +19,7 @@ pub const LEFT_OUT: &[&str] = &[
     "capture_text",
     "clear_digit_action",
     "cng_plc",
+    #[cfg(not(feature = "curl"))]
     "curl",
     "debug_media",
     "deduplicate_dtmf",

@@ -8,6 +8,8 @@ mod answer;
 mod bridge;
 mod call;
 mod check_acl;
+#[cfg(feature = "curl")]
+mod curl;
 mod deflect;
 mod echo;
 mod eval;
@@ -21,6 +23,7 @@ mod log;
 mod missing;
 mod mkdir;
 mod park;
+mod places;
 mod pre_answer;
 mod privacy;
 mod redirect;

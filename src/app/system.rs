@@ -5,11 +5,12 @@
 //! killed.
 
 use super::call::Call;
+use super::places::Places;
 use crate::channel::Leg;
 use crate::dialplan::Expanded;
 use std::io;
 use std::process::{ExitStatus, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::process::Command;
 use tracing::{info, warn};
@@ -18,8 +19,8 @@ use tracing::{info, warn};
 const WAITING: Duration = Duration::from_secs(10);
 /// How long a command beside a call may take.
 const BESIDE: Duration = Duration::from_secs(60);
-/// How many commands may run at a time.
-const AT_A_TIME: usize = 32;
+/// Commands that may run at a time.
+static PLACES: Places = Places::new(32);
 
 /// A command; the call waits for its end.
 pub async fn run(call: &mut Call, data: &Expanded) {
@@ -52,8 +53,8 @@ fn admitted(
         warn!("{said} is refused: it holds text from the wire that means something to a shell");
         return None;
     }
-    let Some(place) = Place::take() else {
-        warn!("{said} is refused: {AT_A_TIME} commands are running");
+    let Some(place) = PLACES.take() else {
+        warn!("{said} is refused: {} commands are running", PLACES.all());
         return None;
     };
     info!("{said}: Executing command");
@@ -80,24 +81,6 @@ async fn execute(text: &str, limit: Duration) -> io::Result<Option<ExitStatus>> 
     }
 }
 
-/// One of the commands that may run at a time.
-struct Place;
-
-static RUNNING: AtomicUsize = AtomicUsize::new(0);
-
-impl Place {
-    fn take() -> Option<Place> {
-        let more = |running| (running < AT_A_TIME).then_some(running + 1);
-        RUNNING.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok().map(|_| Place)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        RUNNING.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,13 +94,5 @@ mod tests {
         let begun = Instant::now();
         assert!(execute("sleep 60", Duration::from_millis(100)).await.unwrap().is_none());
         assert!(begun.elapsed() < minute / 2);
-    }
-
-    #[test]
-    fn so_many_at_a_time() {
-        let places: Vec<_> = (0..AT_A_TIME).map(|_| Place::take().unwrap()).collect();
-        assert!(Place::take().is_none());
-        drop(places);
-        assert!(Place::take().is_some());
     }
 }

@@ -51,6 +51,8 @@ const TABLE: &[Application] = &[
     waits("bridge", |call, data| Box::pin(bridge::run(call, data))),
     plain("bridge_export", export::bridge),
     plain("check_acl", check_acl::run),
+    #[cfg(feature = "curl")]
+    waits("curl", |call, data| Box::pin(super::curl::run(call, data))),
     plain("db", stored::db),
     waits("deflect", |call, data| Box::pin(deflect::run(call, data))),
     Application { needs_media: true, ..waits("echo", |call, data| Box::pin(echo::run(call, data))) },

@@ -10,6 +10,8 @@ pub const PROVIDED: &[&str] = &[
     "mod_cdr_csv",
     "mod_commands",
     "mod_console",
+    #[cfg(feature = "curl")]
+    "mod_curl",
     "mod_db",
     "mod_dialplan_xml",
     "mod_dptools",

@@ -18,6 +18,7 @@ mod plan;
 mod quote;
 mod scope;
 mod separate;
+mod url;
 pub mod words;
 
 pub use clock::{is_number, is_true, point};
@@ -30,3 +31,4 @@ pub use plan::Dialplan;
 pub use quote::{Template, guarded, plain};
 pub use scope::{Caller, Scope, Value};
 pub use separate::separate;
+pub use url::url_decoded;

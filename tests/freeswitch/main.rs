@@ -6,6 +6,7 @@
 
 mod dialplan;
 mod expansion;
+mod random;
 mod stock;
 mod switch;
 mod table;
