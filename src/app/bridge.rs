@@ -7,9 +7,9 @@
 use super::call::Call;
 use crate::channel::variables::is_true;
 use crate::channel::{
-    Cause, Happening, Leg, Mailbox, News, Route, Shown, Successor, Token, Variables, ask_for_place,
+    Cause, Dialled, Happening, Leg, Mailbox, News, Route, Shown, Successor, Token, Variables, ask_for_place,
 };
-use crate::dial::{Failure, Winner, note_failure, originate};
+use crate::dial::{self, Failure, Winner, note_failure, originate};
 use crate::dialplan::Expanded;
 use crate::sip::Replaces;
 use std::time::Duration;
@@ -20,6 +20,15 @@ pub async fn run(call: &mut Call, data: &Expanded) {
     // In a box of its own, which a call that is up no longer has.
     let calling = Box::pin(originate(&mut call.leg, data.guarded()));
     match calling.await {
+        Ok(winner) => joined(call, winner).await,
+        Err(failure) => failed(call, &failure),
+    }
+}
+
+/// Bridges the leg with the first to answer of those that another leg has called and left to this one.
+pub(super) async fn adopt(call: &mut Call, dialled: Vec<Dialled>) {
+    let waiting = Box::pin(dial::adopt(&mut call.leg, dialled));
+    match waiting.await {
         Ok(winner) => joined(call, winner).await,
         Err(failure) => failed(call, &failure),
     }

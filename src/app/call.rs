@@ -101,6 +101,8 @@ impl Call {
                 let dialplan = if wire && forced { Some("XML".to_owned()) } else { dialplan };
                 self.transfer(&destination, dialplan.as_deref(), context.as_deref());
             }
+            Course::HandOver(_) => self.leg.hangup(Cause::ATTENDED_TRANSFER),
+            Course::Adopt(dialled) => bridge::adopt(self, dialled).await,
             Course::Join(peer) => bridge::meet(self, &peer).await,
             Course::Joined => {
                 self.queue.clear();

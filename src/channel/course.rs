@@ -10,9 +10,9 @@
 //! (`switch_ivr_uuid_bridge`).
 
 use super::cause::Cause;
-use super::leg::{Direction, Leg};
+use super::leg::{Direction, Leg, Progress};
 use super::letter::{Letter, News, Order, Shown};
-use super::mailbox::Mailbox;
+use super::mailbox::{Mailbox, Tie};
 use super::media::View;
 use std::sync::Arc;
 use tracing::warn;
@@ -26,6 +26,21 @@ pub enum Course {
     Join(Mailbox),
     /// It has been joined with another leg: to stay with that until it leaves.
     Joined,
+    /// To leave those it is calling to that leg, and end.
+    HandOver(Mailbox),
+    /// To wait for these, whom another leg has called, as if it had.
+    Adopt(Vec<Dialled>),
+}
+
+/// A leg that is being dialled.
+#[derive(Clone, Debug)]
+pub struct Dialled {
+    /// Its mailbox.
+    pub mailbox: Mailbox,
+    /// Its uuid.
+    pub uuid: Arc<str>,
+    /// The number it was dialled by.
+    pub number: Arc<str>,
 }
 
 /// An extension.
@@ -50,6 +65,37 @@ impl Leg {
     /// Where the leg is sent, once.
     pub fn take_course(&mut self) -> Option<Course> {
         self.course.take().map(|course| *course)
+    }
+
+    /// To whom those are left that this leg is calling.
+    pub fn heir(&self) -> Option<&Mailbox> {
+        match self.course.as_deref() {
+            Some(Course::HandOver(heir)) => Some(heir),
+            _ => None,
+        }
+    }
+
+    /// This leg is calling `dialled` from now on, whoever did before; it tells how far it is.
+    pub fn adopt(&mut self, dialled: &Mailbox) -> bool {
+        self.dials(dialled.clone());
+        dialled.post(Letter::Order(Order::Belong { to: self.mailbox().clone() }))
+    }
+
+    /// This leg is being dialled by another one now, which does not know how far it is.
+    pub(super) fn belong(&mut self, to: Mailbox) {
+        if self.is_over() || self.direction == Direction::Inbound || self.owner.is_none() {
+            return;
+        }
+        let news = match (self.progress, self.media.view().map(Arc::new)) {
+            (Progress::Answered, Some(view)) => Some(News::Answered(view)),
+            (Progress::EarlyMedia, Some(view)) => Some(News::EarlyMedia(view)),
+            (Progress::Ringing, _) => Some(News::Ringing { status: 180 }),
+            _ => None,
+        };
+        if let Some(news) = news {
+            to.post(Letter::News { from: self.token(), news });
+        }
+        self.owner = Some(Tie::new(self.mailbox(), to));
     }
 
     /// Leaves what it does for `course`. What a leg that is not answered yet was dialled for is not its own to leave.

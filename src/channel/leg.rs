@@ -366,6 +366,7 @@ impl Leg {
                 }
                 self.go(course, Cause::NORMAL_CLEARING);
             }
+            Order::Belong { to } => self.belong(to),
             Order::Show { to } => self.show(&to),
             Order::Meet { partner, uuid, view } => self.meet_with(partner, uuid, view),
             Order::Replace(replacement) => self.replaced_by(*replacement),

@@ -129,6 +129,11 @@ pub enum Order {
         /// Variables to set before; they come from the wire.
         variables: Vec<(String, String)>,
     },
+    /// That leg is calling you now: tell it how far you are.
+    Belong {
+        /// Which.
+        to: Mailbox,
+    },
     /// Tell that leg what your media are ([`News::Shown`]).
     Show {
         /// Who asks.

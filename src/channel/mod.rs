@@ -54,7 +54,7 @@ pub mod variables;
 pub use caller::CallerProfile;
 pub use caught::{Panicked, caught};
 pub use cause::Cause;
-pub use course::{Course, Route};
+pub use course::{Course, Dialled, Route};
 pub use departed::Departed;
 pub use ending::{By, Ending};
 pub use exchange::{Agents, Exchange, Functions, Recorder, Router};

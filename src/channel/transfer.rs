@@ -198,6 +198,12 @@ impl Leg {
             {
                 (leg.clone(), Course::Extension(Route::to(&*self.caller.destination_number)))
             }
+            (None, Successor::Leg(leg)) if self.direction == Direction::Inbound => {
+                // It still calls: whoever answers is the other's.
+                self.course = Some(Box::new(Course::HandOver(leg.clone())));
+                self.variables.set("endpoint_disposition", "ATTENDED_TRANSFER");
+                return Ok(());
+            }
             _ => return Err(403),
         };
         let alone = self.other().is_none();

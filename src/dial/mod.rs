@@ -20,6 +20,6 @@ mod race;
 mod rules;
 pub mod string;
 
-pub use originate::{Failure, Winner, originate};
+pub use originate::{Failure, Winner, adopt, originate};
 pub use outcome::note_failure;
 pub use string::{DialString, Leg};

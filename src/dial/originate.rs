@@ -6,7 +6,9 @@ use super::outcome;
 use super::race::{Do, Entrant, Race};
 use super::rules::{LegRules, Rules};
 use super::string::{self, DialString, find};
-use crate::channel::{Cause, Ended, Happening, Leg, Letter, Mailbox, News, Order, Token, Variables, View};
+use crate::channel::{
+    Cause, Course, Dialled, Ended, Happening, Leg, Letter, Mailbox, News, Order, Token, Variables, View,
+};
 use crate::net::address_of;
 use crate::sip::Uri;
 use std::sync::Arc;
@@ -66,6 +68,16 @@ pub async fn originate(leg: &mut Leg, text: &str) -> Result<Winner, Failure> {
     result
 }
 
+/// Waits for legs that another leg has called, and left to this one.
+pub async fn adopt(leg: &mut Leg, dialled: Vec<Dialled>) -> Result<Winner, Failure> {
+    let result = Originate::of(leg, dialled).run().await;
+    match &result {
+        Ok(winner) => outcome::note_winner(leg, winner),
+        Err(failure) => outcome::note_failure(leg, failure),
+    }
+    result
+}
+
 /// A leg of the stage that a race is in.
 #[derive(Default)]
 struct Slot {
@@ -92,6 +104,8 @@ struct Member {
     /// The variables round its legs.
     outer: Vec<(String, String)>,
     slots: Vec<Slot>,
+    /// Legs of the first stage that are called already.
+    adopted: Vec<Dialled>,
     lost: Option<Failure>,
 }
 
@@ -141,10 +155,26 @@ impl<'a> Originate<'a> {
                 warn!("{} {}: {line}", leg.uuid, leg.name());
             }
             let race = Race::new(rules, member.stages.len(), now);
-            members.push(Member { race, stages: member.stages, outer, slots: Vec::new(), lost: None });
+            members.push(Member {
+                race,
+                stages: member.stages,
+                outer,
+                slots: Vec::new(),
+                adopted: Vec::new(),
+                lost: None,
+            });
         }
         let cancel_key = leg.variables.get("origination_cancel_key").and_then(|key| key.chars().next());
         Ok(Originate { leg, members, redirects: 0, cancel_key })
+    }
+
+    /// Of legs that are called already.
+    fn of(leg: &'a mut Leg, adopted: Vec<Dialled>) -> Originate<'a> {
+        let (rules, _) = Rules::read(&[], leg.variables.get("call_timeout"));
+        let race = Race::new(rules, 1, Leg::now());
+        let (stages, outer, slots) = (vec![Vec::new()], Vec::new(), Vec::new());
+        let members = vec![Member { race, stages, outer, slots, adopted, lost: None }];
+        Originate { leg, members, redirects: 0, cancel_key: None }
     }
 
     fn hangs_up_caller(&self) -> bool {
@@ -164,8 +194,7 @@ impl<'a> Originate<'a> {
                 }
             }
             if self.leg.is_leaving() {
-                self.end_others(usize::MAX, Cause::ORIGINATOR_CANCEL);
-                return Err(Cause::ORIGINATOR_CANCEL.into());
+                return Err(self.leave());
             }
             if self.members.iter().all(|member| member.lost.is_some()) {
                 let last = self.members.pop().and_then(|member| member.lost);
@@ -183,13 +212,31 @@ impl<'a> Originate<'a> {
                     let now = Leg::now();
                     self.members.iter_mut().for_each(|member| member.race.timeout(now));
                 }
-                Happening::Over => {
-                    self.end_others(usize::MAX, Cause::ORIGINATOR_CANCEL);
-                    return Err(Cause::ORIGINATOR_CANCEL.into());
-                }
+                Happening::Over => return Err(self.leave()),
                 _ => {}
             }
         }
+    }
+
+    /// The caller is over or sent elsewhere: so are those it calls, unless they are left to another leg.
+    fn leave(&mut self) -> Failure {
+        match self.leg.heir().cloned() {
+            Some(heir) => self.leave_to(&heir),
+            None => self.end_others(usize::MAX, Cause::ORIGINATOR_CANCEL),
+        }
+        Cause::ORIGINATOR_CANCEL.into()
+    }
+
+    fn leave_to(&mut self, heir: &Mailbox) {
+        let slots = self.members.iter_mut().flat_map(|member| member.slots.drain(..));
+        let lives = |called: &Called| called.ended.is_none() && called.hung_up.is_none();
+        let dialled = slots.filter_map(|slot| slot.called).filter(lives);
+        let dialled = dialled.map(|Called { mailbox, uuid, number, .. }| Dialled { mailbox, uuid, number });
+        let dialled: Vec<Dialled> = dialled.collect();
+        for left in &dialled {
+            self.leg.dialled_ended(left.mailbox.token);
+        }
+        heir.post(Letter::Order(Order::Go { course: Course::Adopt(dialled), variables: Vec::new() }));
     }
 
     /// Does what one race asks for, up to what takes time or ends it.
@@ -247,6 +294,14 @@ impl<'a> Originate<'a> {
         let Some(member) = self.members.get_mut(at) else { return Acted::Nothing };
         let legs = member.stages.get(stage).cloned().unwrap_or_default();
         member.race.begin(Leg::now());
+        for (lane, dialled) in std::mem::take(&mut member.adopted).into_iter().enumerate() {
+            let Dialled { mailbox, uuid, number } = dialled;
+            let failed = (!self.leg.adopt(&mailbox)).then_some(Cause::DESTINATION_OUT_OF_ORDER);
+            let called = Called { mailbox, uuid, number, view: None, ended: None, hung_up: None };
+            member.slots.push(Slot { target: None, called: Some(called) });
+            let (rules, late) = (LegRules::default(), Cause::NO_ANSWER);
+            member.race.enter(Leg::now(), Entrant { lane, step: 0, rules, late, failed });
+        }
         for (lane, called) in legs.iter().enumerate() {
             let alone = legs.len() == 1 && matches!(&*called.endpoint.to_ascii_lowercase(), "user" | "group");
             // Alone, such a leg is an originate of its own, and its time limit that of an originate.

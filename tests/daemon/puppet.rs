@@ -263,6 +263,11 @@ impl Puppet {
     /// `call` tells calls of one puppet apart; `body` may be empty for a delayed offer, then a 2xx is left for
     /// the test to acknowledge.
     pub fn call(&mut self, user: &str, number: &str, call: &str, body: &str) -> Message {
+        self.call_with(user, number, call, "", body)
+    }
+
+    /// The same with further header lines in the INVITE.
+    pub fn call_with(&mut self, user: &str, number: &str, call: &str, more: &str, body: &str) -> Message {
         let (local, host) = (self.local, self.switch.ip());
         let uri = format!("sip:{number}@{host}");
         let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\n" };
@@ -273,11 +278,11 @@ impl Puppet {
                  From: <sip:{user}@{host}>;tag={call}\nCall-ID: {call}-{local}\nCSeq: {n} {method}\n{extra}"
             )
         };
-        self.send(&head("INVITE", 1, "", kind), body);
+        self.send(&head("INVITE", 1, "", &format!("{kind}{more}")), body);
         let challenge = self.status("INVITE", 407);
         self.send(&head("ACK", 1, &format!(";tag={}", challenge.tag("To")), ""), "");
         let answer = credentials(&challenge, user, PASSWORD, "INVITE", &uri, Answer::Qop);
-        self.send(&head("INVITE", 2, "", &format!("{kind}Proxy-Authorization: {answer}\n")), body);
+        self.send(&head("INVITE", 2, "", &format!("{kind}{more}Proxy-Authorization: {answer}\n")), body);
         let end = self.final_status("INVITE");
         let to = format!(";tag={}", end.tag("To"));
         if end.status() >= Some(300) {

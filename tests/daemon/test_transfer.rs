@@ -1,13 +1,17 @@
 //! Transfers asked for by phones: blind and attended, from either side, and those that fail. Who hears whom afterwards
 //! is proven by their recordings.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::baresip::{Baresip, Phone};
 use crate::linphonec::Linphonec;
 use crate::needs;
-use crate::switch::{Setup, Switch};
+use crate::puppet::{Answer, Message, Puppet};
+use crate::switch::{PASSWORD, Setup, Switch};
 use crate::tone::{assert_heard, assert_heard_live};
+
+const LOCALHOST: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 const A: f64 = 440.0;
 const B: f64 = 660.0;
@@ -191,4 +195,136 @@ fn attended_by_the_callee() {
     b.event("CALL_CLOSED");
     assert_heard("the second, of the first", &c.heard(), B, 2.5);
     assert_heard_live("the second, of the transferor", &c.heard(), A, 1.0);
+}
+
+/// The transferor does not wait for the third to answer: whoever is left hears the third once it does.
+#[test]
+fn attended_while_the_third_still_rings() {
+    needs!("linphonec", "baresip");
+    let mut switch = Switch::start();
+    let mut a = Linphonec::start("1000", switch.sip(), "udp", A);
+    let mut b = Phone::new("1001", switch.sip(), B).start();
+    let mut c = Phone::new("1002", switch.sip(), C).start();
+    a.call("1001");
+    b.event("CALL_INCOMING");
+    b.command("accept", "");
+    b.event("CALL_ESTABLISHED");
+    a.expect("Media streams established");
+    a.type_line("pause");
+    a.expect_state("LinphoneCallPaused");
+    a.call("1002");
+    c.event("CALL_INCOMING");
+    a.expect("ringing");
+    talk(1);
+    a.type_line("transfer 1 --to-call 2");
+    switch.expect_log(&["attended transfer"]);
+    talk(1);
+    c.command("accept", "");
+    c.event("CALL_ESTABLISHED");
+    talk(3);
+    c.command("hangup", "");
+    c.event("CALL_CLOSED");
+    b.event("CALL_CLOSED");
+    assert_heard("the third", &c.heard(), B, 2.0);
+}
+
+fn audio(address: IpAddr, port: u16) -> String {
+    format!(
+        "v=0\no=- 1 1 IN IP4 {address}\ns=-\nc=IN IP4 {address}\nt=0 0\nm=audio {port} RTP/AVP 0 101\n\
+         a=rtpmap:101 telephone-event/8000\n"
+    )
+}
+
+/// 1001 rings at the puppet `b`; its call, as `b` sees it, and the caller's final answer once there is one.
+fn ring(
+    a: &mut Puppet,
+    b: &mut Puppet,
+    switch: &Switch,
+    answer: bool,
+    then: impl FnOnce(&mut Puppet, &Message),
+) {
+    let contact = format!("<sip:1001@{}>", b.local);
+    assert_eq!(
+        b.register("1001", PASSWORD, &switch.ip().to_string(), &contact, Answer::Qop).status(),
+        Some(200)
+    );
+    std::thread::scope(|scope| {
+        let calling = scope.spawn(|| a.call("1000", "1001", "replaced", &audio(LOCALHOST, 4000)).status());
+        let invite = b.request("INVITE");
+        b.reply(&invite, "180 Ringing", "bees", &format!("Contact: {contact}\n"), "");
+        if answer {
+            let extra = format!("Contact: {contact}\nContent-Type: application/sdp\n");
+            b.reply(&invite, "200 OK", "bees", &extra, &audio(LOCALHOST, 4002));
+            b.request("ACK");
+        }
+        then(b, &invite);
+        assert_eq!(calling.join().expect("the caller"), Some(200));
+    });
+}
+
+fn replaces(invite: &Message, more: &str) -> String {
+    format!("Replaces: {};to-tag={};from-tag=bees{more}\n", invite.header("Call-ID"), invite.tag("From"))
+}
+
+#[test]
+fn an_invite_takes_the_place_of_a_call() {
+    let switch = Switch::start();
+    let [mut a, mut b, mut c] = ["a", "b", "c"].map(|name| Puppet::new(name, LOCALHOST, switch.sip()));
+    ring(&mut a, &mut b, &switch, true, |b, invite| {
+        let late =
+            c.call_with("1002", "1001", "late", &replaces(invite, ";early-only"), &audio(LOCALHOST, 4004));
+        assert_eq!(late.status(), Some(486), "answered already");
+        let ok = c.call_with("1002", "1001", "taken", &replaces(invite, ""), &audio(LOCALHOST, 4004));
+        assert_eq!(ok.status(), Some(200), "{}", ok.text);
+        let bye = b.request("BYE");
+        b.reply(&bye, "200 OK", "", "", "");
+        c.in_dialog(&ok, "BYE", 3, "", "");
+        assert_eq!(c.final_status("BYE").status(), Some(200));
+    });
+    a.request("BYE");
+}
+
+#[test]
+fn an_invite_takes_the_place_of_a_call_that_rings() {
+    let switch = Switch::start();
+    let [mut a, mut b, mut c] = ["a", "b", "c"].map(|name| Puppet::new(name, LOCALHOST, switch.sip()));
+    ring(&mut a, &mut b, &switch, false, |b, invite| {
+        let ok =
+            c.call_with("1002", "1001", "picked", &replaces(invite, ";early-only"), &audio(LOCALHOST, 4004));
+        assert_eq!(ok.status(), Some(200), "{}", ok.text);
+        let cancel = b.request("CANCEL");
+        b.reply(&cancel, "200 OK", "", "", "");
+        b.reply(invite, "487 Request Terminated", "bees", "", "");
+        c.in_dialog(&ok, "BYE", 3, "", "");
+        assert_eq!(c.final_status("BYE").status(), Some(200));
+    });
+    a.request("BYE");
+}
+
+#[test]
+fn an_invite_for_a_place_nobody_has_is_refused() {
+    let switch = Switch::start();
+    let mut c = Puppet::new("c", LOCALHOST, switch.sip());
+    for (call, replaces, status) in [
+        ("unknown", "Replaces: x@y;to-tag=0123456789abcdef;from-tag=b\n", 481),
+        ("foreign", "Replaces: x@y;to-tag=a;from-tag=b\n", 481),
+        ("broken", "Replaces: x@y;to-tag=a\n", 400),
+    ] {
+        if status == 400 {
+            c.send(
+                &format!(
+                    "INVITE sip:1001@{host} SIP/2.0\nVia: SIP/2.0/UDP {local};branch=z9hG4bK-{call};rport\nMax-Forwards: 70\n\
+                     Contact: <sip:1002@{local}>\nTo: <sip:1001@{host}>\nFrom: <sip:1002@{host}>;tag=c\n\
+                     Call-ID: {call}\nCSeq: 1 INVITE\n{replaces}",
+                    host = switch.ip(),
+                    local = c.local
+                ),
+                "",
+            );
+            assert_eq!(c.final_status("INVITE").status(), Some(400));
+            continue;
+        }
+        let answer = c.call_with("1002", "1001", call, replaces, &audio(LOCALHOST, 4004));
+        assert_eq!(answer.status(), Some(status), "{call}");
+    }
 }
