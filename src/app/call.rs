@@ -1,7 +1,7 @@
 //! A call: a leg, its queue of actions, and the hunt that fills it.
 
 use super::table::{self, Run};
-use super::{bridge, missing, scoped};
+use super::{bridge, missing, moment, scoped};
 use crate::channel::{Cause, Course, Leg, Route, Router, caught};
 use crate::dialplan::{Action, Dialplan, Expanded, Hunt, Hunter, Template, inline};
 use crate::event::EventName;
@@ -270,6 +270,14 @@ impl Router for Calls {
     fn route(&self, leg: Box<Leg>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let mut call = Box::new(Call::new(*leg, self.plans.clone()));
         Box::pin(async move { call.run().await })
+    }
+
+    fn execute(&self, leg: &mut Leg, name: &str, argument: &str) {
+        moment::execute(leg, name, argument);
+    }
+
+    fn command(&self, leg: &Leg, name: &str, arguments: &str) {
+        moment::command(leg, name, arguments);
     }
 }
 

@@ -82,12 +82,17 @@ pub const LEFT_OUT: &[&str] = &[
     "wait_for_silence",
 ];
 
+/// True for the name of an application that FreeSWITCH has.
+pub(super) fn is_known(name: &str) -> bool {
+    words::freeswitch_applications().any(|known| known.eq_ignore_ascii_case(name))
+}
+
 /// What happens instead.
 pub fn run(leg: &mut Leg, name: &str, data: &str, at: &Position) {
     let is = |known: &&str| known.eq_ignore_ascii_case(name);
     if LEFT_OUT.iter().any(is) {
         warn!("{} {}: {at}: {name}({data}) is not provided yet and left out", leg.uuid, leg.name());
-    } else if words::freeswitch_applications().any(|known| is(&known)) {
+    } else if is_known(name) {
         warn!("{} {}: {at}: {name}({data}) is not provided yet; the caller gets 501", leg.uuid, leg.name());
         leg.hangup(Cause::SERVICE_NOT_IMPLEMENTED);
     } else {

@@ -22,6 +22,7 @@ mod limit;
 mod log;
 mod missing;
 mod mkdir;
+mod moment;
 mod park;
 mod places;
 mod pre_answer;

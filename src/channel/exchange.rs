@@ -25,10 +25,17 @@ pub trait Functions: Send + Sync {
     fn call(&self, leg: &Leg, name: &str, arguments: &str, wire: bool) -> Option<(String, bool)>;
 }
 
-/// Who takes a leg of ours that is sent to the dialplan or to another leg; in a layer above.
+/// Who takes a leg of ours that is sent to the dialplan or to another leg, and runs what its variables want done; in a
+/// layer above.
 pub trait Router: Send + Sync {
     /// The rest of the leg's life, the course it has been given first.
     fn route(&self, leg: Box<Leg>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    /// Runs an application that is done at once; its argument is expanded first.
+    fn execute(&self, leg: &mut Leg, name: &str, argument: &str);
+
+    /// Runs an API command; its arguments are expanded first.
+    fn command(&self, leg: &Leg, name: &str, arguments: &str);
 }
 
 /// Who writes down how legs went; in a layer above.

@@ -7,6 +7,7 @@ use super::legs::Token;
 use super::letter::{Letter, News, Order};
 use super::mailbox::{Mailbox, Tie};
 use super::media::View;
+use super::moment::Moment;
 use crate::event::EventName;
 use crate::media::verdict::Summary;
 use crate::media::{MediaEvent, Side, Stats, Verdict, verdict};
@@ -60,6 +61,7 @@ impl Leg {
                 ("Bridge-B-Unique-ID".into(), uuid.to_string()),
             ]
         });
+        self.reaches(Moment::PreBridge);
     }
 
     /// Parts from the other leg without ending either; the other is told to go.
@@ -80,6 +82,7 @@ impl Leg {
         self.fire(EventName::ChannelUnbridge, || {
             vec![("Other-Leg-Unique-ID".into(), partner.uuid.to_string())]
         });
+        self.reaches(Moment::PostBridge);
     }
 
     /// Who hears this leg's news: the leg it is bridged with (early media bridge before the answer), else the one that

@@ -21,6 +21,7 @@ use super::legs::{Entry, Token};
 use super::letter::{Letter, News, Order};
 use super::mailbox::{Letters, Mailbox, Tie};
 use super::media::{LegMedia, View};
+use super::moment::Moment;
 use super::queue::Queue;
 use super::renegotiation::Pending;
 use super::times::Times;
@@ -353,9 +354,16 @@ impl Leg {
                 self.owner = None;
                 let token = partner.token;
                 let tie = Tie::new(self.mailbox(), partner);
+                self.variables.set("bridge_uuid", &uuid);
+                self.variables.set("signal_bond", &uuid);
                 self.partner = Some(Partner { tie, uuid, view });
+                let is_first = self.times.bridged.is_none();
                 self.times.bridged.get_or_insert(now);
                 self.tell(Happening::Joined(token));
+                if is_first && self.direction == Direction::Outbound {
+                    self.reaches(Moment::PostOriginate);
+                }
+                self.reaches(Moment::PreBridge);
             }
             Order::Set(variables) => {
                 variables.iter().for_each(|(name, value)| self.variables.assign(name, value, true));

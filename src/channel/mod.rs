@@ -7,6 +7,7 @@
 //! | `addresses` | whom our INVITE names, and where it goes |
 //! | `signalling` | what its session tells, and what it does about that by itself |
 //! | `progress` | what we tell a caller: 180, 183, 200 |
+//! | `moment` | what its variables want done when it rings, is answered, is bridged |
 //! | `renegotiation` | hold, resume, other codecs, across the bridge |
 //! | `join` | two legs joined; digits, silence and verdict |
 //! | `ending`, `caught` | hang-up, the closing line; a panic that ends one leg alone |
@@ -39,6 +40,7 @@ pub mod legs;
 pub mod letter;
 mod mailbox;
 pub mod media;
+mod moment;
 mod outbound;
 mod progress;
 mod queue;
@@ -65,6 +67,7 @@ pub use legs::{Legs, Token, new_uuid};
 pub use letter::{Ended, Letter, News, Order, Shown, Successor};
 pub use mailbox::{Letters, MAILBOX, Mailbox, Posted};
 pub use media::{MediaError, View};
+pub use moment::Moment;
 pub use outbound::{Attempt, Codecs, Through};
 pub use times::Times;
 pub use transfer::ask_for_place;

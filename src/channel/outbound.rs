@@ -13,6 +13,7 @@ use super::legs::{Token, new_uuid};
 use super::letter::News;
 use super::mailbox::{Mailbox, Tie};
 use super::media::MediaError;
+use super::moment::Moment;
 use super::progress::media_cause;
 use super::times::Times;
 use super::user_agent::UserAgent;
@@ -205,7 +206,7 @@ impl Leg {
         for (name, value) in &later {
             variables.set(name, value);
         }
-        let leg = Leg {
+        let mut leg = Leg {
             session: dialog::Session::calling(now, own, invite, Means { login, others }, rng),
             uuid,
             variables,
@@ -234,6 +235,7 @@ impl Leg {
         };
         leg.fire(EventName::ChannelCreate, Vec::new);
         leg.fire(EventName::ChannelOriginate, Vec::new);
+        leg.reaches(Moment::Originate);
         Ok(leg)
     }
 

@@ -3,6 +3,7 @@
 use super::cause::Cause;
 use super::leg::{Direction, Leg, Progress};
 use super::media::{MediaError, View};
+use super::moment::Moment;
 use crate::event::EventName;
 use crate::sdp::{self, SdpError};
 use bytes::Bytes;
@@ -34,6 +35,7 @@ impl Leg {
                 self.progress = self.progress.max(Progress::Ringing);
                 self.times.progress.get_or_insert_with(Self::now);
                 self.fire(EventName::ChannelProgress, Vec::new);
+                self.reaches(Moment::Ring);
             }
             Err(error) => debug!("{} {}: no {status}: {error}", self.uuid, self.name()),
         }
@@ -59,6 +61,8 @@ impl Leg {
                 self.times.progress_media.get_or_insert_with(Self::now);
                 self.variables.set("endpoint_disposition", "EARLY MEDIA");
                 self.fire(EventName::ChannelProgressMedia, Vec::new);
+                self.reaches(Moment::PreAnswer);
+                self.reaches(Moment::Media);
             }
             Err(error) => debug!("{} {}: no {status}: {error}", self.uuid, self.name()),
         }
@@ -79,11 +83,16 @@ impl Leg {
             warn!("{} {}: cannot answer: {error}", self.uuid, self.name());
             return Err(self.give_up(Cause::NORMAL_TEMPORARY_FAILURE));
         }
+        let had_media = self.progress >= Progress::EarlyMedia;
         self.progress = Progress::Answered;
         self.times.answered = Some(now);
         self.watch.answered(now);
         self.variables.set("endpoint_disposition", "ANSWER");
         self.fire(EventName::ChannelAnswer, Vec::new);
+        self.reaches(Moment::Answer);
+        if !had_media {
+            self.reaches(Moment::Media);
+        }
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use super::cause::Cause;
 use super::ending::{By, Ending};
 use super::leg::{Direction, Happening, Leg, Progress};
 use super::letter::{Letter, News, Order};
+use super::moment::Moment;
 use crate::dialog::{Event, RequestId};
 use crate::event::EventName;
 use crate::sip::{Message, Method, Name};
@@ -78,12 +79,17 @@ impl Leg {
         let from = self.token();
         match sdp.map(|body| self.media.take_answer(&body)) {
             Some(Ok(())) => {
+                let had_media = self.progress >= Progress::EarlyMedia;
                 self.progress = self.progress.max(Progress::EarlyMedia);
                 self.times.progress_media.get_or_insert_with(Self::now);
                 self.fire(EventName::ChannelProgressMedia, Vec::new);
                 self.tell(Happening::EarlyMedia);
                 if let (Some(other), Some(view)) = (self.other(), self.media.view()) {
                     other.post(Letter::News { from, news: News::EarlyMedia(Arc::new(view)) });
+                }
+                if !had_media {
+                    self.reaches(Moment::PreAnswer);
+                    self.reaches(Moment::Media);
                 }
             }
             outcome => {
@@ -93,7 +99,8 @@ impl Leg {
                 if status == 183 {
                     return;
                 }
-                if self.progress < Progress::Ringing {
+                let is_first = self.progress < Progress::Ringing;
+                if is_first {
                     self.progress = Progress::Ringing;
                     self.times.progress.get_or_insert_with(Self::now);
                     self.fire(EventName::ChannelProgress, Vec::new);
@@ -102,12 +109,16 @@ impl Leg {
                 if let Some(other) = self.other() {
                     other.post(Letter::News { from, news: News::Ringing { status } });
                 }
+                if is_first {
+                    self.reaches(Moment::Ring);
+                }
             }
         }
     }
 
     fn on_answered(&mut self, message: &Message, sdp: Option<Bytes>, needs_answer: bool) {
         self.learn_callee(message);
+        let had_media = self.progress >= Progress::EarlyMedia;
         self.progress = Progress::Answered;
         let now = Self::now();
         self.times.answered = Some(now);
@@ -131,6 +142,10 @@ impl Leg {
         let from = self.token();
         if let (Some(other), Some(view)) = (self.other(), self.media.view()) {
             other.post(Letter::News { from, news: News::Answered(Arc::new(view)) });
+        }
+        self.reaches(Moment::Answer);
+        if !had_media {
+            self.reaches(Moment::Media);
         }
     }
 

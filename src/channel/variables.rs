@@ -8,6 +8,7 @@
 //! all that is told of a caller only restates, or in one buffer for what is written by us.
 
 use super::known::{self, Id};
+use super::moment::HOOKS;
 use bytes::Bytes;
 use std::fmt::{self, Write};
 
@@ -63,6 +64,8 @@ pub struct Variables {
     ground: Bytes,
     /// How much of `text` nobody needs any more.
     waste: usize,
+    /// There is, or was, one that wants something done at a moment of the call.
+    hooks: bool,
 }
 
 /// The most variables a leg may have: a peer's headers become variables, so their number is bounded.
@@ -182,6 +185,11 @@ impl Variables {
         self.chosen(|id, v| !id.is_known() && begins(spelling(id, v, &self.text), prefix))
     }
 
+    /// True when a variable may want something done at a moment of the call ([`super::moment`]).
+    pub(super) fn has_hooks(&self) -> bool {
+        self.hooks
+    }
+
     fn chosen(&self, wanted: impl Fn(Id, &Variable) -> bool) -> Vec<(&str, &str)> {
         let all = self.ids.iter().map(|id| Id(*id)).zip(&self.all);
         let named = |(id, v): (Id, _)| (spelling(id, v, &self.text), self.value(v));
@@ -257,7 +265,9 @@ impl Variables {
             held.wire = wire;
             self.drop_text(before);
         } else if self.all.len() < MOST_VARIABLES {
+            let spelled = name;
             let name = if id.spelling() == Some(name) { Place::default() } else { self.write(name) };
+            self.hooks |= !id.is_known() && HOOKS.iter().any(|prefix| begins(spelled, prefix));
             self.ids.push(id.0);
             self.seen.put(id);
             self.all.push(Variable { value, name: name.at, name_length: name.length as u16, wire });

@@ -71,6 +71,14 @@ pub fn variables(
     for name in ["sip_cid_type", "sip_sticky_contact", "process_cdr"] {
         variables.copy(&leg.variables, name);
     }
+    for (theirs, ours) in [
+        ("bridge_pre_execute_bleg_app", "bridge_pre_execute_app"),
+        ("bridge_pre_execute_bleg_data", "bridge_pre_execute_data"),
+    ] {
+        if let Some((value, false)) = leg.variables.get_marked(theirs) {
+            variables.set(ours, value);
+        }
+    }
     let clobber = find(outer, "local_var_clobber").is_some_and(is_true);
     let (first, second) = if clobber { (outer, own) } else { (own, outer) };
     for (name, value) in target.variables.iter().chain(first).chain(second) {

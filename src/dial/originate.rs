@@ -7,7 +7,8 @@ use super::race::{Do, Entrant, Race};
 use super::rules::{LegRules, Rules};
 use super::string::{self, DialString, find};
 use crate::channel::{
-    Cause, Course, Dialled, Ended, Happening, Leg, Letter, Mailbox, News, Order, Token, Variables, View,
+    Cause, Course, Dialled, Ended, Happening, Leg, Letter, Mailbox, Moment, News, Order, Token, Variables,
+    View,
 };
 use crate::net::address_of;
 use crate::sip::Uri;
@@ -51,6 +52,7 @@ impl From<Cause> for Failure {
 
 /// Calls what `text` says for `leg`. `text` is expanded already, and guarded against separators from the wire.
 pub async fn originate(leg: &mut Leg, text: &str) -> Result<Winner, Failure> {
+    leg.reaches(Moment::PreOriginate);
     outcome::note_begin(leg);
     let (result, hangup) = match Originate::new(leg, text) {
         Ok(mut work) => (work.run().await, work.hangs_up_caller()),
@@ -65,6 +67,7 @@ pub async fn originate(leg: &mut Leg, text: &str) -> Result<Winner, Failure> {
             }
         }
     }
+    leg.reaches(Moment::PostOriginate);
     result
 }
 

@@ -25,7 +25,7 @@ struct Row {
     acts: &'static str,
     /// Who rang in which second and how it ended, the caller with the second it was answered in.
     ends: &'static str,
-    /// Variables the caller's leg ended with.
+    /// Variables the caller's leg ended with, or with `b.` before the name the first called one.
     told: &'static [(&'static str, &'static str)],
 }
 
@@ -40,6 +40,7 @@ fn acts(text: &str) -> (Acts, Vec<(usize, Acts)>) {
             "early" => Act::EarlyMedia,
             "answer" => Act::Answer,
             "cancel" => Act::Cancel,
+            "bye" => Act::HangUp,
             status => Act::Refuse(status.parse().expect("a status")),
         };
         let act = (When::Begun(Duration::from_secs_f64(second)), act);
@@ -64,6 +65,7 @@ fn all_go(rows: &[Row]) {
             let _ = writeln!(extensions, "<action application=\"set\" data=\"{}\"/>", escaped(assignment));
         }
         let mut dial = escaped(row.dial);
+        dial = dial.replace("{group}", "group/all@office.test");
         for user in 0..10 {
             dial = dial.replace(&format!("{{{user}}}"), &format!("user/100{user}@office.test"));
         }
@@ -81,13 +83,18 @@ fn all_go(rows: &[Row]) {
         }
         office.play().await;
         office.judge();
+        let mut called: HashMap<String, Arc<Event>> = HashMap::new();
         let mut ended: HashMap<String, Arc<Event>> = HashMap::new();
         while let Ok(event) = events.try_recv() {
-            if event.name == EventName::ChannelHangupComplete {
-                ended
-                    .entry(event.header("Caller-Destination-Number").unwrap_or("").to_owned())
-                    .or_insert(event);
+            if event.name != EventName::ChannelHangupComplete {
+                continue;
             }
+            match event.header("variable_originator") {
+                Some(caller) => called.entry(caller.to_owned()).or_insert(event),
+                None => ended
+                    .entry(event.header("variable_sip_to_user").unwrap_or("").to_owned())
+                    .or_insert(event),
+            };
         }
         for (n, row) in rows.iter().enumerate() {
             let shown = {
@@ -117,6 +124,10 @@ fn all_go(rows: &[Row]) {
             assert_eq!(shown, row.ends, "{:?} {}", row.set, row.dial);
             let event = &ended[&format!("7{n:03}")];
             for (name, expected) in row.told {
+                let (event, name) = match name.strip_prefix("b.") {
+                    Some(name) => (&called[event.header("Unique-ID").expect("a uuid")], name),
+                    None => (event, *name),
+                };
                 let seen = event.header(&format!("variable_{name}")).unwrap_or("");
                 assert_eq!(seen, *expected, "{name} after {:?} {}", row.set, row.dial);
             }
@@ -294,6 +305,55 @@ fn further_tries_and_single_rejects() {
     ]);
 }
 
+/// All users of the group but the caller's own are phones 1000…1011; most of them do nothing.
+#[test]
+fn a_group_in_its_three_orders() {
+    all_go(&[
+        Row {
+            set: &["call_timeout=3", "export_vars=leg_timeout", "leg_timeout=1"],
+            dial: "group/all@office.test+F",
+            acts: "4 answer 0.5",
+            ends: "0 rung@0 Cancelled@1, 1 rung@1 Cancelled@2, 2 rung@2 Cancelled@3, 2 rung@2 Cancelled@3, caller Failed(480)@3",
+            told: &[],
+        },
+        Row {
+            set: &["call_timeout=30", "export_vars=leg_timeout", "leg_timeout=1"],
+            dial: "group/all@office.test+F",
+            acts: "4 answer 0.5",
+            ends: "0 rung@0 Cancelled@1, 1 rung@1 Cancelled@2, 2 rung@2 Cancelled@3, 2 rung@2 Cancelled@3, \
+                   3 rung@3 Cancelled@4, 3 rung@3 Cancelled@4, 3 rung@3 Cancelled@4, 4 rung@4 Byed@10, caller up@5 HungUp@10",
+            told: &[],
+        },
+    ]);
+}
+
+#[test]
+fn after_a_bridge() {
+    all_go(&[
+        Row {
+            set: &["hangup_after_bridge=explicit"],
+            dial: "{4}",
+            acts: "4 answer 1; 4 bye 3",
+            ends: "4 rung@0 HungUp@3, caller up@1 Byed@3",
+            told: &[("bridge_hangup_cause", "NORMAL_CLEARING")],
+        },
+        Row {
+            set: &["transfer_on_fail=USER_BUSY 9999 XML nowhere"],
+            dial: "{4}",
+            acts: "4 486 1",
+            ends: "4 rung@0 Refused@1, caller Failed(404)@1",
+            told: &[("originate_disposition", "USER_BUSY")],
+        },
+        Row {
+            set: &["continue_on_fail=USER_BUSY"],
+            dial: "{4}",
+            acts: "4 603 1",
+            ends: "4 rung@0 Refused@1, caller Failed(603)@1",
+            told: &[("originate_failed_cause", "CALL_REJECTED")],
+        },
+    ]);
+}
+
 #[test]
 fn members_of_an_enterprise_originate_know_nothing_of_each_other() {
     all_go(&[
@@ -317,6 +377,129 @@ fn members_of_an_enterprise_originate_know_nothing_of_each_other() {
             acts: "4 486 1; caller cancel 2",
             ends: "4 rung@0 Refused@1, 9 rung@0 Cancelled@2, caller Failed(487)@2",
             told: &[("originate_disposition", "ORIGINATOR_CANCEL")],
+        },
+    ]);
+}
+
+/// A moment of the called side is asked for in the dial string, one of the caller by `set`.
+#[test]
+fn things_are_done_at_their_moments() {
+    all_go(&[
+        Row {
+            set: &[
+                "execute_on_ring=set at_ring=yes",
+                "execute_on_answer_1=set at_answer=1",
+                "execute_on_answer_2=multiset second=yes third=3",
+                "execute_on_media:set at_media=yes",
+                "execute_on_pre_bridge=set at_pre_bridge=yes",
+                "execute_on_post_bridge=set at_post_bridge=yes",
+                "api_on_answer=global_setvar sim_api=done",
+                "execute_on_pre_answer=set at_pre_answer=no",
+                "hangup_after_bridge=true",
+            ],
+            dial: "{execute_on_ring=set at_ring=b,execute_on_media=set at_media=b,                   execute_on_post_originate=set at_post_originate=b,execute_on_answer='set at_answer=b,c'}{4}",
+            acts: "4 ring 1; 4 answer 3; 4 bye 6",
+            ends: "4 rung@0 HungUp@6, caller up@3 Byed@6",
+            told: &[
+                ("at_ring", "yes"),
+                ("at_answer", "1"),
+                ("second", "yes"),
+                ("at_pre_answer", ""),
+                ("at_pre_bridge", "yes"),
+                ("at_post_bridge", "yes"),
+                ("b.at_ring", "b"),
+                ("b.at_media", "b"),
+                ("b.at_post_originate", "b"),
+                ("b.at_answer", "b,c"),
+            ],
+        },
+        Row {
+            set: &[
+                "execute_on_pre_originate=set effective_caller_id_number=4711",
+                "api_on_pre_originate=nonsense",
+                "api=${global_getvar(sim_api)}",
+            ],
+            dial: "{4}",
+            acts: "4 486 1",
+            ends: "4 rung@0 Refused@1, caller Failed(486)@1",
+            told: &[("effective_caller_id_number", "4711"), ("api", "done")],
+        },
+        Row {
+            set: &["execute_on_answer=sleep 100000", "execute_on_ring=record_session /tmp/x.wav"],
+            dial: "{4}",
+            acts: "4 ring 1; 4 answer 2",
+            ends: "4 rung@0 Byed@7, caller up@2 HungUp@7",
+            told: &[],
+        },
+        Row {
+            set: &[
+                "bridge_pre_execute_aleg_app=set",
+                "bridge_pre_execute_aleg_data=own=a",
+                "bridge_pre_execute_bleg_app=set",
+                "bridge_pre_execute_bleg_data=own=b",
+            ],
+            dial: "{4}",
+            acts: "4 answer 2",
+            ends: "4 rung@0 Byed@7, caller up@2 HungUp@7",
+            told: &[("own", "a"), ("b.own", "b")],
+        },
+        Row {
+            set: &["execute_on_ring=hangup USER_BUSY"],
+            dial: "{4}",
+            acts: "4 ring 1; 4 answer 5",
+            ends: "4 rung@0 Cancelled@1, caller Failed(486)@1",
+            told: &[],
+        },
+    ]);
+}
+
+#[test]
+fn what_the_called_leg_gets() {
+    all_go(&[
+        Row {
+            set: &[
+                "export_vars=one,two,nolocal:three",
+                "one=1",
+                "two=2",
+                "_nolocal_three=3",
+                "four=4",
+                "sip_h_X-Own=x",
+                "language=de",
+            ],
+            dial: "{two=22,five=5}[five=55,six=6,origination_caller_id_number=4711]{4}",
+            acts: "4 486 1",
+            ends: "4 rung@0 Refused@1, caller Failed(486)@1",
+            told: &[
+                ("b.one", "1"),
+                ("b.two", "22"),
+                ("b.three", "3"),
+                ("b.four", ""),
+                ("b.five", "5"),
+                ("b.six", "6"),
+                ("b.sip_h_X-Own", "x"),
+                ("b.language", "de"),
+                ("b.export_vars", "one,two,nolocal:three"),
+                ("b.dialed_user", "1004"),
+                ("b.user_context", "default"),
+                ("b.presence_id", "1004@office.test"),
+                ("b.origination_caller_id_number", "4711"),
+                ("b.originate_endpoint", "sofia"),
+                ("three", ""),
+            ],
+        },
+        Row {
+            set: &[],
+            dial: "{five=5,local_var_clobber=true}[five=55]{4}",
+            acts: "4 486 1",
+            ends: "4 rung@0 Refused@1, caller Failed(486)@1",
+            told: &[("b.five", "55")],
+        },
+        Row {
+            set: &["sip_copy_custom_headers=false", "sip_h_X-Own=x"],
+            dial: "{sip_h_X-Call=2}{4}",
+            acts: "4 486 1",
+            ends: "4 rung@0 Refused@1, caller Failed(486)@1",
+            told: &[("b.sip_h_X-Own", "")],
         },
     ]);
 }
