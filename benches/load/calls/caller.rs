@@ -2,7 +2,7 @@
 
 mod held;
 
-use super::{Due, Ends, Engine, FIRST_NUMBER, Plan, T1, T2, address, late_ack, sdp, sdp_length};
+use super::{Due, Ends, Engine, FIRST_NUMBER, Plan, T1, T2, address, late_ack, late_end, sdp, sdp_length};
 use crate::digest::Challenge;
 use crate::mark::{Mark, Place};
 use crate::net::Sender;
@@ -312,8 +312,7 @@ impl Engine<'_> {
             if code >= 300 {
                 late_ack(&mut self.caller.send, server, message, b"sip:gone", None, at);
             } else if code >= 200 {
-                let uri = message.contact_uri();
-                late_ack(&mut self.caller.send, from, message, uri, message.branch(), at);
+                late_end(&mut self.caller.send, from, message, at);
             }
             return;
         };

@@ -416,13 +416,32 @@ pub fn late_ack(
     branch: Option<&[u8]>,
     local: SocketAddr,
 ) {
+    late(send, "ACK", to, message, uri, branch, local);
+}
+
+/// Ends a call that was answered after it had been given up: ACK and BYE (RFC 3261 §9.1), or it would stand for ever.
+pub fn late_end(send: &mut Sender, to: SocketAddr, message: &crate::wire::Message, local: SocketAddr) {
+    for method in ["ACK", "BYE"] {
+        late(send, method, to, message, message.contact_uri(), message.branch(), local);
+    }
+}
+
+fn late(
+    send: &mut Sender,
+    method: &str,
+    to: SocketAddr,
+    message: &crate::wire::Message,
+    uri: &[u8],
+    branch: Option<&[u8]>,
+    local: SocketAddr,
+) {
     send.put(to, |text: &mut Text| {
-        text.s("ACK ").b(uri).s(" SIP/2.0\r\nVia: ");
+        text.s(method).s(" ").b(uri).s(" SIP/2.0\r\nVia: ");
         match branch {
             // To a 2xx: a transaction of its own.
             Some(branch) => {
                 address(text.s("SIP/2.0/UDP "), local);
-                text.s(";rport;branch=z9hG4bK").b(branch).s("-late");
+                text.s(";rport;branch=z9hG4bK").b(branch).s("-late-").s(method);
             }
             None => {
                 text.b(message.via);
@@ -435,8 +454,10 @@ pub fn late_ack(
             .s("\r\nCall-ID: ")
             .b(message.call_id)
             .s("\r\nCSeq: ")
-            .n(u64::from(message.cseq))
-            .s(" ACK\r\nContent-Length: 0\r\n\r\n");
+            .n(u64::from(message.cseq) + u64::from(method == "BYE"))
+            .s(" ")
+            .s(method)
+            .s("\r\nContent-Length: 0\r\n\r\n");
     });
 }
 
