@@ -1,8 +1,7 @@
 //! `limit_usage`, `limit_hash_usage`, `limit_status`, `limit_reset`, `limit_interval_reset` (mod_commands.c).
 
-use std::time::Instant;
-
 use super::world::World;
+use crate::channel::Leg;
 use crate::dialplan::separate;
 use crate::store::limit::{Backend, Usage};
 
@@ -78,7 +77,7 @@ pub fn limit_interval_reset(world: &dyn World, text: &str) -> String {
         return "USAGE: limit_interval_reset <backend> <realm> <resource>\n".to_owned();
     };
     if backend(name) == Some(Backend::Hash) {
-        world.stores().limits.reset_interval(realm, id, Instant::now());
+        world.stores().limits.reset_interval(realm, id, Leg::now());
     }
     "+OK".to_owned()
 }

@@ -129,6 +129,32 @@ fn text_from_the_wire_is_data() {
     assert_eq!(expand("${copy}", &channel), "${va}", "the mark follows the text");
 }
 
+/// What `system` goes by: syntax that a caller wrote is told from what the dialplan wrote.
+#[test]
+fn syntax_from_the_wire_is_known() {
+    let switch = Switch::parse("");
+    let mut channel = channel(&switch);
+    channel.set("word", "1000", true);
+    for (wire, ask, expected) in [
+        ("1000", "notify ${word}; true | cat", false),
+        ("Żółw", "notify ${wire}", false),
+        ("1000;reboot", "notify ${wire}", true),
+        ("`id`", "notify '${wire}'", true),
+        ("a\nb", "notify ${wire}", true),
+        ("*", "notify ${toupper(${wire})}", true),
+        ("$x", "notify ${url_encode(${wire})}", true),
+        ("a b", "notify ${hash(select/none/none)} ${word}", false),
+    ] {
+        channel.set("wire", wire, true);
+        let done = Template::new(ask).expand(&channel);
+        assert_eq!(done.has_syntax_from_wire(), expected, "{ask} with {wire}");
+    }
+    for c in " \t\n\r;&|<>()$`\\\"'*?[]#~!{}".chars() {
+        channel.set("wire", &format!("a{c}b"), true);
+        assert!(Template::new("x ${wire}").expand(&channel).has_syntax_from_wire(), "{c:?}");
+    }
+}
+
 #[test]
 fn the_work_is_bounded() {
     let switch = Switch::parse("");

@@ -152,6 +152,66 @@ fn stores() {
     ]);
 }
 
+/// What the stock dialplan does for 870 and 82dd: the number dialled last, the members of a group.
+#[test]
+fn what_is_stored_routes_calls() {
+    let extensions = r#"
+      <extension name="remember"><condition field="destination_number" expression="^(7[12]\d\d)$">
+        <action application="hash" data="insert/office-last_dial/${caller_id_number}/$1"/>
+        <action application="respond" data="${cond($1 == 7101 ? 486 : 480)}"/>
+      </condition></extension>
+      <extension name="redial"><condition field="destination_number" expression="^870$">
+        <action application="transfer" data="${hash(select/office-last_dial/${caller_id_number})}"/>
+      </condition></extension>"#;
+    office::run(async {
+        let mut office = Office::open(0, Weather::fine(), extensions).await;
+        for (n, number) in ["7201", "870", "7101", "870"].into_iter().enumerate() {
+            let mut script = Script::exactly(CALLER, number, seconds(n as u64), seconds(1), vec![], vec![]);
+            script.kind = Kind::Service;
+            office.plan(script);
+        }
+        office.play().await;
+        let ends: Vec<_> = office.book.lock().unwrap().iter().map(|call| call.caller.ended()).collect();
+        let failed = |status| Some(End::Failed(status));
+        assert_eq!(ends, [failed(480), failed(480), failed(486), failed(486)]);
+        office.close().await;
+    });
+}
+
+/// The answer of a web server is in variables; one that says nothing does not hold the call for ever.
+#[test]
+#[cfg(feature = "curl")]
+fn a_web_server_is_asked() {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut bytes = [0; 4096];
+        let count = stream.read(&mut bytes).unwrap();
+        stream.write_all(b"HTTP/1.1 201 Created\r\nContent-Length: 9\r\n\r\n${caller}").unwrap();
+        let _silent = listener.accept().unwrap();
+        std::thread::sleep(Duration::from_secs(3));
+        String::from_utf8_lossy(&bytes[..count]).into_owned()
+    });
+    let asks: &'static str =
+        format!("http://{address}/route?to=$1&from=${{url_encode(${{caller_id_name}})}}").leak();
+    let silent: &'static str = format!("http://{address}/").leak();
+    shows(&[
+        (
+            &[("set", "caller=x"), ("curl", asks), ("set", "a=${curl_response_data}!")],
+            &[("curl_response_code", "201"), ("curl_response_data", "${caller}"), ("a", "${caller}!")],
+        ),
+        (
+            &[("set", "curl_timeout=1"), ("curl", silent), ("set", "a=on")],
+            &[("curl_response_code", "0"), ("curl_response_data", ""), ("a", "on")],
+        ),
+        (&[("curl", ""), ("set", "a=on")], &[("a", "on")]),
+    ]);
+    let asked = server.join().unwrap();
+    assert!(asked.starts_with("GET /route?to=7000&from="), "{asked}");
+}
+
 #[test]
 fn addresses_are_checked() {
     shows(&[
