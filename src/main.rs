@@ -280,7 +280,11 @@ fn signals(hangup: std::io::Result<Signal>) -> std::io::Result<(Signal, Signal, 
 async fn reload(switch: &Switch, options: &Options) {
     let options = options.clone();
     let read = tokio::task::spawn_blocking(move || switch::Tree::read(&options)).await;
-    match read.map(|tree| switch.reload(tree)) {
+    let reloaded = match read {
+        Ok(tree) => Ok(switch.reload(tree).await),
+        Err(failed) => Err(failed),
+    };
+    match reloaded {
         Ok(Ok(said)) => info!("reloaded: {said}"),
         Ok(Err(errors)) => {
             for line in errors {

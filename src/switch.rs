@@ -1,34 +1,35 @@
 //! The switch put together: configuration read, layers started, reload, drain, stop.
 
+mod profiles;
+
 use crate::api::OnLegs;
 use crate::app::{self, Calls, Plans};
 use crate::cdr::Records;
 use crate::channel::{Agents, Cause, Exchange, Gate, Leg, Legs, Letter, Order};
 use crate::config::conf::Conf;
-use crate::config::sofia::{External, GatewayConf, ProfileConf};
+use crate::config::sofia::{External, ProfileConf};
 use crate::config::{self, Ask, Element, Globals, Loaded, Options, Problem, section};
 use crate::dialplan::{Applications, Dialplan};
 use crate::directory::auth::Authenticator;
 use crate::directory::{Directory, Snapshot};
 use crate::event::{Bus, EventName};
-use crate::gateway::{Gateway, Gateways};
 use crate::media::{Engine, EngineConfig, PortRange};
 use crate::net::acl::{Acls, LocalNet};
-use crate::net::{Sockets, local_ip_v4, local_ip_v6, stun};
+use crate::net::{Dns, Sockets, local_ip_v4, local_ip_v6, stun};
 use crate::profile::{Opening, Profile, ProfileError, Shared};
 use crate::registrar::{Bounds, Gone, Registrar};
 use crate::store::Stores;
 use arc_swap::ArcSwap;
 use ipnet::Ipv4Net;
+use profiles::Profiles;
 use rand::TryRngCore;
-use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 /// A configuration that has been read and compiled, and every problem found on the way.
 pub struct Tree {
@@ -93,7 +94,9 @@ pub struct Switch {
     pub exchange: Arc<Exchange>,
     plans: Plans,
     records: Arc<Records>,
-    profiles: Vec<Arc<Profile>>,
+    profiles: Arc<Profiles>,
+    /// What is known of names.
+    dns: Arc<Dns>,
     /// Why profiles of the tree are not open.
     closed: Vec<ProfileError>,
     expiry: tokio::task::JoinHandle<()>,
@@ -144,11 +147,12 @@ impl Switch {
             dns: Arc::default(),
         };
         shared.dns.set_servers(&conf.switch.dns_servers);
-        let (profiles, closed) = open(&conf, &shared, trace)?;
-        begin_gateways(&profiles, &exchange);
+        let dns = shared.dns.clone();
+        let (profiles, closed) = Profiles::open(&conf.sofia.profiles, shared, trace)?;
+        let profiles = Arc::new(profiles);
         let expiry = tokio::spawn(serve_expiry(profiles.clone(), exchange.clone()));
         exchange.events.fire(EventName::Startup, Vec::new);
-        Ok(Switch { exchange, plans, records, profiles, closed, expiry })
+        Ok(Switch { exchange, plans, records, profiles, dns, closed, expiry })
     }
 
     /// One line for each profile that could not be opened.
@@ -165,30 +169,33 @@ impl Switch {
             let line = |(kind, at)| format!("profile {} listens on {kind} {at}", profile.agent.name);
             udp.chain(tcp).map(line).collect::<Vec<_>>()
         };
-        self.profiles.iter().flat_map(lines).collect()
+        self.profiles.running().iter().flat_map(lines).collect()
     }
 
     /// How many requests outside dialogs are in transactions, all profiles together.
     pub fn transactions(&self) -> usize {
-        self.profiles.iter().map(|profile| profile.transactions()).sum()
+        self.profiles.running().iter().map(|profile| profile.transactions()).sum()
     }
 
-    /// Takes a new tree: dialplan, directory, access lists, limits. Calls in progress do not notice. Profiles stay as
-    /// they were opened. A tree with errors is refused whole.
-    pub fn reload(&self, tree: Tree) -> Result<String, Vec<String>> {
+    /// Takes a new tree: dialplan, directory, access lists, limits, profiles, gateways. Calls in progress do not notice.
+    /// A tree with errors is refused whole, and so is one that needs a socket which cannot be opened. Answers what has
+    /// changed.
+    pub async fn reload(&self, tree: Tree) -> Result<String, Vec<String>> {
         let errors: Vec<String> = tree.errors().map(ToString::to_string).collect();
         if !errors.is_empty() {
             return Err(errors);
         }
         let Tree { loaded, mut conf, dialplan } = tree;
+        self.dns.set_servers(&conf.switch.dns_servers);
+        let turn = self.profiles.prepare(&conf.sofia.profiles).await?;
         let snapshot = Snapshot::of(std::mem::take(&mut conf.directory));
         let before = self.exchange.directory.snapshot().len();
-        let said = format!(
+        let mut said = vec![format!(
             "{} users (were {before}), {} extensions (were {})",
             snapshot.len(),
             dialplan.extensions(),
             self.plans.load().extensions()
-        );
+        )];
         self.exchange.acls.store(Arc::new(acls(&conf, &snapshot)));
         self.exchange.directory.replace(snapshot);
         self.exchange.globals.adopt(&loaded.globals);
@@ -198,8 +205,9 @@ impl Switch {
         self.exchange.tree.store(Arc::new(without_directory(loaded.root)));
         self.plans.store(Arc::new(dialplan));
         self.records.reload(&conf.cdr);
+        said.extend(self.profiles.turn(turn, &self.exchange.directory.snapshot()));
         self.exchange.events.fire(EventName::ReloadXml, Vec::new);
-        Ok(said)
+        Ok(said.join("; "))
     }
 
     /// Takes no new calls from now on, and waits until the last has ended or `grace` is over; what is left then is
@@ -230,9 +238,7 @@ impl Switch {
         wait_until(Leg::now() + Duration::from_secs(1), || self.exchange.legs.is_empty()).await;
         self.exchange.events.fire(EventName::Shutdown, Vec::new);
         self.expiry.abort();
-        for profile in &self.profiles {
-            profile.stop().await;
-        }
+        self.profiles.stop().await;
         self.exchange.media.stop();
         self.records.stop();
     }
@@ -241,65 +247,6 @@ impl Switch {
 async fn wait_until(deadline: Instant, done: impl Fn() -> bool) {
     while !done() && Leg::now() < deadline {
         tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-/// Opens the profiles. One that cannot be opened is left out with an error; none at all ends the start.
-fn open(
-    conf: &Conf,
-    shared: &Shared,
-    trace: bool,
-) -> Result<(Vec<Arc<Profile>>, Vec<ProfileError>), StartError> {
-    let mut profiles = Vec::new();
-    let mut closed = Vec::new();
-    let mut agents = Agents::new();
-    for profile in &conf.sofia.profiles {
-        match Profile::start(profile.clone(), &opening(profile), shared.clone()) {
-            Ok(profile) => {
-                profile.agent.trace.fetch_or(trace, Ordering::Relaxed);
-                name(&mut agents, &profile, &shared.exchange.directory.snapshot());
-                profiles.push(profile);
-            }
-            Err(error) => {
-                error!("{error}");
-                closed.push(error);
-            }
-        }
-    }
-    shared.exchange.agents.store(Arc::new(agents));
-    if !profiles.is_empty() {
-        return Ok((profiles, closed));
-    }
-    Err(closed.into_iter().next().map_or(StartError::NoneConfigured, StartError::NoProfile))
-}
-
-/// Makes the gateways of the open profiles known, and begins them.
-fn begin_gateways(profiles: &[Arc<Profile>], exchange: &Exchange) {
-    let of = |profile: &Arc<Profile>| -> Vec<Arc<Gateway>> {
-        let conf = &profile.agent.conf;
-        let new = |gateway: &GatewayConf| Arc::new(Gateway::new(gateway.clone(), &conf.name, Leg::now()));
-        conf.gateways.iter().map(new).collect()
-    };
-    let gateways: Vec<(&Arc<Profile>, Vec<Arc<Gateway>>)> = profiles.iter().map(|p| (p, of(p))).collect();
-    let all = gateways.iter().flat_map(|(_, gateways)| gateways.clone()).collect();
-    exchange.gateways.store(Arc::new(Gateways::of(all)));
-    for (profile, gateway) in gateways.iter().flat_map(|(p, all)| all.iter().map(move |g| (p, g))) {
-        profile.begin_gateway(gateway);
-    }
-}
-
-/// Enters a profile by its name, aliases, and the domains it stands for.
-fn name(agents: &mut Agents, profile: &Arc<Profile>, directory: &Snapshot) {
-    let conf = &profile.agent.conf;
-    let domains = conf.domains.iter().filter(|d| d.alias).flat_map(|domain| {
-        if domain.name.eq_ignore_ascii_case("all") {
-            directory.domains().map(|d| d.name.to_string()).collect()
-        } else {
-            vec![domain.name.clone()]
-        }
-    });
-    for name in [conf.name.clone()].into_iter().chain(conf.aliases.iter().cloned()).chain(domains) {
-        agents.entry(name.to_ascii_lowercase()).or_insert_with(|| profile.agent.clone());
     }
 }
 
@@ -393,16 +340,15 @@ fn acls(conf: &Conf, directory: &Snapshot) -> Acls {
 const EXPIRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// Drops registrations whose time is over, many at a time: a look-up does not find them any more as it is.
-async fn serve_expiry(profiles: Vec<Arc<Profile>>, exchange: Arc<Exchange>) {
-    let by_name: HashMap<String, Arc<Profile>> =
-        profiles.into_iter().map(|p| (p.agent.name.clone(), p)).collect();
+async fn serve_expiry(profiles: Arc<Profiles>, exchange: Arc<Exchange>) {
     loop {
         let (soonest, soon) = (Leg::now() + EXPIRY_PAUSE, Leg::now() + Duration::from_secs(1));
         let next = exchange.registrar.next_timeout().map_or(soon, |at| at.clamp(soonest, soon));
         tokio::time::sleep_until(next.into()).await;
-        by_name.values().for_each(|profile| profile.forget_answers());
+        let running = profiles.running();
+        running.iter().for_each(|profile| profile.forget_answers());
         for binding in exchange.registrar.expire(Leg::now()) {
-            if let Some(profile) = by_name.get(&*binding.profile) {
+            if let Some(profile) = running.iter().find(|p| *p.agent.name == *binding.profile) {
                 profile.registration_gone(&binding, Gone::Expired);
             }
         }

@@ -58,7 +58,7 @@ pub struct UserAgent {
     inbound: Arc<Prefs>,
     outbound: Arc<Prefs>,
     /// Its legs that are gone, as long as something may come again for them.
-    pub departed: Departed,
+    pub departed: Arc<Departed>,
     net: OnceLock<Net>,
     /// What its sessions share, by whether the peer sees our own address or the external one.
     sessions: [OnceLock<Arc<SessionConfig>>; 2],
@@ -84,7 +84,7 @@ impl UserAgent {
             inbound: prefs(&conf.inbound_codec_prefs),
             outbound: prefs(&conf.outbound_codec_prefs),
             trace: conf.sip_trace.into(),
-            departed: Departed::new(&timers_of(&conf)),
+            departed: Arc::new(Departed::new(&timers_of(&conf))),
             conf,
             local,
             external: None,

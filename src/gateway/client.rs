@@ -235,6 +235,23 @@ impl Client {
         self.out.pop_front()
     }
 
+    /// Goes on with other settings, which the far end does not see in its registration.
+    pub fn adopt(&mut self, now: Instant, gateway: Arc<Gateway>, login: Login) {
+        let ping = self.gateway.conf.ping != gateway.conf.ping;
+        self.gateway = gateway;
+        self.login = login;
+        if self.leaving.is_none() && !self.over {
+            self.expires = self.gateway.conf.expire_seconds;
+            if ping {
+                self.ping = Task::Idle;
+                self.status.points = 0;
+                let up = matches!(self.status.state, State::Noreg) || self.status.up;
+                self.set(now, self.status.state, up);
+                self.ping_later(now);
+            }
+        }
+    }
+
     /// Ends the registration, if there is one, and then is over; after `limit` in any case.
     pub fn leave(&mut self, now: Instant, limit: Duration) {
         if self.leaving.is_some() || self.over {

@@ -89,6 +89,17 @@ impl Gateway {
         }
     }
 
+    /// The same gateway with other settings: what is known of it and its counts go on.
+    pub fn succeeded_by(&self, conf: GatewayConf, now: Instant) -> Gateway {
+        let next = Gateway::new(conf, &self.profile, now);
+        next.set_status(self.status());
+        next.add_peers(lock(&self.peers).iter().copied());
+        for (count, before) in next.counts.iter().zip(&self.counts) {
+            count.store(before.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        next
+    }
+
     /// `PROFILE::NAME`.
     pub fn full_name(&self) -> String {
         format!("{}::{}", self.profile, self.conf.name)

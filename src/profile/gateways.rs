@@ -31,6 +31,8 @@ enum Note {
     Undelivered(Id),
     /// What it sent by UDP went over a stream, being large.
     OverStream(Id),
+    /// It goes on with other settings, of its own or of its profile.
+    Adopt(Arc<Gateway>, Arc<UserAgent>),
     /// It is to end, at the latest after this.
     Leave(Duration),
 }
@@ -70,6 +72,15 @@ impl Clients {
         let leaves = |running: &&Running| which.is_none_or(|gateway| Arc::ptr_eq(gateway, &running.gateway));
         for running in self.lock().values().filter(leaves) {
             let _ = running.notes.try_send(Note::Leave(limit)); // full: it is as good as dead, and dropped at the end
+        }
+    }
+
+    /// One goes on as another.
+    fn adopt(&self, before: &Arc<Gateway>, after: &Arc<Gateway>, agent: &Arc<UserAgent>) {
+        for running in self.lock().values_mut().filter(|r| Arc::ptr_eq(&r.gateway, before)) {
+            if running.notes.try_send(Note::Adopt(after.clone(), agent.clone())).is_ok() {
+                running.gateway = after.clone();
+            }
         }
     }
 
@@ -127,6 +138,11 @@ impl Profile {
                 });
             }
         });
+    }
+
+    /// A gateway goes on as `after`, or as itself, with what this profile is now.
+    pub fn adopt_gateway(&self, before: &Arc<Gateway>, after: &Arc<Gateway>) {
+        self.clients.adopt(before, after, &self.agent);
     }
 
     /// Ends a gateway: its registration is taken back. Waits for that, but no longer than `limit`.
@@ -223,6 +239,11 @@ impl Task {
             Note::Response(message, flow) => self.client.receive(now, message, flow),
             Note::Undelivered(by) => self.client.transport_failed(now, by),
             Note::OverStream(by) => self.client.now_reliable(by),
+            Note::Adopt(gateway, agent) => {
+                let login = agent.gateway_login(&gateway);
+                self.client.adopt(now, gateway.clone(), login);
+                (self.gateway, self.agent) = (gateway, agent);
+            }
             Note::Leave(limit) => self.client.leave(now, limit),
         }
     }

@@ -19,6 +19,7 @@ use crate::sip::{Destination, Flow, Message, Method};
 use crate::transaction::Key;
 use bytes::Bytes;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tracing::debug;
 
 impl Profile {
@@ -106,7 +107,7 @@ impl Profile {
             Method::Ack => {}
             Method::Cancel => self.reply(&message, &flow, 481, &[]),
             _ if message.to_tag().is_some() => self.reply(&message, &flow, 481, &[]),
-            _ if late => self.turn_away(&message, flow),
+            _ if late || self.retired.load(Ordering::Relaxed) => self.turn_away(&message, flow),
             Method::Invite if self.was_refused(&message, &flow) => self.turn_away(&message, flow),
             Method::Invite => self.invite(message, flow, of_invite),
             _ => self.outside(message, flow),

@@ -9,8 +9,10 @@ use crate::net::{Dns, FloodGuard, GuardConf, Net, NetConf, Sockets, StartError};
 use crate::registrar::Policy;
 use crate::sip::{Builder, Name};
 use crate::transaction::{Answered, MergeGuard};
+use arc_swap::ArcSwap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 use tracing::warn;
 
@@ -80,39 +82,31 @@ pub struct Profile {
     pub(super) shared: Shared,
     pub(super) rules: Rules,
     pub(super) guard: Arc<FloodGuard>,
-    pub(super) merges: Mutex<MergeGuard>,
+    pub(super) merges: Arc<Mutex<MergeGuard>>,
     /// What was done for requests outside dialogs, and answered.
-    pub(super) answered: Answered,
+    pub(super) answered: Arc<Answered>,
     /// The rules for registrations that users may bend.
     pub(super) policy: Policy,
     /// INVITEs that were refused for want of room, so that a copy read later does not begin a call the caller gave up.
-    pub(super) refused: Answered,
+    pub(super) refused: Arc<Answered>,
     /// The header lines every answer has.
     pub(super) own_lines: Box<[u8]>,
     /// Its gateways at work.
     pub(super) clients: Arc<Clients>,
+    /// Where its sockets find it, or who takes its place.
+    ear: Arc<ArcSwap<Weak<Profile>>>,
+    /// It only serves the calls that are up.
+    pub(super) retired: AtomicBool,
 }
 
 impl Profile {
     /// Opens a profile's sockets and begins to serve.
     pub fn start(conf: ProfileConf, opening: &Opening, shared: Shared) -> Result<Arc<Profile>, ProfileError> {
-        let ip = address(&conf.sip_ip, opening).ok_or_else(|| ProfileError::NoAddress {
-            profile: conf.name.clone(),
-            address: conf.sip_ip.to_string(),
-        })?;
-        let local = SocketAddr::new(ip, conf.sip_port.unwrap_or(0));
-        let rtp: Vec<IpAddr> = conf.rtp_ip.iter().filter_map(|a| address(a, opening)).collect();
-        let rtp = if rtp.is_empty() { vec![ip] } else { rtp };
+        let local = Profile::place(&conf, opening)?;
         let rules = Rules::of(&conf);
         let per_second = conf.max_recv_requests_per_second;
         let name = conf.name.clone();
-        let mut agent = UserAgent::new(conf, local, rtp, shared.exchange.acls.clone());
-        let port = agent.conf.ext_sip_port.unwrap_or(local.port());
-        // An address of the other family is no use to a peer that reaches us by this one.
-        let external = |e: &IpAddr| *e != ip && e.is_ipv4() == ip.is_ipv4();
-        agent.external = opening.external_sip.filter(external).map(|e| SocketAddr::new(e, port));
-        let family = |e: &IpAddr| agent.rtp.iter().any(|r| r.is_ipv4() == e.is_ipv4());
-        agent.external_rtp = opening.external_rtp.filter(|e| !agent.rtp.contains(e) && family(e));
+        let agent = agent(conf, local, opening, &shared);
         let guard =
             Arc::new(FloodGuard::new(GuardConf { requests_total: per_second, ..GuardConf::default() }));
         let timers = agent.timers();
@@ -128,10 +122,10 @@ impl Profile {
             ..NetConf::default()
         };
         // The net needs the profile and the profile the net; what comes before both are there comes again.
-        let slot: Arc<OnceLock<Weak<Profile>>> = Arc::default();
-        let ear = slot.clone();
+        let ear: Arc<ArcSwap<Weak<Profile>>> = Arc::new(ArcSwap::from_pointee(Weak::new()));
+        let heard = ear.clone();
         let net = Net::start(net, shared.sockets.clone(), move |incoming| {
-            if let Some(profile) = ear.get().and_then(Weak::upgrade) {
+            if let Some(profile) = heard.load().upgrade() {
                 profile.receive(incoming);
             }
         })
@@ -141,16 +135,69 @@ impl Profile {
             agent: Arc::new(agent),
             rules,
             guard,
-            merges: Mutex::new(MergeGuard::new(MERGES, Duration::from_secs(32))),
-            answered: Answered::new(timers.t1x64, ANSWERED),
-            refused: Answered::new(REFUSED_FOR, REFUSED),
+            merges: Arc::new(Mutex::new(MergeGuard::new(MERGES, Duration::from_secs(32)))),
+            answered: Arc::new(Answered::new(timers.t1x64, ANSWERED)),
+            refused: Arc::new(Answered::new(REFUSED_FOR, REFUSED)),
             policy,
             own_lines,
             clients: Arc::default(),
+            ear,
+            retired: AtomicBool::new(false),
             shared,
         });
-        let _ = slot.set(Arc::downgrade(&profile));
+        profile.ear.store(Arc::new(Arc::downgrade(&profile)));
         Ok(profile)
+    }
+
+    /// The address a profile with these settings listens on.
+    pub fn place(conf: &ProfileConf, opening: &Opening) -> Result<SocketAddr, ProfileError> {
+        let ip = address(&conf.sip_ip, opening).ok_or_else(|| ProfileError::NoAddress {
+            profile: conf.name.clone(),
+            address: conf.sip_ip.to_string(),
+        })?;
+        Ok(SocketAddr::new(ip, conf.sip_port.unwrap_or(0)))
+    }
+
+    /// The same profile with other settings, on the same sockets, once it [takes over](Self::take_over). Its calls keep
+    /// the settings they began with; what is remembered of messages goes on.
+    pub fn renewed(&self, conf: ProfileConf, opening: &Opening) -> Arc<Profile> {
+        let rules = Rules::of(&conf);
+        let mut agent = agent(conf, self.agent.local, opening, &self.shared);
+        agent.departed = self.agent.departed.clone();
+        if let Some(net) = self.agent.net() {
+            agent.open(net.clone());
+        }
+        let (own_lines, policy) = (own_lines(&agent), Policy::of(&agent.conf));
+        Arc::new(Profile {
+            agent: Arc::new(agent),
+            rules,
+            guard: self.guard.clone(),
+            merges: self.merges.clone(),
+            answered: self.answered.clone(),
+            refused: self.refused.clone(),
+            policy,
+            own_lines,
+            clients: self.clients.clone(),
+            ear: self.ear.clone(),
+            retired: AtomicBool::new(false),
+            shared: self.shared.clone(),
+        })
+    }
+
+    /// From now on this one hears what the sockets receive.
+    pub fn take_over(self: &Arc<Self>) {
+        self.ear.store(Arc::new(Arc::downgrade(self)));
+    }
+
+    /// Takes nothing new any more; once its last call is over its sockets are closed.
+    pub async fn retire(self: Arc<Self>) {
+        self.retired.store(true, Ordering::Relaxed);
+        self.end_gateways(LEAVE).await;
+        // Every leg has a share of the agent.
+        while Arc::strong_count(&self.agent) > 1 {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        self.stop().await;
     }
 
     /// Takes back its registrations and closes the sockets. Legs that are still up cannot be heard any more.
@@ -180,6 +227,21 @@ pub(super) async fn wait_until(deadline: std::time::Instant, done: impl Fn() -> 
     while !done() && Leg::now() < deadline {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// The profile as its legs see it, its sockets not open yet.
+fn agent(conf: ProfileConf, local: SocketAddr, opening: &Opening, shared: &Shared) -> UserAgent {
+    let ip = local.ip();
+    let rtp: Vec<IpAddr> = conf.rtp_ip.iter().filter_map(|a| address(a, opening)).collect();
+    let rtp = if rtp.is_empty() { vec![ip] } else { rtp };
+    let mut agent = UserAgent::new(conf, local, rtp, shared.exchange.acls.clone());
+    let port = agent.conf.ext_sip_port.unwrap_or(local.port());
+    // An address of the other family is no use to a peer that reaches us by this one.
+    let external = |e: &IpAddr| *e != ip && e.is_ipv4() == ip.is_ipv4();
+    agent.external = opening.external_sip.filter(external).map(|e| SocketAddr::new(e, port));
+    let family = |e: &IpAddr| agent.rtp.iter().any(|r| r.is_ipv4() == e.is_ipv4());
+    agent.external_rtp = opening.external_rtp.filter(|e| !agent.rtp.contains(e) && family(e));
+    agent
 }
 
 /// User-Agent, Allow and Supported, which do not change while the profile is open.

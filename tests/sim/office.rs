@@ -1,5 +1,7 @@
 //! A switch on a virtual network with its phones, and the census that must be zero when all is over.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -71,6 +73,11 @@ fn media_address() -> IpAddr {
     IpAddr::V4(Ipv4Addr::from(0x7f20_0002 + n % 0x001f_0000))
 }
 
+thread_local! {
+    /// Media addresses of the switches of this world: a reload leaves them as they are.
+    static MEDIA: RefCell<HashMap<SocketAddr, IpAddr>> = RefCell::default();
+}
+
 /// The configuration: small, FreeSWITCH-shaped, with these actions for the numbers of a test's own.
 fn tree(extensions: &str) -> Tree {
     tree_at(switch_address(), extensions, "")
@@ -78,6 +85,11 @@ fn tree(extensions: &str) -> Tree {
 
 /// The same at another address; with gateways there is a profile `external` for them, whose calls begin in `public`.
 pub fn tree_at(at: SocketAddr, extensions: &str, gateways: &str) -> Tree {
+    tree_with(at, extensions, gateways, 5080)
+}
+
+/// The same with `external` at another port.
+pub fn tree_with(at: SocketAddr, extensions: &str, gateways: &str, port_outside: u16) -> Tree {
     let mut users = String::new();
     for n in (0..USERS).map(number).chain(["1999".to_owned()]) {
         let _ = writeln!(
@@ -86,14 +98,14 @@ pub fn tree_at(at: SocketAddr, extensions: &str, gateways: &str) -> Tree {
             <variables><variable name="user_context" value="default"/></variables></user>"#
         );
     }
-    let media = media_address();
+    let media = MEDIA.with_borrow_mut(|media| *media.entry(at).or_insert_with(media_address));
     let (ip, port) = (at.ip(), at.port());
     let external = match gateways {
         "" => String::new(),
         gateways => format!(
             r#"<profile name="external"><gateways>{gateways}</gateways><settings>
       <param name="sip-ip" value="{ip}"/>
-      <param name="sip-port" value="5080"/>
+      <param name="sip-port" value="{port_outside}"/>
       <param name="rtp-ip" value="{media}"/>
       <param name="context" value="public"/>
       <param name="auth-calls" value="false"/>
@@ -177,6 +189,7 @@ pub fn run<F: Future<Output = ()>>(work: F) {
     });
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    MEDIA.with_borrow_mut(HashMap::clear);
     runtime.block_on(async {
         work.await;
         assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0, "tasks are left");
@@ -258,6 +271,11 @@ impl Office {
         }
     }
 
+    /// Our switch takes this tree; answers what it says of that.
+    pub async fn reload(&self, tree: Tree) -> Result<String, Vec<String>> {
+        self.switch.reload(tree).await
+    }
+
     /// Enters a call; [`Office::play`] makes it.
     pub fn plan(&mut self, script: Script) {
         self.book.lock().unwrap().push(Call::new(script));
@@ -275,7 +293,7 @@ impl Office {
     }
 
     /// Makes every call that was not made yet at its time, and waits until the last is over. Fails when one does not end.
-    pub async fn play(&mut self) {
+    pub async fn play(&self) {
         let begun = tokio::time::Instant::now();
         let mut calls: Vec<(Duration, usize, usize)> = {
             let book = self.book.lock().unwrap();

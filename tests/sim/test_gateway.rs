@@ -266,3 +266,195 @@ fn names_lead_to_the_address_that_works() {
         office.close().await;
     });
 }
+
+//------------ Reload ----------------------------------------------------------------------------------------
+
+fn peer(name: &str, proxy: &str, more: &str) -> String {
+    format!(
+        r#"<gateway name="{name}"><param name="register" value="false"/><param name="proxy" value="{proxy}"/>{more}</gateway>"#
+    )
+}
+
+fn of(office: &Office, name: &str) -> Arc<tandem::gateway::Gateway> {
+    office.switch.exchange.gateways.load().find(name).expect("a gateway").clone()
+}
+
+#[test]
+fn a_reload_touches_only_the_gateways_that_changed() {
+    office::run(async {
+        let proxy = carrier_address().ip().to_string();
+        let dial = "sofia/gateway/carrier/$1";
+        let first = gateway("carrier", &proxy, "") + &peer("left", &proxy, "") + &peer("gone", &proxy, "");
+        let mut office = open(0, &Weather::fine(), &first, dial).await;
+        with_carrier(&mut office).await;
+        until(&office, "carrier", true).await;
+        let (left, carrier) = (of(&office, "left"), of(&office, "carrier"));
+        let tree = |gateways: &str| tree_at(switch_address(), &out(dial), gateways);
+
+        // As it was: nothing is touched, and nothing said of it.
+        let said = office.reload(tree(&first)).await.expect("a good tree");
+        assert!(!said.contains("gateway") && !said.contains("profile"), "{said}");
+        assert!(Arc::ptr_eq(&left, &of(&office, "left")) && Arc::ptr_eq(&carrier, &of(&office, "carrier")));
+
+        // One changes in what only we see, one goes, one comes.
+        let prefix = r#"<param name="destination-prefix" value="1"/>"#;
+        let second =
+            gateway("carrier", &proxy, prefix) + &peer("left", &proxy, "") + &peer("new", &proxy, "");
+        let said = office.reload(tree(&second)).await.expect("a good tree");
+        for part in [
+            "gateway external::carrier changed (destination-prefix)",
+            "gateway external::gone removed",
+            "gateway external::new added",
+        ] {
+            assert!(said.contains(part), "{said}");
+        }
+        assert!(Arc::ptr_eq(&left, &of(&office, "left")));
+        assert_eq!(state(&office, "carrier"), State::Reged, "its registration is not disturbed");
+        assert!(office.switch.exchange.gateways.load().find("gone").is_none());
+        office.plan(call(OURS, "0004", 0)); // 1 and 004
+        all_well(&mut office).await;
+        tokio::time::sleep(Duration::from_secs(300)).await;
+        assert_eq!(state(&office, "carrier"), State::Reged, "it is refreshed");
+
+        // The account itself: logged out there, and in again.
+        let third = gateway("carrier", &proxy, r#"<param name="password" value="wrong now"/>"#);
+        let said = office.reload(tree(&third)).await.expect("a good tree");
+        assert!(said.contains("gateway external::carrier begins anew (password"), "{said}");
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        assert_eq!(state(&office, "carrier"), State::FailWait);
+        let bindings = office.carrier.as_ref().unwrap().exchange.registrar.len();
+        assert_eq!(bindings, 2, "the old registration is taken back");
+        let said = office.reload(tree(&first)).await.expect("a good tree");
+        assert!(said.contains("begins anew (password)"), "{said}");
+        until(&office, "carrier", true).await;
+        office.plan(call(OURS, "01004", 0));
+        office.plan(call(CALLING, "1011", 1));
+        all_well(&mut office).await;
+        office.close().await;
+    });
+}
+
+#[test]
+fn a_hundred_reloads_harm_no_call() {
+    office::run(async {
+        let proxy = carrier_address().ip().to_string();
+        let dial = "sofia/gateway/carrier/$1";
+        let base = gateway("carrier", &proxy, "");
+        let mut office = open(0, &Weather::fine(), &base, dial).await;
+        with_carrier(&mut office).await;
+        until(&office, "carrier", true).await;
+        let long = Duration::from_secs(120);
+        for n in 0..30 {
+            let at = Duration::from_millis(300 * n);
+            office.plan(Script::exactly(OURS, "01004", at, long, vec![], vec![]));
+            office.plan(Script::exactly(CALLING, "1011", at, long, vec![], vec![]));
+        }
+        let exchange = office.switch.exchange.clone();
+        let switch = &office.switch;
+        let trees = (0..100).map(|n| {
+            let other = match n % 4 {
+                0 => peer("other", &proxy, ""),
+                1 => peer("other", "192.0.2.99", ""),
+                2 => String::new(),
+                _ => gateway("other", &proxy, r#"<param name="username" value="1010"/>"#),
+            };
+            let context = format!(
+                r#"<param name="destination-prefix" value=""/><param name="retry-seconds" value="{}"/>"#,
+                10 + n % 3
+            );
+            tree_at(switch_address(), &out(dial), &(gateway("carrier", &proxy, &context) + &other))
+        });
+        let mut trees: Vec<_> = trees.collect();
+        let (mut most, up) = (0, Arc::strong_count(&exchange));
+        let reloads = async {
+            tokio::time::sleep(Duration::from_secs(12)).await;
+            for tree in trees.drain(..) {
+                tokio::time::sleep(Duration::from_millis(700)).await;
+                switch.reload(tree).await.expect("a good tree");
+                most = most.max(exchange.legs.len());
+            }
+        };
+        // Both at once, on one thread.
+        let plays = play_while(&office, reloads);
+        plays.await;
+        assert_eq!(most, 120, "sixty calls were up, two legs each");
+        let (well, all) = office.judge();
+        assert_eq!(well, all, "calls that went as meant");
+        let back = tree_at(switch_address(), &out(dial), &base);
+        office.reload(back).await.expect("a good tree");
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        assert!(Arc::strong_count(&exchange) <= up + 2, "nothing of the old generations is left");
+        drop(exchange);
+        office.close().await;
+    });
+}
+
+/// Plays what is planned while `work` is done.
+async fn play_while(office: &Office, work: impl Future<Output = ()>) {
+    let ((), ()) = tokio::join!(office.play(), work);
+}
+
+#[test]
+fn a_reload_that_cannot_be_changes_nothing() {
+    office::run(async {
+        let proxy = carrier_address().ip().to_string();
+        let dial = "sofia/gateway/carrier/$1";
+        let base = gateway("carrier", &proxy, "");
+        let mut office = open(0, &Weather::fine(), &base, dial).await;
+        with_carrier(&mut office).await;
+        until(&office, "carrier", true).await;
+        let before = of(&office, "carrier");
+        // Somebody else has the address it would need.
+        let taken = SocketAddr::new(switch_address().ip(), 5090);
+        let held = office.net.bind_udp(taken).unwrap();
+        let elsewhere = office::tree_with(switch_address(), &out(dial), &peer("other", &proxy, ""), 5090);
+        let errors = office.reload(elsewhere).await.expect_err("the address is taken");
+        assert!(errors.iter().any(|e| e.contains("external") && e.contains("5090")), "{errors:?}");
+        assert!(Arc::ptr_eq(&before, &of(&office, "carrier")));
+        assert!(office.switch.exchange.gateways.load().find("other").is_none());
+        office.plan(call(OURS, "01004", 0));
+        all_well(&mut office).await;
+        drop(held);
+        office.close().await;
+    });
+}
+
+#[test]
+fn a_profile_that_moves_serves_its_calls_to_the_end() {
+    office::run(async {
+        let proxy = carrier_address().ip().to_string();
+        let dial = "sofia/gateway/carrier/$1";
+        let base = gateway("carrier", &proxy, "");
+        let mut office = open(0, &Weather::fine(), &base, dial).await;
+        with_carrier(&mut office).await;
+        until(&office, "carrier", true).await;
+        let open_before = office.net.open();
+        office.plan(Script::exactly(OURS, "01004", Duration::ZERO, Duration::from_secs(200), vec![], vec![]));
+        office.plan(Script::exactly(
+            CALLING,
+            "1011",
+            Duration::ZERO,
+            Duration::from_secs(200),
+            vec![],
+            vec![],
+        ));
+        let moved = office::tree_with(switch_address(), &out(dial), &base, 5090);
+        let switch = &office.switch;
+        let work = async {
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            let said = switch.reload(moved).await.expect("a good tree");
+            assert!(said.contains("profile external is at 192.0.2.1:5090 now"), "{said}");
+            assert!(said.contains("gateway external::carrier begins anew (our address)"), "{said}");
+        };
+        play_while(&office, work).await;
+        let (well, all) = office.judge();
+        assert_eq!(well, all, "calls that went as meant");
+        until(&office, "carrier", true).await;
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        assert_eq!(office.net.open(), open_before, "the old sockets are closed");
+        office.plan(call(CALLING, "1011", 0));
+        office.plan(call(OURS, "01004", 1));
+        all_well(&mut office).await;
+        office.close().await;
+    });
+}

@@ -227,12 +227,61 @@ impl GatewayConf {
 
     /// True when nothing but the place it is written at differs.
     pub fn is_same(&self, other: &GatewayConf) -> bool {
-        // URIs are equal by RFC 3261 §19.1.4 even when one has parameters that the other has not.
-        let texts = |conf: &GatewayConf| {
-            [Some(&conf.proxy), conf.register_proxy.as_ref(), conf.outbound_proxy.as_ref()]
-                .map(|uri| uri.map(Uri::to_string))
-        };
-        GatewayConf { at: self.at.clone(), ..other.clone() } == *self && texts(self) == texts(other)
+        self.name == other.name && self.differences(other).is_empty()
+    }
+
+    /// The parameters that differ, by name.
+    pub fn differences(&self, other: &GatewayConf) -> Vec<&'static str> {
+        let uri = |uri: &Option<Uri>| uri.as_ref().map(Uri::to_string);
+        let all = [
+            ("register", self.register != other.register),
+            ("username", self.username != other.username),
+            ("auth-username", self.auth_username != other.auth_username),
+            ("password", self.password != other.password),
+            ("proxy", self.proxy.as_str() != other.proxy.as_str()),
+            ("register-proxy", uri(&self.register_proxy) != uri(&other.register_proxy)),
+            ("outbound-proxy", uri(&self.outbound_proxy) != uri(&other.outbound_proxy)),
+            ("register-transport", self.transport != other.transport),
+            ("from-user", self.from_user != other.from_user),
+            ("from-domain", self.from_domain != other.from_domain),
+            ("caller-id-in-from", self.caller_id_in_from != other.caller_id_in_from),
+            ("extension", self.extension != other.extension),
+            ("extension-in-contact", self.extension_in_contact != other.extension_in_contact),
+            ("context", self.context != other.context),
+            ("contact-params", self.contact_params != other.contact_params),
+            ("contact-host", self.contact_host != other.contact_host),
+            ("destination-prefix", self.destination_prefix != other.destination_prefix),
+            ("distinct-to", self.distinct_to != other.distinct_to),
+            ("reg-id", self.reg_id != other.reg_id),
+            ("expire-seconds", self.expire_seconds != other.expire_seconds),
+            ("retry-seconds", self.retry_seconds != other.retry_seconds),
+            ("908-retry-seconds", self.fail_908_retry_seconds != other.fail_908_retry_seconds),
+            ("timeout-seconds", self.timeout_seconds != other.timeout_seconds),
+            ("ping", self.ping != other.ping),
+            ("gw-auth-acl", self.gw_auth_acl != other.gw_auth_acl),
+            ("variables", self.variables != other.variables),
+        ];
+        all.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+    }
+
+    /// True when the far end sees the same registration: it may stay while the rest changes.
+    pub fn registers_alike(&self, other: &GatewayConf) -> bool {
+        const HERE: [&str; 12] = [
+            "outbound-proxy",
+            "caller-id-in-from",
+            "context",
+            "destination-prefix",
+            "expire-seconds",
+            "retry-seconds",
+            "908-retry-seconds",
+            "timeout-seconds",
+            "ping",
+            "gw-auth-acl",
+            "variables",
+            "extension",
+        ];
+        let shown = self.extension_in_contact && self.extension != other.extension;
+        !shown && self.differences(other).iter().all(|name| HERE.contains(name))
     }
 
     /// Our extension for calls to `gw+NAME`.

@@ -114,3 +114,36 @@ fn two_are_the_same_wherever_they_stand() {
     let (one, other, changed) = (one.unwrap(), other.unwrap(), changed.unwrap());
     assert!(one.is_same(&other) && !one.is_same(&changed));
 }
+
+/// A parameter that [`GatewayConf::differences`] forgets would be a change that a reload does not see.
+#[test]
+fn every_difference_is_seen() {
+    let base = [("username", "u"), ("password", "p"), ("proxy", "h"), ("ping", "10"), ("rfc-5626", "true")];
+    let (one, _) = read(&params(&base));
+    let one = one.expect("usable");
+    for param in PARAMS {
+        // What is only an alias or another's default.
+        if ["scheme", "realm", "retry_seconds", "rfc-5626", "ping-min"].contains(param) {
+            continue;
+        }
+        let value = match *param {
+            "register" => "false",
+            "register-transport" => "tcp",
+            p if p.ends_with("-seconds") || p.starts_with("ping") && p != "ping-monitoring" => "17",
+            "caller-id-in-from"
+            | "contact-in-ping"
+            | "distinct-to"
+            | "extension-in-contact"
+            | "ping-monitoring" => "true",
+            _ => "other",
+        };
+        let (other, problems) = read(&params(&[&base[..], &[(param, value)]].concat()));
+        let other = other.unwrap_or_else(|| panic!("{param}: {problems:?}"));
+        assert!(!one.is_same(&other), "{param}={value} is not seen");
+    }
+    let (here, _) = read(&params(&[&base[..], &[("context", "c"), ("extension", "1")]].concat()));
+    assert!(one.registers_alike(&here.expect("usable")));
+    let (there, _) =
+        read(&params(&[&base[..], &[("extension", "1"), ("extension-in-contact", "true")]].concat()));
+    assert!(!one.registers_alike(&there.expect("usable")));
+}

@@ -1,0 +1,366 @@
+//! The SIP profiles of a switch and their gateways: opened at start, and changed by a reload.
+//!
+//! A reload has two halves. [`Profiles::prepare`] builds what is to come beside what is: it opens the sockets that a new
+//! address needs, and when one cannot be opened nothing has changed. [`Profiles::turn`] swaps it in whole.
+//!
+//! | a profile | |
+//! | --- | --- |
+//! | as it was | is left alone |
+//! | with other settings | is renewed on its own sockets; calls that are up keep what they began with |
+//! | at another address | opens there; the old one serves its calls until the last is over |
+//! | gone | the same |
+//!
+//! | a gateway | |
+//! | --- | --- |
+//! | as it was | is left alone, registered as it is |
+//! | changed in what only we see | goes on, registered as it is |
+//! | changed in what the far end sees | its registration is taken back, and it begins anew |
+//! | new, or gone | begins, or its registration is taken back |
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tracing::error;
+
+use super::{StartError, opening};
+use crate::channel::{Agents, Leg};
+use crate::config::sofia::{GatewayConf, ProfileConf};
+use crate::directory::Snapshot;
+use crate::gateway::{Gateway, Gateways};
+use crate::profile::{Profile, ProfileError, Shared};
+
+/// How long a gateway that changes waits for its old registration to be taken back.
+const LEAVE: Duration = Duration::from_secs(4);
+
+/// The profiles that run.
+pub(super) struct Profiles {
+    shared: Shared,
+    /// Log every message of every profile.
+    trace: bool,
+    running: ArcSwap<Vec<Arc<Profile>>>,
+    /// Those that could not be opened at the start: they may try again, but hinder nobody.
+    closed: Vec<String>,
+    /// Those that only serve their last calls.
+    retired: Mutex<Vec<Arc<Profile>>>,
+    /// Changes of gateways that take time, one after another.
+    work: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// What a reload makes of the profiles.
+pub(super) struct Turn {
+    next: Vec<Next>,
+}
+
+/// One profile after a reload.
+struct Next {
+    profile: Arc<Profile>,
+    change: Change,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Change {
+    None,
+    /// Other settings; `place`: our address looks otherwise from outside.
+    Renewed {
+        place: bool,
+    },
+    /// Other sockets.
+    Moved,
+    New,
+}
+
+/// A gateway whose registration must change hands.
+struct Handover {
+    end: Option<(Arc<Profile>, Arc<Gateway>)>,
+    begin: Option<(Arc<Profile>, Arc<Gateway>)>,
+}
+
+impl Profiles {
+    /// Opens the profiles. One that cannot be opened is left out with an error; none at all ends the start.
+    pub(super) fn open(
+        profiles: &[ProfileConf],
+        shared: Shared,
+        trace: bool,
+    ) -> Result<(Profiles, Vec<ProfileError>), StartError> {
+        let mut running = Vec::new();
+        let mut closed = Vec::new();
+        for conf in profiles {
+            match start(conf, &shared, trace) {
+                Ok(profile) => running.push(profile),
+                Err(error) => {
+                    error!("{error}");
+                    closed.push(error);
+                }
+            }
+        }
+        if running.is_empty() {
+            return Err(closed.into_iter().next().map_or(StartError::NoneConfigured, StartError::NoProfile));
+        }
+        let directory = shared.exchange.directory.snapshot();
+        shared.exchange.agents.store(Arc::new(agents(&running, &directory)));
+        let profiles = Profiles {
+            shared,
+            trace,
+            closed: profiles
+                .iter()
+                .map(|p| p.name.clone())
+                .filter(|name| !running.iter().any(|p| p.agent.name == *name))
+                .collect(),
+            running: ArcSwap::from_pointee(Vec::new()),
+            retired: Mutex::default(),
+            work: Arc::default(),
+        };
+        let next = running.into_iter().map(|profile| Next { profile, change: Change::New }).collect();
+        profiles.turn(Turn { next }, &directory);
+        Ok((profiles, closed))
+    }
+
+    /// Those that run now.
+    pub(super) fn running(&self) -> Arc<Vec<Arc<Profile>>> {
+        self.running.load_full()
+    }
+
+    /// Builds what these settings ask for. On an error nothing has changed.
+    pub(super) async fn prepare(&self, profiles: &[ProfileConf]) -> Result<Turn, Vec<String>> {
+        let running = self.running();
+        let mut turn = Turn { next: Vec::new() };
+        let mut errors = Vec::new();
+        for conf in profiles {
+            let before = running.iter().find(|p| p.agent.name == conf.name);
+            let Some(before) = before else {
+                match start(conf, &self.shared, self.trace) {
+                    Ok(profile) => turn.next.push(Next { profile, change: Change::New }),
+                    Err(error) if self.closed.contains(&conf.name) => error!("{error}"),
+                    Err(error) => errors.push(error.to_string()),
+                }
+                continue;
+            };
+            let same = before.agent.conf.written == conf.written;
+            if same && same_gateways(&before.agent.conf, conf) {
+                turn.next.push(Next { profile: before.clone(), change: Change::None });
+                continue;
+            }
+            let opening = opening(conf);
+            let moved = match Profile::place(conf, &opening) {
+                Ok(place) => {
+                    let ours = before.agent.local;
+                    place.ip() != ours.ip() || (conf.sip_port.is_some() && place.port() != ours.port())
+                }
+                Err(error) => {
+                    errors.push(error.to_string());
+                    continue;
+                }
+            };
+            if moved {
+                match start(conf, &self.shared, self.trace) {
+                    Ok(profile) => turn.next.push(Next { profile, change: Change::Moved }),
+                    Err(error) => errors.push(error.to_string()),
+                }
+                continue;
+            }
+            let profile = before.renewed(conf.clone(), &opening);
+            profile.agent.trace.fetch_or(self.trace, Ordering::Relaxed);
+            let place = profile.agent.external != before.agent.external
+                || profile.agent.conf.local_network_acl != before.agent.conf.local_network_acl;
+            let change = if same { Change::None } else { Change::Renewed { place } };
+            turn.next.push(Next { profile, change });
+        }
+        if turn.next.is_empty() && errors.is_empty() {
+            errors.push("no SIP profile would be left".to_owned());
+        }
+        if errors.is_empty() {
+            return Ok(turn);
+        }
+        let opened = turn.next.iter().filter(|n| matches!(n.change, Change::New | Change::Moved));
+        for next in opened {
+            next.profile.stop().await;
+        }
+        Err(errors)
+    }
+
+    /// Swaps it in; says what has changed.
+    pub(super) fn turn(&self, turn: Turn, directory: &Snapshot) -> Vec<String> {
+        let before = self.running();
+        let next: Vec<Arc<Profile>> = turn.next.iter().map(|n| n.profile.clone()).collect();
+        let (gateways, handovers, mut said) = self.gateways(&turn.next);
+        let exchange = &self.shared.exchange;
+        for next in &turn.next {
+            next.profile.take_over();
+        }
+        exchange.agents.store(Arc::new(agents(&next, directory)));
+        exchange.gateways.store(Arc::new(gateways));
+        self.running.store(Arc::new(next));
+        for Next { profile, change } in &turn.next {
+            let name = &profile.agent.name;
+            match change {
+                Change::None => {}
+                Change::New if before.is_empty() => {} // the start says so itself
+                Change::New => said.push(format!("profile {name} opened at {}", profile.agent.local)),
+                Change::Renewed { .. } => said.push(format!("profile {name} has other settings")),
+                Change::Moved => said.push(format!(
+                    "profile {name} is at {} now; the old address serves its calls until the last is over",
+                    profile.agent.local
+                )),
+            }
+        }
+        for old in before.iter() {
+            let stays = turn.next.iter().any(|n| n.profile.agent.name == old.agent.name);
+            let moved =
+                turn.next.iter().any(|n| n.change == Change::Moved && n.profile.agent.name == old.agent.name);
+            if !stays {
+                said.push(format!(
+                    "profile {} is gone; its calls go on until the last is over",
+                    old.agent.name
+                ));
+            }
+            if !stays || moved {
+                self.retire(old.clone());
+            }
+        }
+        self.hand_over(handovers);
+        said
+    }
+
+    /// The gateways after a reload, and what is to be done for that.
+    fn gateways(&self, next: &[Next]) -> (Gateways, Vec<Handover>, Vec<String>) {
+        let exchange = &self.shared.exchange;
+        let table = exchange.gateways.load_full();
+        let before = self.running();
+        let profile_of = |name: &str| before.iter().find(|p| p.agent.name == name).cloned();
+        let mut known: HashMap<(String, String), Arc<Gateway>> =
+            table.all().iter().map(|g| ((g.profile.clone(), g.conf.name.clone()), g.clone())).collect();
+        let (mut all, mut handovers, mut said) = (Vec::new(), Vec::new(), Vec::new());
+        let now = Leg::now();
+        for Next { profile, change } in next {
+            let name = &profile.agent.name;
+            for conf in &profile.agent.conf.gateways {
+                let conf: &GatewayConf = conf;
+                let old = known.remove(&(name.clone(), conf.name.clone()));
+                let Some(old) = old else {
+                    let gateway = Arc::new(Gateway::new(conf.clone(), name, now));
+                    all.push(gateway.clone());
+                    if !before.is_empty() {
+                        said.push(format!("gateway {} added", gateway.full_name()));
+                    }
+                    handovers.push(Handover { end: None, begin: Some((profile.clone(), gateway)) });
+                    continue;
+                };
+                let differs = conf.differences(&old.conf);
+                let elsewhere =
+                    matches!(change, Change::Moved | Change::New | Change::Renewed { place: true });
+                if elsewhere || !conf.registers_alike(&old.conf) {
+                    let gateway = Arc::new(Gateway::new(conf.clone(), name, now));
+                    all.push(gateway.clone());
+                    let why = if differs.is_empty() { "our address".to_owned() } else { differs.join(", ") };
+                    said.push(format!("gateway {} begins anew ({why})", gateway.full_name()));
+                    let end = profile_of(name).map(|profile| (profile, old));
+                    handovers.push(Handover { end, begin: Some((profile.clone(), gateway)) });
+                    continue;
+                }
+                let gateway = match differs.is_empty() {
+                    true => old.clone(),
+                    false => Arc::new(old.succeeded_by(conf.clone(), now)),
+                };
+                if !differs.is_empty() {
+                    said.push(format!("gateway {} changed ({})", gateway.full_name(), differs.join(", ")));
+                }
+                if !differs.is_empty() || *change != Change::None {
+                    profile.adopt_gateway(&old, &gateway);
+                }
+                all.push(gateway);
+            }
+        }
+        let mut gone: Vec<_> = known.into_values().collect();
+        gone.sort_by_key(|gateway| gateway.full_name());
+        for gateway in gone {
+            said.push(format!("gateway {} removed", gateway.full_name()));
+            let end = profile_of(&gateway.profile).map(|profile| (profile, gateway));
+            handovers.push(Handover { end, begin: None });
+        }
+        (Gateways::of(all), handovers, said)
+    }
+
+    /// Ends old registrations and begins new ones. What is merely new begins at once.
+    fn hand_over(&self, handovers: Vec<Handover>) {
+        let (later, now): (Vec<_>, Vec<_>) = handovers.into_iter().partition(|h| h.end.is_some());
+        for (profile, gateway) in now.into_iter().filter_map(|h| h.begin) {
+            profile.begin_gateway(&gateway);
+        }
+        if later.is_empty() {
+            return;
+        }
+        let (work, exchange) = (self.work.clone(), self.shared.exchange.clone());
+        tokio::spawn(async move {
+            let _turn = work.lock().await;
+            let ends: Vec<_> = later
+                .iter()
+                .filter_map(|h| h.end.clone())
+                .map(|(profile, gateway)| {
+                    tokio::spawn(async move { profile.end_gateway(&gateway, LEAVE).await })
+                })
+                .collect();
+            for end in ends {
+                let _ = end.await; // a panic there has been told
+            }
+            for (profile, gateway) in later.into_iter().filter_map(|h| h.begin) {
+                // Another reload may have come meanwhile, or the end.
+                let current = exchange.gateways.load();
+                let wanted = current.find(&gateway.full_name()).is_some_and(|g| Arc::ptr_eq(g, &gateway));
+                if wanted && !exchange.gate.is_draining() {
+                    profile.begin_gateway(&gateway);
+                }
+            }
+        });
+    }
+
+    fn retire(&self, profile: Arc<Profile>) {
+        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        retired.retain(|p| Arc::strong_count(p) > 1); // its task is done
+        retired.push(profile.clone());
+        tokio::spawn(profile.retire());
+    }
+
+    /// Closes everything.
+    pub(super) async fn stop(&self) {
+        for profile in self.running().iter() {
+            profile.stop().await;
+        }
+        let retired = std::mem::take(&mut *self.retired.lock().unwrap_or_else(PoisonError::into_inner));
+        for profile in retired {
+            profile.stop().await;
+        }
+    }
+}
+
+fn start(conf: &ProfileConf, shared: &Shared, trace: bool) -> Result<Arc<Profile>, ProfileError> {
+    let profile = Profile::start(conf.clone(), &opening(conf), shared.clone())?;
+    profile.agent.trace.fetch_or(trace, Ordering::Relaxed);
+    Ok(profile)
+}
+
+fn same_gateways(before: &ProfileConf, after: &ProfileConf) -> bool {
+    before.gateways.len() == after.gateways.len()
+        && before.gateways.iter().zip(&after.gateways).all(|(b, a)| b.is_same(a))
+}
+
+/// The profiles by name, alias, and the domains they stand for.
+fn agents(profiles: &[Arc<Profile>], directory: &Snapshot) -> Agents {
+    let mut agents = Agents::new();
+    for profile in profiles {
+        let conf = &profile.agent.conf;
+        let domains = conf.domains.iter().filter(|d| d.alias).flat_map(|domain| {
+            if domain.name.eq_ignore_ascii_case("all") {
+                directory.domains().map(|d| d.name.to_string()).collect()
+            } else {
+                vec![domain.name.clone()]
+            }
+        });
+        for name in [conf.name.clone()].into_iter().chain(conf.aliases.iter().cloned()).chain(domains) {
+            agents.entry(name.to_ascii_lowercase()).or_insert_with(|| profile.agent.clone());
+        }
+    }
+    agents
+}
