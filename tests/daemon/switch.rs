@@ -20,6 +20,7 @@ pub struct Switch {
     at: SocketAddr,
     _lease: Lease,
     dir: Dir,
+    arguments: Vec<String>,
 }
 
 /// What differs from the shipped configuration.
@@ -46,7 +47,7 @@ impl Switch {
         let (lease, dir) = (Lease::new(), Dir::new("switch"));
         if let Ok(subject) = std::env::var("TANDEM_SUBJECT") {
             let at = subject.parse().expect("TANDEM_SUBJECT=address:port");
-            return Switch { process: None, at, _lease: lease, dir };
+            return Switch { process: None, at, _lease: lease, dir, arguments: Vec::new() };
         }
         let conf = dir.path().join("conf");
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("conf"), &conf);
@@ -75,14 +76,13 @@ impl Switch {
             assert!(text.contains(from), "{path} has {from}");
             std::fs::write(conf.join(path), text.replace(from, to)).expect("to write into conf");
         }
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
-        command.arg("run").arg("--conf").arg(&conf);
+        let mut arguments = vec!["run".to_owned(), "--conf".to_owned(), conf.to_string_lossy().into_owned()];
         for part in ["log", "db"] {
-            command.arg(format!("--{part}")).arg(dir.path().join(part));
+            arguments.extend([format!("--{part}"), dir.path().join(part).to_string_lossy().into_owned()]);
         }
         // for a closer look at one test: TANDEM_LOG=debug cargo nextest run --test daemon NAME
         if let Ok(level) = std::env::var("TANDEM_LOG") {
-            command.arg("--log-level").arg(level);
+            arguments.extend(["--log-level".to_owned(), level]);
         }
         let ip = lease.ip.to_string();
         let mut set = vec![
@@ -99,13 +99,25 @@ impl Switch {
         set.retain(|(name, _)| !(setup.first_run && name.ends_with("password")));
         set.extend(setup.set);
         for (name, value) in set {
-            command.arg("--set").arg(format!("{name}={value}"));
+            arguments.extend(["--set".to_owned(), format!("{name}={value}")]);
         }
-        let process = Some(Process::spawn("tandem", &mut command));
         let at = SocketAddr::new(lease.ip, 5060);
-        let mut switch = Switch { process, at, _lease: lease, dir };
-        switch.wait_ready();
+        let mut switch = Switch { process: None, at, _lease: lease, dir, arguments };
+        switch.begin();
         switch
+    }
+
+    fn begin(&mut self) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
+        self.process = Some(Process::spawn("tandem", command.args(&self.arguments)));
+        self.wait_ready();
+    }
+
+    /// Killed, and begun again after a while: it knows nobody any more.
+    pub fn restart_after(&mut self, pause: Duration) {
+        self.process.as_mut().expect("a switch of ours").kill();
+        std::thread::sleep(pause);
+        self.begin();
     }
 
     pub fn ip(&self) -> IpAddr {

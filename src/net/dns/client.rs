@@ -87,7 +87,18 @@ async fn by_udp(
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
     let socket = sockets.bind_udp(SocketAddr::new(any, 0))?;
-    socket.try_send_to(query, server)?;
+    loop {
+        // A socket that has just been opened may not know yet that it can send.
+        match socket.try_send_to(query, server) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                poll_fn(|cx| socket.poll_send_ready(cx)).await?;
+            }
+            sent => {
+                sent?;
+                break;
+            }
+        }
+    }
     let mut buffer = [0; wire::DATAGRAM as usize];
     let mut foreign = 0;
     while foreign < FOREIGN {
