@@ -235,6 +235,24 @@ impl Client {
         self.out.pop_front()
     }
 
+    /// A stream is closed. When it is the one we registered over, the far end may have no other way to us: we register
+    /// again, not all gateways at once.
+    pub fn connection_closed(&mut self, now: Instant, flow: &Flow) {
+        let ours = self.bound.as_ref().is_some_and(|hop| match &hop.to {
+            Destination::Host { host, port, .. } => {
+                let port = port.unwrap_or(flow.transport.default_port());
+                transport_of(&hop.to) == flow.transport
+                    && host.trim_matches(['[', ']']).parse() == Ok(flow.remote.ip())
+                    && port == flow.remote.port()
+            }
+            Destination::Flow(bound) => bound == flow,
+        });
+        if ours && self.status.state == State::Reged && self.registration.is_idle() {
+            let soon = now + Duration::from_millis(self.rng.random_range(500..3000));
+            self.status.refresh = Some(self.status.refresh.map_or(soon, |at| at.min(soon)));
+        }
+    }
+
     /// Goes on with other settings, which the far end does not see in its registration.
     pub fn adopt(&mut self, now: Instant, gateway: Arc<Gateway>, login: Login) {
         let ping = self.gateway.conf.ping != gateway.conf.ping;

@@ -31,6 +31,8 @@ enum Note {
     Undelivered(Id),
     /// What it sent by UDP went over a stream, being large.
     OverStream(Id),
+    /// A stream of the profile is closed.
+    Closed(Flow),
     /// It goes on with other settings, of its own or of its profile.
     Adopt(Arc<Gateway>, Arc<UserAgent>),
     /// It is to end, at the latest after this.
@@ -65,6 +67,13 @@ impl Clients {
             }
             true
         })
+    }
+
+    /// A stream is closed: one of them may have been registered over it.
+    pub(super) fn closed(&self, flow: Flow) {
+        for running in self.lock().values() {
+            let _ = running.notes.try_send(Note::Closed(flow)); // full: its refresh finds out
+        }
     }
 
     /// Ends one, or all.
@@ -239,6 +248,7 @@ impl Task {
             Note::Response(message, flow) => self.client.receive(now, message, flow),
             Note::Undelivered(by) => self.client.transport_failed(now, by),
             Note::OverStream(by) => self.client.now_reliable(by),
+            Note::Closed(flow) => self.client.connection_closed(now, &flow),
             Note::Adopt(gateway, agent) => {
                 let login = agent.gateway_login(&gateway);
                 self.client.adopt(now, gateway.clone(), login);

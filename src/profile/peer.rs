@@ -33,7 +33,10 @@ impl Profile {
     /// The gateway an INVITE comes from.
     pub(super) fn peer(&self, invite: &Message, source: IpAddr) -> Option<Peer> {
         let gateways = self.shared.exchange.gateways.load();
-        gateways.of_profile(&self.agent.name).next()?;
+        let here = gateways.of_profile(&self.agent.name);
+        if here.is_empty() {
+            return None;
+        }
         let find = |name: &str| gateways.find(&format!("{}::{name}", self.agent.name)).cloned();
         let uri = invite.uri()?;
         let named = uri.user().and_then(|user| find(user.strip_prefix("gw+")?));
@@ -43,7 +46,7 @@ impl Profile {
         if let Some(gateway) = uri.param("gw").and_then(find) {
             return Some(Peer { gateway, by: By::Param });
         }
-        let mut here = gateways.of_profile(&self.agent.name).filter(|g| g.is_peer(source));
+        let mut here = here.iter().filter(|g| g.is_peer(source));
         let gateway = here.next().filter(|_| here.next().is_none())?.clone();
         Some(Peer { gateway, by: By::Source })
     }

@@ -50,6 +50,7 @@ impl Profile {
                 }
             }
             Incoming::Closed(flow) => {
+                self.clients.closed(flow);
                 for binding in self.shared.exchange.registrar.connection_closed(flow.connection) {
                     self.registration_gone(&binding, Gone::ConnectionClosed);
                 }

@@ -29,6 +29,7 @@ use super::{StartError, opening};
 use crate::channel::{Agents, Leg};
 use crate::config::sofia::{GatewayConf, ProfileConf};
 use crate::directory::Snapshot;
+use crate::event::EventName;
 use crate::gateway::{Gateway, Gateways};
 use crate::profile::{Profile, ProfileError, Shared};
 
@@ -193,6 +194,18 @@ impl Profiles {
         exchange.agents.store(Arc::new(agents(&next, directory)));
         exchange.gateways.store(Arc::new(gateways));
         self.running.store(Arc::new(next));
+        for handover in &handovers {
+            let ended = handover.end.iter().map(|(_, g)| ("sofia::gateway_delete", g));
+            let begun = handover.begin.iter().map(|(_, g)| ("sofia::gateway_add", g));
+            for (name, gateway) in ended.chain(begun) {
+                exchange.events.fire(EventName::Custom(name), || {
+                    vec![
+                        ("profile-name".into(), gateway.profile.clone()),
+                        ("Gateway".into(), gateway.conf.name.clone()),
+                    ]
+                });
+            }
+        }
         for Next { profile, change } in &turn.next {
             let name = &profile.agent.name;
             match change {

@@ -343,6 +343,30 @@ fn nobody_answers() {
 }
 
 #[test]
+fn a_stream_that_closes_is_registered_over_again() {
+    let mut b = Bench::of(&[("register-transport", "tcp")], 1);
+    b.client.resolved(b.now, vec![]); // nothing waits for that
+    let over = |n: u8| {
+        let to =
+            Destination::Host { transport: Some(Transport::Tcp), host: format!("192.0.2.{n}"), port: None };
+        Hop { to, ours: "203.0.113.5:5080".parse().unwrap() }
+    };
+    b.client.bound = Some(over(9));
+    b.client.registration = Task::Idle;
+    b.client.set(b.now, State::Reged, true);
+    b.client.status.refresh = Some(b.now + Duration::from_secs(3000));
+    b.hops = vec![over(9)];
+    let stream = Flow { transport: Transport::Tcp, connection: 7, ..flow() };
+    let other = Flow { remote: "192.0.2.10:5060".parse().unwrap(), ..stream };
+    b.client.connection_closed(b.now, &other);
+    b.client.connection_closed(b.now, &flow());
+    assert_eq!(b.client.status().refresh, Some(b.now + Duration::from_secs(3000)), "those are none of ours");
+    b.client.connection_closed(b.now, &stream);
+    b.until_sent(3.1);
+    assert_eq!(b.request().0.method(), &Method::Register);
+}
+
+#[test]
 fn a_name_without_address_is_looked_up_again() {
     let mut b = Bench::of(&[], 0);
     assert!(b.sent.is_empty());

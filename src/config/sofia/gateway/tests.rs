@@ -147,3 +147,45 @@ fn every_difference_is_seen() {
         read(&params(&[&base[..], &[("extension", "1"), ("extension-in-contact", "true")]].concat()));
     assert!(!one.registers_alike(&there.expect("usable")));
 }
+
+/// Gateways of users belong to the profiles that parse their domain, wherever in it the users stand.
+#[test]
+fn gateways_of_users_are_found() {
+    let gateway = |name: &str| {
+        format!(
+            r#"<user id="{name}"><gateways><gateway name="{name}"><param name="register" value="false"/></gateway>
+            </gateways></user>"#
+        )
+    };
+    let domain = |name: &str, inside: &str| format!(r#"<domain name="{name}">{inside}</domain>"#);
+    let one = domain(
+        "one",
+        &format!(
+            "{}<users>{}</users><groups><group name=\"g\"><users>{}</users></group></groups>",
+            gateway("a"),
+            gateway("b"),
+            gateway("c")
+        ),
+    );
+    let profile = |name: &str, domain: &str, parse: &str| {
+        format!(
+            r#"<profile name="{name}"><domains><domain name="{domain}" parse="{parse}"/></domains><settings/></profile>"#
+        )
+    };
+    let text = format!(
+        r#"<document><section name="configuration"><configuration name="sofia.conf"><profiles>{}{}{}</profiles>
+        </configuration></section><section name="directory">{one}{}</section></document>"#,
+        profile("all", "all", "true"),
+        profile("two", "two", "true"),
+        profile("none", "all", "false"),
+        domain("two", &format!("<users>{}</users>", gateway("d"))),
+    );
+    let loaded = config::parse("x.xml", &text, &Options::new("/nowhere"));
+    let mut problems = Vec::new();
+    let conf = crate::config::sofia::SofiaConf::read(&loaded.root, &mut problems);
+    let names: Vec<Vec<&str>> =
+        conf.profiles.iter().map(|p| p.gateways.iter().map(|g| g.name.as_str()).collect()).collect();
+    assert_eq!(names, [vec!["a", "b", "c", "d"], vec!["d"], vec![]]);
+    let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert!(said.iter().any(|p| p.contains("gateway d is in profile all as well")), "{said:?}");
+}
