@@ -45,6 +45,8 @@ pub mod store;
 
 pub mod gateway;
 
+pub mod presence;
+
 pub mod channel;
 
 pub mod dialplan;

@@ -16,6 +16,7 @@ use crate::event::{Bus, EventName};
 use crate::media::{Engine, EngineConfig, PortRange};
 use crate::net::acl::{Acls, LocalNet};
 use crate::net::{Dns, Sockets, local_ip_v4, local_ip_v6, stun};
+use crate::presence::Board;
 use crate::profile::{Opening, Profile, ProfileError, Shared};
 use crate::registrar::{Bounds, Gone, Registrar};
 use crate::store::Stores;
@@ -100,6 +101,8 @@ pub struct Switch {
     /// Why profiles of the tree are not open.
     closed: Vec<ProfileError>,
     expiry: tokio::task::JoinHandle<()>,
+    /// Wakes those who watch somebody.
+    watches: tokio::task::JoinHandle<()>,
 }
 
 impl Switch {
@@ -124,6 +127,7 @@ impl Switch {
             globals: loaded.globals.clone(),
             directory: Directory::new(snapshot),
             registrar: Registrar::new(now, Bounds::default()),
+            presence: Arc::new(Board::default()),
             acls,
             stores: stores(&loaded.globals),
             allow_system: switch.allow_system.into(),
@@ -151,8 +155,10 @@ impl Switch {
         let (profiles, closed) = Profiles::open(&conf.sofia.profiles, shared, trace)?;
         let profiles = Arc::new(profiles);
         let expiry = tokio::spawn(serve_expiry(profiles.clone(), exchange.clone()));
+        let board = exchange.presence.clone();
+        let watches = tokio::spawn(async move { board.serve().await });
         exchange.events.fire(EventName::Startup, Vec::new);
-        Ok(Switch { exchange, plans, records, profiles, dns, closed, expiry })
+        Ok(Switch { exchange, plans, records, profiles, dns, closed, expiry, watches })
     }
 
     /// One line for each profile that could not be opened.
@@ -198,6 +204,7 @@ impl Switch {
         )];
         self.exchange.acls.store(Arc::new(acls(&conf, &snapshot)));
         self.exchange.directory.replace(snapshot);
+        self.exchange.presence.touch_all();
         self.exchange.globals.adopt(&loaded.globals);
         self.exchange.gate.set(conf.switch.max_sessions, conf.switch.sessions_per_second);
         self.exchange.media.set_ports(PortRange::new(conf.switch.rtp_start_port, conf.switch.rtp_end_port));
@@ -239,6 +246,7 @@ impl Switch {
         self.exchange.events.fire(EventName::Shutdown, Vec::new);
         self.expiry.abort();
         self.profiles.stop().await;
+        self.watches.abort();
         self.exchange.media.stop();
         self.records.stop();
     }

@@ -218,6 +218,7 @@ impl Leg {
         self.variables = Variables::default();
         self.caller = CallerProfile::default();
         self.last_partner = None;
+        self.lamp = None;
         self.happenings = Queue::default();
         self.dialled = Vec::new();
     }

@@ -10,6 +10,7 @@ use crate::event::Bus;
 use crate::gateway::Gateways;
 use crate::media::Engine;
 use crate::net::acl::Acls;
+use crate::presence::Board;
 use crate::registrar::Registrar;
 use crate::store::Stores;
 use arc_swap::ArcSwap;
@@ -66,6 +67,8 @@ pub struct Exchange {
     pub directory: Directory,
     /// Who is where.
     pub registrar: Registrar,
+    /// Who watches whom, and what there is to see.
+    pub presence: Arc<Board>,
     /// The access lists as of the last load.
     pub acls: Arc<ArcSwap<Acls>>,
     /// What calls leave for each other.

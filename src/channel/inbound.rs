@@ -77,6 +77,7 @@ impl Leg {
             course: None,
             handover: None,
             last_partner: None,
+            lamp: None,
         };
         let taken = match body {
             Some(body) => {
@@ -103,9 +104,9 @@ pub(super) fn is_sdp(message: &Message) -> bool {
 
 /// In-dialog requests go back the way the caller's packets came: over its connection; by UDP when it asked for that
 /// (rport, RFC 3581) or when its Contact cannot be an address we reach.
-fn is_sticky(invite: &Message, flow: &Flow) -> bool {
-    let asked = flow.transport != Transport::Udp || invite.via().rport().is_some();
-    let host = invite.contact().map(|contact| contact.uri().host());
+pub fn is_sticky(request: &Message, flow: &Flow) -> bool {
+    let asked = flow.transport != Transport::Udp || request.via().rport().is_some();
+    let host = request.contact().map(|contact| contact.uri().host());
     let unreachable = match host.and_then(|h| h.parse::<IpAddr>().ok()) {
         Some(ip) => ip != flow.remote.ip() && is_private(ip),
         None => false,

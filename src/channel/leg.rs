@@ -22,6 +22,7 @@ use super::letter::{Letter, News, Order};
 use super::mailbox::{Letters, Mailbox, Tie};
 use super::media::{LegMedia, View};
 use super::moment::Moment;
+use super::presence::Lamp;
 use super::queue::Queue;
 use super::renegotiation::Pending;
 use super::times::Times;
@@ -153,6 +154,8 @@ pub struct Leg {
     pub(super) handover: Option<Box<Handover>>,
     /// What the last partner's audio stream had counted, and where its description said it listens.
     pub(super) last_partner: Option<Box<(Stats, Arc<View>)>>,
+    /// Its call on the board, while anybody watches anybody.
+    pub(super) lamp: Option<Box<Lamp>>,
 }
 
 impl Leg {
@@ -326,6 +329,9 @@ impl Leg {
                 dialog::Output::Event(event) => self.on_session(event),
             }
         }
+        if self.exchange.presence.is_on() {
+            self.present();
+        }
     }
 
     /// Opens one letter.
@@ -376,6 +382,7 @@ impl Leg {
             }
             Order::Belong { to } => self.belong(to),
             Order::Show { to } => self.show(&to),
+            Order::Appear => {} // `drive` follows every letter
             Order::Meet { partner, uuid, view } => self.meet_with(partner, uuid, view),
             Order::Replace(replacement) => self.replaced_by(*replacement),
             Order::Digit { digit, duration_ms } => self.send_digit(digit, duration_ms),

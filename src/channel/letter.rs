@@ -139,6 +139,8 @@ pub enum Order {
         /// Who asks.
         to: Mailbox,
     },
+    /// Somebody watches users now: show your call on the board.
+    Appear,
     /// Leave what you do, and join with that leg.
     Meet {
         /// The partner's mailbox.

@@ -13,6 +13,7 @@
 //! | `ending`, `caught` | hang-up, the closing line; a panic that ends one leg alone |
 //! | `times`, `stamps` | when things happened, and what a record is told of it |
 //! | `course`, `transfer` | a leg sent elsewhere, two legs that meet; REFER and Replaces |
+//! | `presence` | the call as those see it who watch the user |
 //! | `media` | descriptions, streams, what was agreed |
 //! | `letter`, `mailbox` (a `queue`), `legs` | what reaches a leg, where it waits, and how the leg is found |
 //! | `caller`, `variables` (their names, `known`; lists in them, `array`), `cause`, `identity` | what is known of a call |
@@ -42,6 +43,7 @@ mod mailbox;
 pub mod media;
 mod moment;
 mod outbound;
+mod presence;
 mod progress;
 mod queue;
 mod renegotiation;
@@ -61,7 +63,7 @@ pub use departed::Departed;
 pub use ending::{By, Ending};
 pub use exchange::{Agents, Exchange, Functions, Recorder, Router};
 pub use gate::{Full, Gate};
-pub use inbound::{Caller, identity};
+pub use inbound::{Caller, identity, is_sticky};
 pub use leg::{Direction, Happening, Leg, Progress};
 pub use legs::{Legs, Token, new_uuid};
 pub use letter::{Ended, Letter, News, Order, Shown, Successor};

@@ -232,6 +232,7 @@ impl Leg {
             course: None,
             handover: None,
             last_partner: None,
+            lamp: None,
         };
         leg.fire(EventName::ChannelCreate, Vec::new);
         leg.fire(EventName::ChannelOriginate, Vec::new);

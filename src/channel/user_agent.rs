@@ -68,7 +68,7 @@ pub struct UserAgent {
     turn: AtomicUsize,
 }
 
-/// The methods we know. SUBSCRIBE and PUBLISH are answered 489 until there is an event package.
+/// The methods we know. PUBLISH is answered 489 until there is an event package for it.
 const ALLOW: &str =
     "INVITE, ACK, BYE, CANCEL, OPTIONS, MESSAGE, INFO, UPDATE, REGISTER, REFER, NOTIFY, PUBLISH, SUBSCRIBE";
 

@@ -33,6 +33,13 @@ impl Dialog {
         })
     }
 
+    /// Without a Record-Route, goes by these (the Path of an edge proxy, RFC 3327).
+    pub(super) fn go_by(&mut self, path: Vec<NameAddr>) {
+        if self.routes.is_empty() {
+            self.routes = path;
+        }
+    }
+
     /// The calling side's dialog (§12.1.2), `invite` being as sent, with its tag. A 2xx without Contact, which there must be, is taken to come from where
     /// the INVITE was sent.
     pub(super) fn of_response(invite: &Invite, response: &Message, flow: Flow) -> Option<Dialog> {

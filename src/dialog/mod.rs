@@ -15,6 +15,7 @@
 //! | `offer` | where offer and answer stand (RFC 3264) |
 //! | `reliable` | reliable provisional responses (RFC 3262) |
 //! | `timer` | the session timer (RFC 4028) |
+//! | `subscription` | [`Subscription`]: the notifier's side of a subscription (RFC 6665) |
 //! | `remains` | what is left of an ended session ([`crate::transaction::Remains`]) |
 //! | `wait` | every wait of a session, and its longest stay |
 //! | `identity` | [`Identity`], [`SessionConfig`]: how we look on the wire |
@@ -41,6 +42,7 @@ mod phrase;
 mod reliable;
 mod remains;
 mod session;
+mod subscription;
 mod timer;
 mod wait;
 
@@ -50,4 +52,5 @@ pub use event::{CommandError, Event, Headers, How, OfferId, Output, RequestId};
 pub use identity::{Identity, SessionConfig};
 pub use phrase::reason_phrase;
 pub use session::Session;
+pub use subscription::{Notice, Subscription, Terms};
 pub use timer::Refresher;

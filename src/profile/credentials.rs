@@ -36,7 +36,7 @@ pub(super) struct Admitted {
 }
 
 impl Profile {
-    /// May this INVITE (or MESSAGE, SUBSCRIBE …) be served?
+    /// May this INVITE (or MESSAGE, PUBLISH) be served?
     pub(super) fn admit_call(&self, request: &Message, flow: &Flow) -> Admission {
         let conf = &self.agent.conf;
         let acls = self.agent.acls.load();
@@ -86,6 +86,25 @@ impl Profile {
             return Admission::Answered;
         }
         Admission::Admitted(Admitted::default())
+    }
+
+    /// May this SUBSCRIBE be served? Unlike a call it is challenged by `auth-subscriptions` alone.
+    pub(super) fn admit_subscription(&self, request: &Message, flow: &Flow) -> Admission {
+        let conf = &self.agent.conf;
+        let acls = self.agent.acls.load();
+        let (source, port) = (flow.remote.ip(), flow.remote.port());
+        let listed = conf.apply_inbound_acl.iter().any(|list| acls.check(&list.list, source, port).allow);
+        let volunteered = request.proxy_authorization().flatten().next().is_some()
+            || request.authorization().flatten().next().is_some();
+        if listed || conf.accept_blind_auth || !(conf.auth_subscriptions || volunteered) {
+            return Admission::Admitted(Admitted { authorized: true, ..Admitted::default() });
+        }
+        if conf.auth_calls_acl_only {
+            info!("{}: SUBSCRIBE from {source} refused: no access list lets it in", conf.name);
+            self.reply(request, flow, 403, &[]);
+            return Admission::Answered;
+        }
+        self.log_in(request, flow)
     }
 
     /// May this REGISTER be served?

@@ -11,6 +11,7 @@
 //! | `invite` | a new call: checks, context, caller, variables; the leg begins |
 //! | `peer` | a call from a gateway |
 //! | `register` | REGISTER |
+//! | `subscribe`, `watching` | SUBSCRIBE: who watches whom; a subscription at work |
 //! | `gateways` | our own registrations, with others |
 //! | `outside` | OPTIONS and everything else outside dialogs |
 //! | `reply` | answers, with or without a transaction |
@@ -25,5 +26,7 @@ mod receive;
 mod register;
 mod reply;
 mod start;
+mod subscribe;
+mod watching;
 
 pub use start::{Opening, Profile, ProfileError, Shared};

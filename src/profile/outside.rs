@@ -20,7 +20,8 @@ impl Profile {
         match request.method() {
             Method::Register => self.register(&request, flow),
             Method::Options => self.options(&request, flow),
-            Method::Message | Method::Subscribe | Method::Publish => {
+            Method::Subscribe => self.subscribe(&request, flow),
+            Method::Message | Method::Publish => {
                 // Unprovided, but nobody may find out more without logging in.
                 if let Admission::Admitted(_) = self.admit_call(&request, &flow) {
                     let (status, headers) = match request.method() {

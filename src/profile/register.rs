@@ -118,6 +118,7 @@ impl Profile {
                     binding.granted.as_secs()
                 );
                 self.tell("sofia::register", binding);
+                self.shared.exchange.presence.touch(&binding.user, &binding.domain);
             }
             Change::Refreshed(binding) => self.tell("sofia::reregister", binding),
             Change::Gone(binding, why) => self.registration_gone(binding, *why),
@@ -135,6 +136,7 @@ impl Profile {
         };
         info!("{}: {}@{} {} {word}", binding.profile, binding.user, binding.domain, binding.uri());
         self.tell(event, binding);
+        self.shared.exchange.presence.touch(&binding.user, &binding.domain);
     }
 
     fn tell(&self, event: &'static str, binding: &Binding) {

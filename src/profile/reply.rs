@@ -55,7 +55,7 @@ impl Profile {
         headers: &[(&str, String)],
     ) -> Bytes {
         let phrase = phrase.unwrap_or_else(|| crate::dialog::reason_phrase(status));
-        let answer = self.begin_answer(request, flow, status, phrase);
+        let answer = self.begin_answer(request, flow, (status, phrase), None);
         headers.iter().fold(answer, |answer, (name, value)| answer.header(*name, value)).finish()
     }
 
@@ -86,9 +86,19 @@ impl Profile {
     }
 
     /// An answer with what it repeats of its request and what every answer of this profile has.
-    fn begin_answer(&self, request: &Message, flow: &Flow, status: u16, phrase: &str) -> Builder {
+    fn begin_answer(
+        &self,
+        request: &Message,
+        flow: &Flow,
+        (status, phrase): (u16, &str),
+        tag: Option<&str>,
+    ) -> Builder {
         let answer = Builder::response(request, flow, status, phrase);
-        let answer = if request.to_tag().is_none() { answer.to_tag(&stateless_tag(request)) } else { answer };
+        let answer = match tag {
+            Some(tag) => answer.to_tag(tag),
+            None if request.to_tag().is_none() => answer.to_tag(&stateless_tag(request)),
+            None => answer,
+        };
         answer.lines(&self.own_lines)
     }
 
@@ -98,15 +108,28 @@ impl Profile {
         request: &Message,
         flow: Flow,
         mark: Mark,
-        (status, phrase): (u16, &str),
+        line: (u16, &str),
         headers: &[(&str, String)],
     ) {
-        let begun = self.begin_answer(request, &flow, status, phrase);
+        self.done_as(request, flow, mark, line, None, headers);
+    }
+
+    /// The same with a To tag that names whom later requests are for.
+    pub(super) fn done_as(
+        &self,
+        request: &Message,
+        flow: Flow,
+        mark: Mark,
+        (status, phrase): (u16, &str),
+        tag: Option<&str>,
+        headers: &[(&str, String)],
+    ) {
+        let begun = self.begin_answer(request, &flow, (status, phrase), tag);
         let before = begun.written().len();
         let answer = headers.iter().fold(begun, |answer, (name, value)| answer.header(*name, value));
         // On a stream nothing comes twice: Timer J is zero.
         if !flow.transport.is_reliable() {
-            let mut note = format!("{status} {phrase}\n").into_bytes();
+            let mut note = format!("{status} {} {phrase}\n", tag.unwrap_or_default()).into_bytes();
             note.extend_from_slice(answer.written().get(before..).unwrap_or_default());
             self.answered.keep(Leg::now(), mark, &note);
         }
@@ -116,16 +139,29 @@ impl Profile {
     /// Answers a copy of a request that has been done as that was answered. False when it is none.
     pub(super) fn answer_again(&self, request: &Message, flow: Flow, mark: Mark) -> bool {
         let Some(note) = self.answered.find(Leg::now(), mark) else { return false };
-        let Some((status, phrase, lines)) = read_note(&note) else { return false };
-        let answer = self.begin_answer(request, &flow, status, phrase).lines(lines).finish();
+        let Some(Note { line, tag, lines }) = Note::read(&note) else { return false };
+        let answer = self.begin_answer(request, &flow, line, tag).lines(lines).finish();
         self.send(answer, reply_flow(request, flow));
         true
     }
 }
 
-/// What is kept of an answer: its status, its phrase, and the lines that no other answer has.
-fn read_note(note: &[u8]) -> Option<(u16, &str, &[u8])> {
-    let (first, lines) = note.split_at_checked(memchr::memchr(b'\n', note)?)?;
-    let (status, phrase) = std::str::from_utf8(first).ok()?.split_once(' ')?;
-    Some((status.parse().ok()?, phrase, lines.get(1..)?))
+/// What is kept of an answer.
+struct Note<'a> {
+    /// Status and phrase.
+    line: (u16, &'a str),
+    /// The To tag, if it has one of its own.
+    tag: Option<&'a str>,
+    /// The lines that no other answer has.
+    lines: &'a [u8],
+}
+
+impl Note<'_> {
+    fn read(note: &[u8]) -> Option<Note<'_>> {
+        let (first, lines) = note.split_at_checked(memchr::memchr(b'\n', note)?)?;
+        let mut words = std::str::from_utf8(first).ok()?.splitn(3, ' ');
+        let (status, tag, phrase) = (words.next()?.parse().ok()?, words.next()?, words.next()?);
+        let tag = Some(tag).filter(|tag| !tag.is_empty());
+        Some(Note { line: (status, phrase), tag, lines: lines.get(1..)? })
+    }
 }

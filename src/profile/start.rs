@@ -1,6 +1,7 @@
 //! Opening a profile: which addresses, which sockets.
 
 use super::gateways::Clients;
+use super::watching::Audience;
 use crate::app::Plans;
 use crate::channel::{Exchange, Leg, Token, UserAgent};
 use crate::config::sofia::{Address, ProfileConf};
@@ -93,6 +94,8 @@ pub struct Profile {
     pub(super) own_lines: Box<[u8]>,
     /// Its gateways at work.
     pub(super) clients: Arc<Clients>,
+    /// Those who watch users by it.
+    pub(super) audience: Arc<Audience>,
     /// Where its sockets find it, or who takes its place.
     ear: Arc<ArcSwap<Weak<Profile>>>,
     /// It only serves the calls that are up.
@@ -141,6 +144,7 @@ impl Profile {
             policy,
             own_lines,
             clients: Arc::default(),
+            audience: Arc::default(),
             ear,
             retired: AtomicBool::new(false),
             shared,
@@ -178,6 +182,7 @@ impl Profile {
             policy,
             own_lines,
             clients: self.clients.clone(),
+            audience: self.audience.clone(),
             ear: self.ear.clone(),
             retired: AtomicBool::new(false),
             shared: self.shared.clone(),
@@ -192,6 +197,7 @@ impl Profile {
     /// Takes nothing new any more; once its last call is over its sockets are closed.
     pub async fn retire(self: Arc<Self>) {
         self.retired.store(true, Ordering::Relaxed);
+        self.end_watches(LEAVE).await;
         self.end_gateways(LEAVE).await;
         // Every leg has a share of the agent.
         while Arc::strong_count(&self.agent) > 1 {
@@ -200,8 +206,9 @@ impl Profile {
         self.stop().await;
     }
 
-    /// Takes back its registrations and closes the sockets. Legs that are still up cannot be heard any more.
+    /// Ends its subscriptions, takes back its registrations and closes the sockets. Legs that are still up cannot be heard any more.
     pub async fn stop(&self) {
+        self.end_watches(LEAVE).await;
         self.end_gateways(LEAVE).await;
         if let Some(net) = self.agent.net() {
             net.stop().await;

@@ -13,6 +13,7 @@
 //! | `script.rs` | what both sides of a call are going to do |
 //! | `saboteur.rs` | makes a leg panic |
 //! | `record.rs` | what became of a call, and whether both sides say the same |
+//! | `watcher.rs` | one who watches a user |
 //! | `test_….rs` | the tests |
 
 mod dns;
@@ -23,10 +24,12 @@ mod record;
 mod saboteur;
 mod script;
 mod sdp;
+mod watcher;
 
 mod test_alone;
 mod test_applications;
 mod test_calls;
 mod test_forks;
 mod test_gateway;
+mod test_watch;
 mod test_weather;

@@ -147,6 +147,7 @@ pub fn tree_with(at: SocketAddr, extensions: &str, gateways: &str, port_outside:
       <param name="session-timeout" value="120"/>
       <param name="minimum-session-expires" value="90"/>
       <param name="enable-3pcc" value="proxy"/>
+      <param name="manage-presence" value="true"/>
     </settings>
   </profile>{external}</profiles></configuration>
 </section>

@@ -8,6 +8,7 @@ mod address;
 mod gateway;
 mod later;
 mod parts;
+mod presence;
 mod profile;
 mod settings;
 
@@ -15,6 +16,7 @@ pub use address::{Address, External, Family};
 pub use gateway::{FromDomain, GatewayConf, GatewayVariable, Ping};
 pub use later::known_names;
 pub use parts::{AclRef, InboundAcl, ProfileDomain};
+pub use presence::{PresenceConf, PresenceHold};
 pub use profile::{
     CallerIdType, DtmfType, MultipleRegistrations, ProfileConf, Realm, Rport, SofiaConf, SofiaGlobals,
     ThreePcc, UserAgent,

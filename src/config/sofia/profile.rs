@@ -12,6 +12,7 @@ use super::address::{Address, External};
 use super::gateway::{self, GatewayConf};
 use super::later::Later;
 use super::parts::{AclRef, InboundAcl, ProfileDomain};
+use super::presence::PresenceConf;
 use super::settings;
 
 /// `sofia.conf` as a whole.
@@ -295,6 +296,8 @@ pub struct ProfileConf {
     pub contact_user: String,
     /// `username`: the name in the o= line of our SDP.
     pub username: Option<String>,
+    /// Subscriptions.
+    pub presence: PresenceConf,
     /// `disable-transfer`: REFER is refused.
     pub disable_transfer: bool,
     /// `disable-hold`.
@@ -418,6 +421,7 @@ impl ProfileConf {
             outbound_use_uuid_as_callid: false,
             contact_user: "mod_sofia".into(),
             username: None,
+            presence: PresenceConf::default(),
             disable_transfer: false,
             disable_hold: false,
             manual_redirect: false,

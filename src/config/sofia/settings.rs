@@ -59,6 +59,7 @@ pub(super) fn apply(
             || admission(conf, &name, &mut value)
             || media(conf, &name, &mut value)
             || signalling(conf, &name, &mut value)
+            || conf.presence.take(&name, &mut value)
         {
             continue;
         }
