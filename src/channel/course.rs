@@ -125,6 +125,9 @@ impl Leg {
     /// The leg it was bridged with is gone, and so a leg with nothing else to do is hung up, unless its variables say
     /// `transfer_after_bridge` or `park_after_bridge`.
     pub(super) fn left_alone(&mut self, cause: Cause) {
+        if self.watch.is_bowing_out() {
+            return;
+        }
         let inline = |destination: &str| Route {
             destination: destination.to_owned(),
             dialplan: Some("inline".to_owned()),

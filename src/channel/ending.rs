@@ -107,7 +107,12 @@ impl Leg {
         let now = Self::now();
         let mut headers = Vec::with_capacity(more.len() + 1);
         if !self.variables.is_true("disable_q850_reason") && cause != Cause::NONE {
-            headers.push(("Reason".to_owned(), cause.reason()));
+            // Between two halves of ours a cause stays what it is.
+            let reason = match self.inside {
+                Some(_) => format!("tandem;cause={}", cause.number()),
+                None => cause.reason(),
+            };
+            headers.push(("Reason".to_owned(), reason));
         }
         headers.extend_from_slice(more);
         let (disposition, sent) = match (self.progress, self.direction) {

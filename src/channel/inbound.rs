@@ -73,6 +73,7 @@ impl Leg {
             watch: Default::default(),
             pending: Default::default(),
             unacked: None,
+            inside: None,
             held: false,
             course: None,
             handover: None,

@@ -20,14 +20,29 @@ use tracing::{debug, info, warn};
 pub(super) struct Watch {
     /// When to say whether the media flow.
     verdict: Option<Instant>,
+    /// It bows out of a call to ourselves: when to go, should nobody else end it.
+    bow: Option<Instant>,
 }
 
 /// How long after answer one-way audio is reported.
 const VERDICT_AFTER: Duration = Duration::from_secs(3);
 
+/// How long the two ends of a call to ourselves may take to meet.
+const BOW: Duration = Duration::from_secs(10);
+
 impl Watch {
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        self.verdict
+        self.verdict.into_iter().chain(self.bow).min()
+    }
+
+    /// The leg bows out from `now` on.
+    pub(super) fn bows_out(&mut self, now: Instant) {
+        self.bow = Some(now + BOW);
+    }
+
+    /// True for a leg that bows out.
+    pub(super) fn is_bowing_out(&self) -> bool {
+        self.bow.is_some()
     }
 
     /// The leg was answered at `now`.
@@ -160,6 +175,11 @@ impl Leg {
         if self.watch.verdict.is_some_and(|at| at <= now) {
             self.watch.verdict = None;
             self.say_verdict();
+            self.offer_to_bow_out();
+        }
+        if self.watch.bow.is_some_and(|at| at <= now) {
+            self.watch.bow = None;
+            self.hangup(Cause::NORMAL_CLEARING);
         }
     }
 

@@ -146,6 +146,8 @@ pub struct Leg {
     pub(super) pending: Pending,
     /// We have answered, and the ACK is late.
     pub(super) unacked: Option<Box<Unacknowledged>>,
+    /// The other half of a call to ourselves, which our messages go to.
+    pub(super) inside: Option<Mailbox>,
     /// The far end has put us on hold.
     pub(super) held: bool,
     /// Where it is sent, away from what it does.
@@ -323,9 +325,10 @@ impl Leg {
     pub(super) fn drive(&mut self) {
         while let Some(output) = self.session.poll() {
             match output {
-                dialog::Output::Send { bytes, to, by } => {
-                    self.agent.send(bytes, &to, by, self.entry.mailbox())
-                }
+                dialog::Output::Send { bytes, to, by } => match &self.inside {
+                    Some(other) => self.send_inside(other, bytes),
+                    None => self.agent.send(bytes, &to, by, self.entry.mailbox()),
+                },
                 dialog::Output::Event(event) => self.on_session(event),
             }
         }
@@ -385,6 +388,7 @@ impl Leg {
             Order::Appear => {} // `drive` follows every letter
             Order::Meet { partner, uuid, view } => self.meet_with(partner, uuid, view),
             Order::Replace(replacement) => self.replaced_by(*replacement),
+            Order::BowOut { far } => self.bow_out(far),
             Order::Digit { digit, duration_ms } => self.send_digit(digit, duration_ms),
             Order::Info { content_type, body } => {
                 let _ = self.session.request(now, Method::Info, &[], Some((&content_type, body)));

@@ -152,6 +152,11 @@ pub enum Order {
     },
     /// Somebody else takes the place of the leg whose dialog this is, if it is yours.
     Replace(Box<Replacement>),
+    /// Your other half is bridged with that leg and needed no more: send your partner there.
+    BowOut {
+        /// Which.
+        far: Mailbox,
+    },
     /// Send a digit to your far end.
     Digit {
         /// 0–9, *, #, A–D.

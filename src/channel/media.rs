@@ -158,6 +158,12 @@ impl LegMedia {
         Ok(())
     }
 
+    /// The far end is this switch too: no other address than our own reaches it.
+    pub(super) fn keep_inside(&mut self) {
+        self.address.advertised = self.address.bind;
+        self.author.address = self.address.bind;
+    }
+
     /// How long silence is borne from the next description on.
     pub fn set_timeouts(&mut self, timeouts: Timeouts) {
         self.policy.timeouts = timeouts;

@@ -5,6 +5,7 @@
 //! | `leg` | the leg itself: what it owns, how it waits |
 //! | `inbound`, `outbound` | how a leg begins: called, or calling |
 //! | `addresses` | whom our INVITE names, and where it goes |
+//! | `loopback` | two legs of ours that call each other |
 //! | `signalling` | what its session tells, and what it does about that by itself |
 //! | `progress` | what we tell a caller: 180, 183, 200 |
 //! | `moment` | what its variables want done when it rings, is answered, is bridged |
@@ -39,6 +40,7 @@ mod known;
 mod leg;
 pub mod legs;
 pub mod letter;
+mod loopback;
 mod mailbox;
 pub mod media;
 mod moment;
@@ -67,6 +69,7 @@ pub use inbound::{Caller, identity, is_sticky};
 pub use leg::{Direction, Happening, Leg, Progress};
 pub use legs::{Legs, Token, new_uuid};
 pub use letter::{Ended, Letter, News, Order, Shown, Successor};
+pub use loopback::Inside;
 pub use mailbox::{Letters, MAILBOX, Mailbox, Posted};
 pub use media::{MediaError, View};
 pub use moment::Moment;

@@ -11,6 +11,7 @@ use super::inbound::{identity, leg_media};
 use super::leg::{Direction, Happening, Leg, Progress};
 use super::legs::{Token, new_uuid};
 use super::letter::News;
+use super::loopback::Inside;
 use super::mailbox::{Mailbox, Tie};
 use super::media::MediaError;
 use super::moment::Moment;
@@ -56,6 +57,8 @@ pub struct Attempt {
     pub gateway: Option<Through>,
     /// Routes to go by (RFC 3327 Path), first hop first.
     pub routes: Vec<NameAddr>,
+    /// It is a call to ourselves, which goes on there.
+    pub inside: Option<Inside>,
     /// Whom To names, when that is not the Request-URI: `user@host` or a URI.
     pub to: Option<String>,
     /// The leg's variables.
@@ -97,7 +100,11 @@ impl Leg {
         owner: Mailbox,
     ) -> Result<(Mailbox, Arc<str>), Cause> {
         // On the heap before the task begins: a future holds every value it ever moved.
-        let leg = Box::new(Leg::outbound(exchange, attempt, owner)?);
+        let inside = attempt.inside.clone();
+        let mut leg = Box::new(Leg::outbound(exchange, attempt, owner)?);
+        if let Some(inside) = inside {
+            leg.loop_back(inside)?;
+        }
         let told = (leg.mailbox().clone(), leg.uuid.clone());
         tokio::spawn(leg.serve());
         Ok(told)
@@ -111,6 +118,7 @@ impl Leg {
             others,
             gateway,
             routes,
+            inside,
             to,
             mut variables,
             own: later,
@@ -153,6 +161,9 @@ impl Leg {
             }
         };
         let mut media = leg_media(&exchange, &agent, &entry, peer, rng.random());
+        if inside.is_some() {
+            media.keep_inside();
+        }
         media.set_timeouts(agent.media_timeouts_for(&variables));
         let call_id = match agent.conf.outbound_use_uuid_as_callid {
             true => uuid.to_string(),
@@ -228,6 +239,7 @@ impl Leg {
             watch: Default::default(),
             pending: Default::default(),
             unacked: None,
+            inside: None,
             held: false,
             course: None,
             handover: None,

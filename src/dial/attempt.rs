@@ -182,6 +182,7 @@ pub fn attempt(leg: &Leg, target: Target, variables: Variables) -> Attempt {
         others: target.others,
         gateway: target.gateway,
         routes: target.routes,
+        inside: target.inside,
         to: target.to,
         variables,
         own: target.own,

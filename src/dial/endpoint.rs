@@ -1,10 +1,12 @@
-//! From one leg of a dial string to the addresses to call: `user/`, `group/`, `sofia/`, `error/`.
+//! From one leg of a dial string to the addresses to call: `user/`, `group/`, `sofia/`, `loopback/`, `null/`, `error/`.
 //!
 //! Checked against FreeSWITCH's `user_outgoing_channel`, `group_outgoing_channel`, `error_outgoing_channel`
-//! (mod_dptools.c) and `sofia_outgoing_channel` (mod_sofia.c).
+//! (mod_dptools.c), `sofia_outgoing_channel` (mod_sofia.c), `channel_outgoing_channel` and `null_channel_outgoing_channel`
+//! (mod_loopback.c).
 
 use super::string::{self, DialString, find};
-use crate::channel::{Cause, Leg, Through, UserAgent};
+use crate::channel::variables::is_true;
+use crate::channel::{Cause, Inside, Leg, Through, UserAgent};
 use crate::config::sofia::FromDomain;
 use crate::dialplan::expand;
 use crate::gateway::Gateway;
@@ -34,6 +36,8 @@ pub struct Target {
     pub others: Vec<Destination>,
     /// The gateway it goes through.
     pub gateway: Option<Through>,
+    /// It is a call to ourselves, which goes on there.
+    pub inside: Option<Inside>,
     /// Path of a registered contact.
     pub routes: Vec<NameAddr>,
     /// Whom To names, when that is not the Request-URI: what follows `^`.
@@ -67,14 +71,17 @@ impl Target {
         self
     }
 
-    /// The endpoint it belongs to: `sofia`.
+    /// The endpoint it belongs to: `sofia`, `loopback`.
     pub fn endpoint(&self) -> &'static str {
-        "sofia"
+        if self.inside.is_some() { "loopback" } else { "sofia" }
     }
 
     /// `sofia/internal/1000@example.com`.
     pub fn name(&self) -> String {
-        format!("sofia/{}/{}@{}", self.agent.name, self.number, self.uri.host())
+        match self.inside {
+            Some(_) => format!("loopback/{}-a", self.number),
+            None => format!("sofia/{}/{}@{}", self.agent.name, self.number, self.uri.host()),
+        }
     }
 }
 
@@ -133,7 +140,9 @@ impl Search<'_> {
                 Cause::NONE => fails(Cause::DESTINATION_OUT_OF_ORDER),
                 cause => fails(cause),
             },
-            "loopback" | "null" | "pickup" | "verto.rtc" | "rtmp" | "skinny" | "freetdm" => {
+            "loopback" => vec![vec![self.loopback(called)]],
+            "null" => vec![vec![self.null(called)]],
+            "pickup" | "verto.rtc" | "rtmp" | "skinny" | "freetdm" => {
                 warn!("{}: endpoint {}/ is not provided yet", self.leg.uuid, called.endpoint);
                 fails(Cause::CHAN_NOT_IMPLEMENTED)
             }
@@ -256,6 +265,95 @@ impl Search<'_> {
         let members = functions.and_then(|f| f.call(self.leg, "group_call", &query, true));
         let Some((members, _)) = members else { return fails(Cause::NO_ROUTE_DESTINATION) };
         self.inner(&members, &[])
+    }
+
+    //------------ loopback/ and null/ --------------------------------------------------------------------------
+
+    /// `loopback/number[/context[/dialplan]]`, `loopback/app=NAME[:DATA]`.
+    fn loopback(&mut self, called: &string::Leg) -> Result<Target, Cause> {
+        let address = called.address.as_str();
+        let app = address.get(..4).filter(|head| head.eq_ignore_ascii_case("app=")).and(address.get(4..));
+        if (app.is_some() || address.contains('/')) && self.is_wires(address) {
+            warn!(
+                "{}: {}: an application or a context that may be the caller's own text; not called",
+                self.leg.uuid,
+                called.url()
+            );
+            return Err(Cause::INVALID_URL);
+        }
+        let text = |text: &str| Some(text).filter(|t| !t.is_empty()).map(Arc::<str>::from);
+        let (number, inside) = match app {
+            Some(app) => {
+                let (name, data) = app.split_once(':').unwrap_or((app, ""));
+                let destination = format!("pre_answer,{name}:${{loopback_app_arg}}");
+                let variables = vec![
+                    ("loopback_app", name.to_owned(), called.wire),
+                    ("loopback_app_arg", data.to_owned(), called.wire),
+                ];
+                (
+                    name,
+                    Inside {
+                        destination: destination.into(),
+                        context: None,
+                        dialplan: text("inline"),
+                        variables,
+                    },
+                )
+            }
+            None => {
+                let mut parts = address.splitn(3, '/');
+                let number = parts.next().filter(|n| !n.is_empty()).unwrap_or("service");
+                let (context, dialplan) = (parts.next().and_then(text), parts.next().and_then(text));
+                let context = context.or_else(|| text(&self.leg.caller.context)).or_else(|| text("default"));
+                let usual =
+                    || Some(self.leg.caller.dialplan.clone()).filter(|d| !d.eq_ignore_ascii_case("inline"));
+                let dialplan = dialplan.or_else(usual).or_else(|| text("XML"));
+                (number, Inside { destination: number.into(), context, dialplan, variables: Vec::new() })
+            }
+        };
+        Ok(self.target_inside(number, inside))
+    }
+
+    /// `null/…`: answers after `null_auto_answer_delay` ms (never with `null_enable_auto_answer=false`) and hears nothing.
+    fn null(&mut self, called: &string::Leg) -> Result<Target, Cause> {
+        if let Some(cause) = self.said("null_hangup_cause").and_then(Cause::parse) {
+            return Err(cause);
+        }
+        let truth = |name| self.said(name).map(is_true);
+        let delay =
+            self.said("null_auto_answer_delay").and_then(|d| d.trim().parse::<u32>().ok()).unwrap_or(0);
+        let mut course = String::new();
+        if truth("null_pre_answer") == Some(true) {
+            course += "pre_answer,";
+        }
+        if truth("null_enable_auto_answer") != Some(false) {
+            course += &format!("sleep:{delay},answer,");
+        }
+        course += "park";
+        let inside = Inside {
+            destination: course.into(),
+            context: None,
+            dialplan: Some("inline".into()),
+            variables: Vec::new(),
+        };
+        Ok(self.target_inside(&called.address, inside))
+    }
+
+    fn target_inside(&self, number: &str, inside: Inside) -> Target {
+        let agent = self.leg.agent.clone();
+        let uri = Uri::sip(Some(number), agent.host(), None);
+        let way = Inside::way(agent.local);
+        Target { inside: Some(inside), ..self.target(&agent, uri, way, number.into()) }
+    }
+
+    /// Whether the caller may have written what a `/` or `app=` in the address means: what it dialled, or sent in some
+    /// header, has one too.
+    fn is_wires(&self, address: &str) -> bool {
+        let means = |text: &str| text.contains('/') || text.to_ascii_lowercase().contains("app=");
+        let within = |text: &str| means(text) && address.contains(text);
+        let variables = self.leg.variables.sorted();
+        let mut from_wire = variables.iter().filter(|(name, _)| self.leg.variables.is_wire(name));
+        means(&self.leg.caller.destination_number) || from_wire.any(|(_, value)| within(value))
     }
 
     //------------ sofia/ ---------------------------------------------------------------------------------------
@@ -425,6 +523,7 @@ impl Search<'_> {
             destination,
             others: Vec::new(),
             gateway: None,
+            inside: None,
             routes: Vec::new(),
             to: None,
             number,

@@ -509,7 +509,7 @@ impl<'a> Originate<'a> {
     /// Calls a user beside a leg of the race.
     fn joined(&mut self, at: usize, beside: usize, address: String) -> bool {
         let Some(member) = self.members.get_mut(at) else { return false };
-        let called = string::Leg { variables: Vec::new(), endpoint: "user".to_owned(), address };
+        let called = string::Leg { variables: Vec::new(), endpoint: "user".to_owned(), address, wire: false };
         let mut any = false;
         for target in endpoint::find_steps(self.leg, &called, &member.outer).into_iter().flatten().flatten() {
             let variables = attempt::variables(self.leg, &target, &[], &member.outer);

@@ -50,6 +50,8 @@ pub struct Leg {
     pub endpoint: String,
     /// What follows that `/`.
     pub address: String,
+    /// There are separators from the wire in the address.
+    pub wire: bool,
 }
 
 /// Where a dial string is wrong.
@@ -196,8 +198,9 @@ impl Parser<'_> {
         }
         let (endpoint, address) = url.split_once('/').unwrap_or((url, ""));
         // Separators from the wire were kept out of the way until here.
-        let (endpoint, address) = (plain(endpoint).into_owned(), plain(address).into_owned());
-        Ok((Some(Leg { variables, endpoint, address }), end))
+        let (endpoint, plainly) = (plain(endpoint).into_owned(), plain(address));
+        let wire = plainly != address;
+        Ok((Some(Leg { variables, endpoint, address: plainly.into_owned(), wire }), end))
     }
 
     /// The text of a leg up to its separator, quotes and escapes resolved.

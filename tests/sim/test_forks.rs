@@ -354,6 +354,96 @@ fn after_a_bridge() {
     ]);
 }
 
+/// The office's own extension for phones is called through the switch itself.
+#[test]
+fn the_switch_calls_itself() {
+    all_go(&[
+        Row {
+            set: &["hangup_after_bridge=true"],
+            dial: "loopback/1004/default",
+            acts: "4 ring 1; 4 answer 3; 4 bye 7",
+            ends: "4 rung@0 HungUp@7, caller up@3 Byed@7",
+            told: &[
+                ("originate_disposition", "SUCCESS"),
+                ("b.loopback_leg", "A"),
+                ("b.loopback_hangup_cause", "bridge"),
+                ("b.originate_endpoint", "loopback"),
+            ],
+        },
+        Row {
+            set: &["hangup_after_bridge=true"],
+            dial: "{loopback_bowout=false}loopback/1004/default/XML",
+            acts: "4 early 1; 4 answer 3",
+            ends: "4 rung@0 Byed@8, caller up@3 HungUp@8",
+            told: &[("b.loopback_leg", "A"), ("b.loopback_hangup_cause", "")],
+        },
+        Row {
+            set: &[],
+            dial: "loopback/1004/default",
+            acts: "4 603 1",
+            ends: "4 rung@0 Refused@1, caller Failed(603)@1",
+            told: &[("originate_disposition", "CALL_REJECTED")],
+        },
+        Row {
+            set: &[],
+            dial: "loopback/777/default",
+            acts: "",
+            ends: "caller Failed(404)@0",
+            told: &[("originate_disposition", "NO_ROUTE_DESTINATION")],
+        },
+        Row {
+            set: &[],
+            dial: "loopback/1999/default",
+            acts: "",
+            ends: "caller Failed(480)@0",
+            told: &[("originate_disposition", "USER_NOT_REGISTERED")],
+        },
+        Row {
+            set: &["call_timeout=4"],
+            dial: "loopback/1004/default,{6}",
+            acts: "4 ring 1; 6 ring 2",
+            ends: "4 rung@0 Cancelled@4, 6 rung@0 Cancelled@4, caller Failed(480)@4",
+            told: &[],
+        },
+        Row {
+            set: &[],
+            dial: "loopback/1004/default",
+            acts: "4 ring 1; caller cancel 5",
+            ends: "4 rung@0 Cancelled@5, caller Failed(487)@5",
+            told: &[],
+        },
+        Row {
+            set: &[],
+            dial: "loopback/app=hangup:USER_BUSY",
+            acts: "",
+            ends: "caller Failed(486)@0",
+            told: &[("originate_disposition", "USER_BUSY")],
+        },
+        Row {
+            set: &[],
+            dial: "loopback/app=park",
+            acts: "caller cancel 3",
+            ends: "caller Failed(487)@3",
+            told: &[],
+        },
+        Row { set: &[], dial: "null/x", acts: "", ends: "caller up@0 HungUp@5", told: &[] },
+        Row {
+            set: &[],
+            dial: "{null_auto_answer_delay=2000}null/x,{6}",
+            acts: "6 ring 0",
+            ends: "6 rung@0 Cancelled@2, caller up@2 HungUp@7",
+            told: &[],
+        },
+        Row {
+            set: &[],
+            dial: "{null_hangup_cause=USER_BUSY}null/x",
+            acts: "",
+            ends: "caller Failed(486)@0",
+            told: &[],
+        },
+    ]);
+}
+
 #[test]
 fn members_of_an_enterprise_originate_know_nothing_of_each_other() {
     all_go(&[
