@@ -20,10 +20,12 @@ struct Cost {
     bound: u64,
 }
 
-const COSTS: [Cost; 5] = [
+const COSTS: [Cost; 7] = [
     Cost { bench: "sip", what: "parse INVITE", times: 2_000, bound: 30_000 },
     Cost { bench: "sip", what: "print the INVITE of the other leg", times: 2_000, bound: 15_000 },
     Cost { bench: "call", what: "", times: 200, bound: 500_000 },
+    Cost { bench: "dialplan", what: "hunt", times: 500, bound: 90_000 },
+    Cost { bench: "dialplan", what: "expand", times: 500, bound: 21_000 },
     Cost { bench: "registrar", what: "", times: 2_000, bound: 270_000 },
     Cost { bench: "media", what: "", times: 2_000, bound: 3_500 },
 ];

@@ -317,7 +317,7 @@ impl<C: Caller + ?Sized> Run<'_, '_, C> {
 
     /// Holds a field against an expression.
     fn look(
-        &mut self,
+        &self,
         field: &Field,
         expression: &Expression,
         name: &str,
@@ -334,15 +334,15 @@ impl<C: Caller + ?Sized> Run<'_, '_, C> {
                 (&text, &made)
             }
         };
-        let (subject, wire): (String, bool) = match field {
+        let (subject, wire): (Cow<'_, str>, bool) = match field {
             Field::Profile(field) => {
-                self.caller.profile_field(field).map(|v| (v.text.into_owned(), v.wire)).unwrap_or_default()
+                self.caller.profile_field(field).map(|v| (v.text, v.wire)).unwrap_or_default()
             }
             Field::Text(text) if has_work(text) => {
                 let text = expand_guarded(text, &*self.caller).text;
-                (plain(&text).into_owned(), is_quoted(&text))
+                (plain(&text).into_owned().into(), is_quoted(&text))
             }
-            Field::Text(text) => (text.to_string(), false),
+            Field::Text(text) => (Cow::Borrowed(&**text), false),
         };
         let found = match pattern {
             Ok(pattern) => pattern.captures(&subject).unwrap_or_else(|limit| {
