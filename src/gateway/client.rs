@@ -1,6 +1,8 @@
 //! A gateway's own conversation with its far end: REGISTER and OPTIONS (RFC 3261 §10.2, §11), with FreeSWITCH's times
 //! (`sofia_reg_check_gateway`, `sofia_reg_handle_sip_r_register`, `sofia_handle_sip_r_options`).
 
+mod ping;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -572,57 +574,6 @@ impl Client {
         let seconds = seconds.max(retry_after.unwrap_or(0).min(LONGEST));
         let more = self.rng.random_range(0..=u64::from(seconds) * 100);
         Duration::from_millis(u64::from(seconds) * 1000 + more)
-    }
-
-    //------------ OPTIONS -----------------------------------------------------------------------------------
-
-    fn ping_later(&mut self, now: Instant) {
-        let every = self.gateway.conf.ping.as_ref().map(|p| Duration::from_secs(p.every.into()));
-        self.ping_due = every.map(|every| now + every);
-    }
-
-    fn send_options(&mut self, now: Instant, hop: usize, before: Option<&Sent>) {
-        let number = self.rng.random();
-        let at = self.hops.get(hop).cloned();
-        let request = at.and_then(|at| self.writer.options(&self.gateway, &at, number));
-        let every = self.gateway.conf.ping.as_ref().map_or(0, |p| p.every);
-        let limit = Duration::from_secs(every.into()).min(self.timers.t1x64);
-        match self.send(now, request, hop, limit, before) {
-            Some(sent) => self.ping = Task::Sent(sent),
-            None => self.pinged(now, None),
-        }
-    }
-
-    /// A ping was answered, or not. 408 and 503 count as no answer, as in FreeSWITCH.
-    fn pinged(&mut self, now: Instant, status: Option<u16>) {
-        let begun = self.ping.sent().map(|sent| {
-            self.tx.now_reliable(sent.id);
-            sent.at
-        });
-        self.ping = Task::Idle;
-        let Some(ping) = &self.gateway.conf.ping else { return };
-        let (least, most) = (ping.min, ping.max);
-        let good = status.is_some_and(|s| (200..600).contains(&s) && s != 408 && s != 503);
-        let before = self.status.up;
-        if good {
-            self.status.points = (self.status.points + 1).min(most);
-            self.status.ping_ms = begun.map(|at| now.saturating_duration_since(at).as_secs_f64() * 1000.0);
-            let up = self.status.up || self.status.points >= least;
-            self.set(now, self.status.state, up);
-        } else {
-            self.status.points = (self.status.points - 1).max(0);
-            self.status.ping_ms = None;
-            let up = self.status.up && self.status.points >= least;
-            self.set(now, self.status.state, up);
-        }
-        let turned = before != self.status.up;
-        self.out.push_back(Output::Changed(Change::Pinged { status, turned }));
-        if turned && self.status.state == State::Reged && !self.status.up {
-            // Its registrar may have forgotten us.
-            self.status.refresh = None;
-            return self.failed(now, NO_ANSWER, "it does not answer OPTIONS", None);
-        }
-        self.ping_later(now);
     }
 }
 

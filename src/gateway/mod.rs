@@ -15,7 +15,7 @@
 //! | `gateway` | [`Gateway`]: its settings, how calls through it look, what is known of it now |
 //! | `table` | [`Gateways`]: all of them, by name |
 //! | `state` | the states and FreeSWITCH's words for them |
-//! | `client` | [`Client`]: REGISTER and OPTIONS, their answers and every timer of them |
+//! | `client` | [`Client`]: REGISTER, its answers, and every timer; `client/ping`: OPTIONS |
 //! | `hops` | the addresses of one request, one after another |
 //! | `request` | the messages themselves |
 #![deny(clippy::disallowed_methods)]
