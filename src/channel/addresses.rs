@@ -171,7 +171,10 @@ impl Usual<'_> {
             return Ok(whole.without_param("tag"));
         }
         let set = match self.to {
-            Some(text) => Some(parsed(text).ok_or_else(|| self.bad("sip_invite_to_uri", text))?),
+            Some(text) => {
+                let bare = text.trim().trim_start_matches('<').trim_end_matches('>');
+                Some(parsed(bare).ok_or_else(|| self.bad("sip_invite_to_uri", text))?)
+            }
             None => self.uri("sip_invite_to_uri")?,
         };
         let mut uri = set.unwrap_or(usual);

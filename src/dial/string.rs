@@ -380,8 +380,12 @@ fn brackets(text: &str, open: char, close: char) -> (String, &str) {
 
 /// Where the next separator of legs stands.
 fn delimiter(text: &str) -> usize {
-    let enterprise = text.find(ENTERPRISE).unwrap_or(text.len());
-    text.find([',', '|']).unwrap_or(text.len()).min(enterprise)
+    let ends = |(at, c): &(usize, char)| match c {
+        ',' | '|' => true,
+        ':' => text.get(*at..).is_some_and(|rest| rest.starts_with(ENTERPRISE)),
+        _ => false,
+    };
+    text.char_indices().find(ends).map_or(text.len(), |(at, _)| at)
 }
 
 #[cfg(test)]

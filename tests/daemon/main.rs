@@ -18,6 +18,7 @@ mod tone;
 mod wav;
 
 mod test_calls;
+mod test_forks;
 mod test_gateway;
 mod test_limits;
 mod test_linphone;

@@ -4,6 +4,7 @@
 //! `TANDEM_STOCK_CONF` names the folder with `vanilla`, `minimal` and `sbc`, and `TANDEM_TRUTH` the one with
 //! `hunts.jsonl` and `exprs.jsonl`.
 
+mod dial_strings;
 mod dialplan;
 mod expansion;
 mod random;
