@@ -54,7 +54,10 @@ impl Tree {
         let names = app::names();
         let (dialplan, problems) = match section(&loaded.root, "dialplan") {
             Some(section) => {
-                Dialplan::compile(section, Applications { provided: &names, left_out: app::LEFT_OUT })
+                let refused = app::refused(conf.switch.allow_system);
+                let applications =
+                    Applications { provided: &names, left_out: app::LEFT_OUT, refused: &refused };
+                Dialplan::compile(section, applications)
             }
             None => (Dialplan::default(), Vec::new()),
         };

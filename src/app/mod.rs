@@ -46,4 +46,4 @@ mod verbose_events;
 
 pub use call::{Call, Calls, Plans};
 pub use missing::LEFT_OUT;
-pub use table::{Application, Run, names};
+pub use table::{Application, Run, names, refused};

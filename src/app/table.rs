@@ -101,3 +101,13 @@ pub fn find(name: &str) -> Option<Application> {
 pub fn names() -> Vec<&'static str> {
     TABLE.iter().map(|a| a.name).collect()
 }
+
+/// The applications that are there and do nothing but say why they do not run.
+pub fn refused(allow_system: bool) -> Vec<(&'static str, &'static str)> {
+    const SYSTEM: &str = "switch.conf has no <param name=\"allow-system\" value=\"true\"/>";
+    let mut list = vec![("mkdir", "a dialplan makes no folders")];
+    if !allow_system {
+        list.extend([("bgsystem", SYSTEM), ("system", SYSTEM)]);
+    }
+    list
+}

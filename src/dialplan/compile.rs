@@ -65,6 +65,8 @@ pub struct Applications<'a> {
     pub provided: &'a [&'a str],
     /// Those it has not, and without which a call goes on.
     pub left_out: &'a [&'a str],
+    /// Those it has but will not run, and why.
+    pub refused: &'a [(&'a str, &'a str)],
 }
 
 impl Dialplan {
@@ -357,6 +359,12 @@ impl Compiler<'_> {
                     format!("{name} cannot run inline, so this action is skipped"),
                 )
                 .hint("remove inline=\"true\"; inline is for set, export, log, eval and the like"),
+            );
+        }
+        if let Some((_, why)) = self.applications.refused.iter().find(|(a, _)| a.eq_ignore_ascii_case(name)) {
+            self.problems.push(
+                Problem::warning(at, format!("application {name} is refused: {why}"))
+                    .hint("a call that reaches it goes on without it"),
             );
         }
         if self.applications.provided.iter().any(|a| a.eq_ignore_ascii_case(name)) {

@@ -438,6 +438,20 @@ fn what_is_wrong_is_told_with_its_place() {
             assert!(told.contains(part), "{part:?} is missing in\n{told}\nof\n{body}");
         }
     }
+    let refused = Applications {
+        provided: &["mkdir"],
+        refused: &[("mkdir", "a dialplan makes no folders")],
+        ..Applications::default()
+    };
+    let text = "<section name=\"dialplan\"><context name=\"c\"><extension name=\"x\"><condition>\n\
+                <action application=\"mkdir\" data=\"/tmp\"/></condition></extension></context></section>";
+    let loaded = config::parse("d.xml", &format!("<document>{text}</document>"), &Options::new("/nowhere"));
+    let (_, problems) = Dialplan::compile(config::section(&loaded.root, "dialplan").unwrap(), refused);
+    let told = problems.iter().map(ToString::to_string).collect::<String>();
+    assert!(
+        told.contains("d.xml:2:") && told.contains("mkdir is refused: a dialplan makes no folders"),
+        "{told}"
+    );
     let fine = format!(
         "<extension name=\"x\"><condition {field} expression=\"^(?!6000)60\\d\\d$\">{A}</condition></extension>"
     );
