@@ -170,7 +170,7 @@ impl Subscription {
         let state = match self.state {
             State::Active => {
                 let left = self.until.saturating_duration_since(now);
-                format!("active;expires={}", left.as_secs().max(1))
+                format!("active;expires={}", left.as_millis().div_ceil(1000).max(1))
             }
             State::Ending(reason) => format!("terminated;reason={reason}"),
             State::Over => return,

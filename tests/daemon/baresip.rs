@@ -48,6 +48,8 @@ pub struct Phone<'a> {
     pub config: &'a str,
     /// Further parameters of its account.
     pub account: &'a str,
+    /// The lines of its address book.
+    pub contacts: &'a str,
 }
 
 impl<'a> Phone<'a> {
@@ -62,6 +64,7 @@ impl<'a> Phone<'a> {
             registration: Registration::Good,
             config: "",
             account: "",
+            contacts: "",
         }
     }
 
@@ -115,7 +118,7 @@ impl Baresip {
                 phone.user, phone.switch, phone.transport, phone.password, phone.account
             ),
         );
-        dir.write("contacts", "");
+        dir.write("contacts", phone.contacts);
         let mut command = Command::new("baresip");
         command.arg("-f").arg(dir.path()).arg("-s");
         let mut process = Process::spawn(&format!("baresip {}", phone.user), &mut command);
@@ -136,7 +139,7 @@ impl Baresip {
     }
 
     /// Waits for a line of its log with both words, wherever it stands.
-    fn expect_log(&mut self, one: &str, two: &str) {
+    pub fn expect_log(&mut self, one: &str, two: &str) {
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
             if self.process.log().iter().any(|l| l.contains(one) && l.contains(two)) {

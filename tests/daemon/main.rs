@@ -30,3 +30,4 @@ mod test_seeds;
 mod test_sipp;
 mod test_start;
 mod test_transfer;
+mod test_watch;
