@@ -1,6 +1,7 @@
 //! The command line of tandem: `run` (the default), `check`, `version`.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -268,7 +269,8 @@ async fn live(
         _ = interrupt.recv() => {}
     }
     switch.stop().await;
-    println!("tandem has stopped");
+    // Nobody may listen any more, or the disk behind be full.
+    let _ = writeln!(std::io::stdout(), "tandem has stopped");
     ExitCode::SUCCESS
 }
 

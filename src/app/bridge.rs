@@ -17,6 +17,9 @@ use tracing::{info, warn};
 
 /// A dial string.
 pub async fn run(call: &mut Call, data: &Expanded) {
+    for name in ["bypass_media", "proxy_media"].into_iter().filter(|name| call.leg.variables.is_true(name)) {
+        warn!("{} {}: {name} is not provided yet: the media are relayed", call.leg.uuid, call.leg.name());
+    }
     // In a box of its own, which a call that is up no longer has.
     let calling = Box::pin(originate(&mut call.leg, data.guarded()));
     match calling.await {
@@ -125,6 +128,10 @@ async fn meeting(leg: &mut Leg, peer: &Mailbox) -> Result<(), &'static str> {
 
 /// Asks the leg whose dialog `replaces` names for its place; then this one has its course, or is refused.
 pub(super) async fn take_place(leg: &mut Leg, replaces: &Replaces) {
+    if !leg.is_trusted() {
+        warn!("{} {}: INVITE with Replaces from a stranger refused", leg.uuid, leg.name());
+        return leg.respond(403, None, &[], Cause::CALL_REJECTED);
+    }
     let by = Successor::Leg(leg.mailbox().clone());
     let asked = ask_for_place(replaces, &leg.exchange.legs, by, leg.mailbox());
     let asked = asked.is_some_and(|(other, letter)| other.token != leg.token() && other.post(letter));

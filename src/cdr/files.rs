@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -150,9 +151,9 @@ impl Writer {
                 break;
             }
         }
-        let left = self.waiting.len();
-        if left > 0 {
-            error!("call records of {left} files were never written");
+        for (path, text) in &self.waiting {
+            let records = if text.whole { 1 } else { text.text.lines().count() };
+            error!("{records} call records for {} were never written", path.display());
         }
         self.desk.queue().stopped = true;
         self.desk.news.notify_all();
@@ -185,7 +186,10 @@ impl Writer {
                 Ok(()) => self.desk.queue().bytes -= text.text.len(),
                 Err(error) => {
                     failed.get_or_insert_with(|| format!("{}: {error}", path.display()));
-                    self.waiting.insert(path, text);
+                    let left = self.put_some(&path, text);
+                    if !left.text.is_empty() {
+                        self.waiting.insert(path, left);
+                    }
                 }
             }
         }
@@ -210,6 +214,10 @@ impl Writer {
         if self.open.len() >= MOST_OPEN && !self.open.contains_key(path) {
             self.open.clear();
         }
+        // Somebody may have moved or removed it.
+        if self.open.get(path).is_some_and(|file| !is_still(path, file)) {
+            self.open.remove(path);
+        }
         let file = match self.open.get_mut(path) {
             Some(file) => file,
             None => self.open.entry(path.clone()).or_insert(append(path)?),
@@ -217,10 +225,28 @@ impl Writer {
         let length = file.metadata()?.len();
         let written = file.write_all(text.text.as_bytes());
         if written.is_err() {
-            let _ = file.set_len(length); // no half a record; it is written again as a whole
+            let _ = file.set_len(length); // no half a record
             self.open.remove(path);
         }
         written
+    }
+
+    /// As many whole records as there is room for, when there is none for all; what is left comes back.
+    fn put_some(&mut self, path: &Arc<Path>, text: Text) -> Text {
+        if text.whole {
+            return text;
+        }
+        let mut left = text.text.as_str();
+        while let Some(end) = left.find('\n') {
+            let (record, behind) = left.split_at(end + 1);
+            let record = Text { text: record.to_owned(), whole: false };
+            if self.put(path, &record).is_err() {
+                break;
+            }
+            self.desk.queue().bytes -= record.text.len();
+            left = behind;
+        }
+        Text { text: left.to_owned(), whole: false }
     }
 
     fn rotate(&mut self, rename: bool) {
@@ -248,6 +274,12 @@ fn free_name(name: &std::ffi::OsStr) -> io::Result<PathBuf> {
     };
     let free = (0..1000).map(numbered).find(|name| !name.exists());
     free.ok_or_else(|| io::Error::new(io::ErrorKind::AlreadyExists, "too many files of that name"))
+}
+
+/// Whether the path still leads to this file.
+fn is_still(path: &Path, file: &File) -> bool {
+    let same = |a: fs::Metadata, b: fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
+    fs::metadata(path).is_ok_and(|now| file.metadata().is_ok_and(|open| same(now, open)))
 }
 
 fn append(path: &Path) -> io::Result<File> {
@@ -331,6 +363,21 @@ mod tests {
         ));
         files.stop();
         fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_begun_anew() {
+        let folder = folder("gone");
+        let mut writer =
+            Writer { desk: Arc::default(), open: BTreeMap::new(), waiting: BTreeMap::new(), failing: None };
+        let master = path(&folder, "Master.csv");
+        for line in ["a\n", "b\n"] {
+            writer.desk.queue().bytes += line.len();
+            writer.wait_for(master.clone(), line, false);
+            writer.write();
+            assert_eq!(fs::read_to_string(&master).unwrap(), line);
+            fs::remove_dir_all(&folder).unwrap();
+        }
     }
 
     #[test]

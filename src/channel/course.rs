@@ -10,12 +10,17 @@
 //! (`switch_ivr_uuid_bridge`).
 
 use super::cause::Cause;
+use super::ending::By;
 use super::leg::{Direction, Leg, Progress};
-use super::letter::{Letter, News, Order, Shown};
+use super::letter::{Ended, Letter, News, Order, Shown};
 use super::mailbox::{Mailbox, Tie};
 use super::media::View;
 use std::sync::Arc;
-use tracing::warn;
+use std::time::{Duration, Instant};
+use tracing::{info, warn};
+
+/// How long early media may last without an answer (RFC 3261 Timer C: more than three minutes).
+const UNANSWERED: Duration = Duration::from_secs(181);
 
 /// Where a leg is sent.
 #[derive(Clone, Debug)]
@@ -83,9 +88,23 @@ impl Leg {
 
     /// This leg is being dialled by another one now, which does not know how far it is.
     pub(super) fn belong(&mut self, to: Mailbox) {
-        if self.is_over() || self.direction == Direction::Inbound || self.owner.is_none() {
+        if let Some(ending) = &self.ending {
+            let ended = Ended {
+                uuid: self.uuid.clone(),
+                cause: ending.cause,
+                sip: ending.sip.clone(),
+                redirects: ending.redirects.clone(),
+                answered: self.is_answered(),
+                stats: None,
+            };
+            to.post(Letter::News { from: self.token(), news: News::Ended(Arc::new(ended)) });
             return;
         }
+        if self.direction == Direction::Inbound || self.owner.is_none() {
+            return;
+        }
+        // Tied first: what is told from now on is told to that leg.
+        self.owner = Some(Tie::new(self.mailbox(), to.clone()));
         let news = match (self.progress, self.media.view().map(Arc::new)) {
             (Progress::Answered, Some(view)) => Some(News::Answered(view)),
             (Progress::EarlyMedia, Some(view)) => Some(News::EarlyMedia(view)),
@@ -95,7 +114,21 @@ impl Leg {
         if let Some(news) = news {
             to.post(Letter::News { from: self.token(), news });
         }
-        self.owner = Some(Tie::new(self.mailbox(), to));
+    }
+
+    /// Until when a far end that has not answered is borne, once nobody rings it any more: in early media, or sent
+    /// elsewhere from there. (The caller's own limits ended with its originate.)
+    pub(super) fn answer_due(&self) -> Option<Instant> {
+        let waits = self.direction == Direction::Outbound && !self.is_answered() && !self.is_over();
+        self.times.bridged.filter(|_| waits && self.owner.is_none()).map(|at| at + UNANSWERED)
+    }
+
+    /// The leg was not answered in all that time.
+    pub(super) fn check_answer(&mut self, now: Instant) {
+        if self.answer_due().is_some_and(|due| due <= now) {
+            info!("{} {}: not answered in {} s of early media", self.uuid, self.name(), UNANSWERED.as_secs());
+            self.hangup_by(By::Timer, Cause::NO_ANSWER);
+        }
     }
 
     /// Leaves what it does for `course`. What a leg that is not answered yet was dialled for is not its own to leave.
@@ -148,7 +181,7 @@ impl Leg {
         peer.post(Letter::Order(Order::Show { to: self.mailbox().clone() }))
     }
 
-    /// Shows this leg's media to `peer`, which joins; then comes [`Happening::Joined`]. False when it is gone, or there is
+    /// Shows this leg's media to `peer`, which joins; then comes [`Happening::Joined`](super::Happening::Joined). False when it is gone, or there is
     /// nothing to show.
     pub fn meet(&self, peer: &Mailbox) -> bool {
         let Some(view) = self.media.view().map(Arc::new) else { return false };

@@ -98,9 +98,9 @@ impl Gate {
         most > 0 && up >= most as usize
     }
 
-    /// Lets one more caller in, who is at `source`.
-    pub fn pass_caller(&self, source: IpAddr, up: usize, now: Instant) -> Result<(), Full> {
-        if self.unacked.is_full(source) {
+    /// Lets one more caller in, who is at `source`, and `known` when it has logged in.
+    pub fn pass_caller(&self, source: IpAddr, known: bool, up: usize, now: Instant) -> Result<(), Full> {
+        if self.unacked.is_full(source, known) {
             self.turned_away();
             return Err(Full::Unacknowledged);
         }

@@ -295,7 +295,12 @@ impl Leg {
 
     /// When the leg has something to do by itself.
     fn next_timeout(&self) -> Option<Instant> {
-        let timeouts = [self.session.next_timeout(), self.watch.next_timeout(), self.handover_timeout()];
+        let timeouts = [
+            self.session.next_timeout(),
+            self.watch.next_timeout(),
+            self.handover_timeout(),
+            self.answer_due(),
+        ];
         timeouts.into_iter().flatten().min()
     }
 
@@ -318,6 +323,7 @@ impl Leg {
         }
         self.watch(now);
         self.check_handover(now);
+        self.check_answer(now);
         Poll::Ready(())
     }
 

@@ -48,7 +48,7 @@ impl Slot {
             Letter::Order(Order::Hangup(_)) => {
                 !self.letters.iter().any(|held| matches!(held, Letter::Order(Order::Hangup(_))))
             }
-            Letter::Gone(_) | Letter::Order(Order::Join { .. }) => true,
+            Letter::Gone(_) | Letter::Order(Order::Join { .. } | Order::Belong { .. }) => true,
             Letter::News { news, .. } => {
                 matches!(news, News::Answered(_) | News::Ended(_) | News::Left(_) | News::Settled(_))
             }

@@ -164,7 +164,7 @@ impl Leg {
     /// Our far end answered the offer we made for the other side.
     pub(super) fn on_offer_answered(&mut self, body: Option<Bytes>, needs_answer: bool) {
         let asked = std::mem::take(&mut self.pending.offered);
-        self.pending.aligning = false;
+        let aligning = std::mem::take(&mut self.pending.aligning);
         if needs_answer {
             return;
         }
@@ -178,6 +178,9 @@ impl Leg {
             Some(Err(error)) => {
                 warn!("{} {}: the answer to our re-INVITE cannot be used: {error}", self.uuid, self.name());
                 self.tell_settled(Err(488));
+                if aligning {
+                    self.out_of_line();
+                }
             }
             None => {}
         }

@@ -132,7 +132,9 @@ impl Leg {
         if !target.params.is_empty() {
             variables.push(("sip_h_X-FS-Refer-Params".to_owned(), target.params));
         }
-        let course = Course::Extension(Route { wire: true, ..Route::to(target.extension) });
+        // A stranger sends nobody where it could not call itself.
+        let context = (!self.is_trusted()).then(|| self.agent.context.to_string());
+        let course = Course::Extension(Route { wire: true, context, ..Route::to(target.extension) });
         self.hand_over(Cause::BLIND_TRANSFER, None);
         match partner.post(Letter::Order(Order::Go { course, variables })) {
             true => self.notify(subscription, 200),
@@ -141,6 +143,13 @@ impl Leg {
                 self.notify(subscription, 403);
             }
         }
+    }
+
+    /// The far end has logged in, is on an access list, or is one we have called.
+    pub fn is_trusted(&self) -> bool {
+        self.direction == Direction::Outbound
+            || self.variables.is_true("sip_authorized")
+            || self.variables.get("sip_acl_authed_by").is_some()
     }
 
     /// The transferor's other leg is asked for its place.

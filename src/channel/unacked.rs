@@ -60,10 +60,11 @@ impl Unacked {
         self.len() == 0
     }
 
-    /// Whether a caller at `source` must wait until others, or its own, have been acknowledged.
-    pub fn is_full(&self, source: IpAddr) -> bool {
+    /// Whether a caller at `source` must wait until others, or its own, have been acknowledged. One who is `known` (has
+    /// logged in) waits for its own only: strangers do not keep it out.
+    pub fn is_full(&self, source: IpAddr, known: bool) -> bool {
         let all = self.len();
-        all >= self.most || (all >= self.most / 2 && self.of(source) >= self.most / 2)
+        (all >= self.most && !known) || (all >= self.most / 2 && self.of(source) >= self.most / 2)
     }
 
     fn of(&self, source: IpAddr) -> usize {
@@ -90,11 +91,12 @@ mod tests {
         let unacked = Arc::new(Unacked::new(160));
         let [a, b, c] = [1, 2, 3].map(|n| IpAddr::from([192, 0, 2, n]));
         let mut of_a: Vec<_> = (0..5).map(|_| unacked.enter(a)).collect();
-        assert!(unacked.is_full(a) && !unacked.is_full(b), "{}", unacked.len());
+        assert!(unacked.is_full(a, false) && !unacked.is_full(b, false), "{}", unacked.len());
         let of_b: Vec<_> = (0..5).map(|_| unacked.enter(b)).collect();
-        assert!(unacked.is_full(c), "all are ten");
+        assert!(unacked.is_full(c, false) && !unacked.is_full(c, true), "all are ten");
+        assert!(unacked.is_full(a, true), "its own are five");
         of_a.pop();
-        assert!(!unacked.is_full(a) && unacked.is_full(b) && !unacked.is_full(c));
+        assert!(!unacked.is_full(a, false) && unacked.is_full(b, false) && !unacked.is_full(c, false));
         drop((of_a, of_b));
         assert!(unacked.is_empty() && unacked.sources().is_empty());
     }

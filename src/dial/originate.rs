@@ -238,6 +238,8 @@ impl<'a> Originate<'a> {
         let dialled: Vec<Dialled> = dialled.collect();
         for left in &dialled {
             self.leg.dialled_ended(left.mailbox.token);
+            // Before this leg ends: that must not end those it called.
+            left.mailbox.post(Letter::Order(Order::Belong { to: heir.clone() }));
         }
         heir.post(Letter::Order(Order::Go { course: Course::Adopt(dialled), variables: Vec::new() }));
     }

@@ -77,21 +77,22 @@ impl FloodGuard {
     /// Whether a request from `source` may come in now. Each call counts as one request. A source may spend one
     /// second's worth at once.
     pub fn allow(&self, now: Instant, source: IpAddr) -> bool {
-        self.count(now, source, self.conf.requests_total)
+        self.count(now, source, self.conf.requests_total, true)
     }
 
     /// The same for a request that belongs to a call already let in (ACK, BYE, CANCEL, PRACK, UPDATE): it counts
-    /// for its source, but the load of others does not keep it out.
+    /// for its source, but the load of others does not keep it out, nor does a ban: over UDP anybody can bring one upon
+    /// an address by wrong passwords in its name, and that must not cut off the calls it has.
     pub fn allow_inside(&self, now: Instant, source: IpAddr) -> bool {
-        self.count(now, source, 0)
+        self.count(now, source, 0, false)
     }
 
-    fn count(&self, now: Instant, source: IpAddr, total: u32) -> bool {
+    fn count(&self, now: Instant, source: IpAddr, total: u32, outside: bool) -> bool {
         let per_source = self.conf.requests_per_source;
         let mut inner = self.lock();
         let inner = &mut *inner;
         let source = source_key(source);
-        let allowed = !inner.is_banned(now, source)
+        let allowed = !(outside && inner.is_banned(now, source))
             && (per_source == 0
                 || inner.requests.entry(source, || Bucket::full(now, per_source)).take(now, per_source))
             && (total == 0 || inner.total.get_or_insert_with(|| Bucket::full(now, total)).take(now, total));
@@ -287,6 +288,7 @@ mod tests {
         assert!(!guard.failed_auth(t1, a));
         assert!(guard.failed_auth(t1, ip("2001:db8::2")), "the same /64");
         assert!(guard.is_banned(t1, a) && !guard.allow(t1, a));
+        assert!(guard.allow_inside(t1, a), "the calls it has go on");
         assert!(!guard.is_banned(t1, ip("2001:db8:0:1::1")));
         let t2 = t1 + Duration::from_secs(301);
         assert!(!guard.is_banned(t2, a) && guard.allow(t2, a));

@@ -255,13 +255,15 @@ impl Inner {
         let Some(guard) = &self.conf.guard else { return Welcome::Yes };
         let source = flow.remote.ip();
         let welcome = match kind {
-            Kind::Response => !guard.is_banned(now, source),
+            Kind::Response => true,
             Kind::Inside | Kind::Cancel | Kind::Spent => guard.allow_inside(now, source),
             Kind::Call | Kind::Outside => guard.allow(now, source),
         };
         match welcome {
             true => Welcome::Yes,
-            false if guard.is_banned(now, source) => Welcome::Never,
+            false if matches!(kind, Kind::Call | Kind::Outside) && guard.is_banned(now, source) => {
+                Welcome::Never
+            }
             false => Welcome::NotNow,
         }
     }

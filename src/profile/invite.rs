@@ -41,7 +41,8 @@ impl Profile {
         if merged {
             return self.reply(&invite, &flow, 482, &[]);
         }
-        if let Err(full) = exchange.gate.pass_caller(flow.remote.ip(), exchange.legs.len(), now) {
+        let (source, known) = (flow.remote.ip(), admitted.authorized);
+        if let Err(full) = exchange.gate.pass_caller(source, known, exchange.legs.len(), now) {
             warn!("{}: call from {} refused with 503: {}", self.agent.name, flow.remote, full.text());
             self.refused.keep(now, self.refused.mark(&invite, flow.remote), b"");
             let wait = [("Retry-After", full.retry_after().to_string())];

@@ -301,6 +301,27 @@ fn an_invite_takes_the_place_of_a_call_that_rings() {
     a.request("BYE");
 }
 
+/// Whoever has not logged in takes nobody's place.
+#[test]
+fn a_stranger_takes_nobody_s_place() {
+    let switch = Switch::start();
+    let [mut a, mut b] = ["a", "b"].map(|name| Puppet::new(name, LOCALHOST, switch.sip()));
+    let outside = std::net::SocketAddr::new(switch.ip(), 5080);
+    let mut c = Puppet::new("c", LOCALHOST, outside);
+    ring(&mut a, &mut b, &switch, true, |b, invite| {
+        let head = format!(
+            "INVITE sip:1001@{outside} SIP/2.0\nVia: SIP/2.0/UDP {local};branch=z9hG4bK-stranger;rport\nMax-Forwards: 70\n\
+             Contact: <sip:eve@{local}>\nTo: <sip:1001@{outside}>\nFrom: <sip:eve@{local}>;tag=eve\n\
+             Call-ID: stranger\nCSeq: 1 INVITE\nContent-Type: application/sdp\n{}",
+            replaces(invite, ""),
+            local = c.local
+        );
+        c.send(&head, &audio(LOCALHOST, 4004));
+        assert_eq!(c.final_status("INVITE").status(), Some(403));
+        assert!(b.wait(Duration::from_millis(300), |m| m.method() == "BYE").is_none(), "the call goes on");
+    });
+}
+
 #[test]
 fn an_invite_for_a_place_nobody_has_is_refused() {
     let switch = Switch::start();

@@ -133,8 +133,11 @@ async fn the_flood_guard_drops_requests_before_they_are_parsed() {
     assert!((5..50).contains(&requests), "{requests} requests came through; responses are not counted");
     assert!(guard.dropped() >= 50);
     while !guard.failed_auth(Instant::now(), peer.local_addr().unwrap().ip()) {}
+    peer.send_to(&options("banned", 0), bench.udp()).await.unwrap();
     peer.send_to(response.as_bytes(), bench.udp()).await.unwrap();
     let friend = UdpSocket::bind("127.0.0.2:0").await.unwrap();
     friend.send_to(&options("friend", 0), bench.udp()).await.unwrap();
-    assert_eq!(bench.message().await.0, options("friend", 0), "a banned source is not listened to at all");
+    // The ban may have been brought upon it by somebody else: what belongs to what we began still comes.
+    assert!(bench.message().await.0.starts_with(b"SIP/2.0 200"), "no new request of a banned source");
+    assert_eq!(bench.message().await.0, options("friend", 0));
 }
