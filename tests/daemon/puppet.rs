@@ -128,6 +128,8 @@ pub struct Puppet {
     pub switch: SocketAddr,
     waiting: Vec<Message>,
     trace: Vec<String>,
+    /// A call is handed back when it rings, not when it has its final response.
+    pub only_ring: bool,
 }
 
 impl Puppet {
@@ -135,7 +137,7 @@ impl Puppet {
         let socket = UdpSocket::bind((ip, 0)).expect("a socket");
         let local = socket.local_addr().expect("its address");
         socket.set_read_timeout(Some(Duration::from_millis(50))).expect("a timeout");
-        Puppet { name, socket, local, switch, waiting: Vec::new(), trace: Vec::new() }
+        Puppet { name, socket, local, switch, waiting: Vec::new(), trace: Vec::new(), only_ring: false }
     }
 
     /// Sends a message: lines, then a body. Line ends become CRLF and Content-Length is added.
@@ -283,6 +285,9 @@ impl Puppet {
         self.send(&head("ACK", 1, &format!(";tag={}", challenge.tag("To")), ""), "");
         let answer = credentials(&challenge, user, PASSWORD, "INVITE", &uri, Answer::Qop);
         self.send(&head("INVITE", 2, "", &format!("{kind}{more}Proxy-Authorization: {answer}\n")), body);
+        if self.only_ring {
+            return self.status("INVITE", 180);
+        }
         let end = self.final_status("INVITE");
         let to = format!(";tag={}", end.tag("To"));
         if end.status() >= Some(300) {

@@ -301,6 +301,70 @@ fn an_invite_takes_the_place_of_a_call_that_rings() {
     a.request("BYE");
 }
 
+/// The transferor's leg is gone at once, and whom it called rings on, whoever of the three is served first.
+#[test]
+fn whom_a_transferor_calls_rings_on_without_it() {
+    let switch = Switch::start();
+    let puppet = |name| Puppet::new(name, LOCALHOST, switch.sip());
+    let [mut talks, mut calls, mut b, mut c] = ["talks", "calls", "b", "c"].map(puppet);
+    calls.only_ring = true;
+    let contacts = [(&mut b, "1001"), (&mut c, "1002")].map(|(phone, user)| {
+        let contact = format!("<sip:{user}@{}>", phone.local);
+        assert_eq!(
+            phone.register(user, PASSWORD, &switch.ip().to_string(), &contact, Answer::Qop).status(),
+            Some(200)
+        );
+        contact
+    });
+    for n in 0..8 {
+        let (first, second) = (format!("talk{n}"), format!("ring{n}"));
+        let (up, rings, at_c) = std::thread::scope(|scope| {
+            let talking = scope.spawn(|| talks.call("1000", "1001", &first, &audio(LOCALHOST, 4000)));
+            let invite = b.request("INVITE");
+            let extra = format!("Contact: {}\nContent-Type: application/sdp\n", contacts[0]);
+            b.reply(&invite, "200 OK", &format!("b{n}"), &extra, &audio(LOCALHOST, 4002));
+            b.request("ACK");
+            let up = talking.join().expect("the caller");
+            let calling = scope.spawn(|| calls.call("1000", "1002", &second, &audio(LOCALHOST, 4004)));
+            let at_c = c.request("INVITE");
+            c.reply(&at_c, "180 Ringing", &format!("c{n}"), &format!("Contact: {}\n", contacts[1]), "");
+            (up, calling.join().expect("the caller"), at_c)
+        });
+        let dialog = format!("{};to-tag={};from-tag={second}", rings.header("Call-ID"), rings.tag("To"));
+        let dialog = dialog.replace('@', "%40").replace(';', "%3B").replace('=', "%3D");
+        talks.in_dialog(
+            &up,
+            "REFER",
+            3,
+            &format!("Refer-To: <sip:1002@{}?Replaces={dialog}>\n", switch.ip()),
+            "",
+        );
+        assert_eq!(talks.final_status("REFER").status(), Some(202));
+        let notify = talks.request("NOTIFY");
+        assert!(notify.body().starts_with("SIP/2.0 200"), "{}", notify.text);
+        talks.reply(&notify, "200 OK", "", "", "");
+        let bye = talks.request("BYE");
+        talks.reply(&bye, "200 OK", "", "", "");
+        assert!(c.wait(Duration::from_millis(150), |m| m.method() == "CANCEL").is_none(), "round {n}");
+        let extra = format!("Contact: {}\nContent-Type: application/sdp\n", contacts[1]);
+        c.reply(&at_c, "200 OK", &format!("c{n}"), &extra, &audio(LOCALHOST, 4006));
+        c.request("ACK");
+        let hang_up = format!(
+            "BYE {} SIP/2.0\nVia: SIP/2.0/UDP {};branch=z9hG4bK-bye{n};rport\nMax-Forwards: 70\nTo: {}\n\
+             From: {};tag=c{n}\nCall-ID: {}\nCSeq: 1 BYE\n",
+            at_c.address("Contact"),
+            c.local,
+            at_c.header("From"),
+            at_c.header("To"),
+            at_c.header("Call-ID")
+        );
+        c.send(&hang_up, "");
+        assert_eq!(c.final_status("BYE").status(), Some(200));
+        let bye = b.request("BYE");
+        b.reply(&bye, "200 OK", "", "", "");
+    }
+}
+
 /// Whoever has not logged in takes nobody's place.
 #[test]
 fn a_stranger_takes_nobody_s_place() {
