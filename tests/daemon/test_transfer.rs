@@ -135,14 +135,14 @@ fn a_profile_may_forbid_transfers() {
     a.event("CALL_CLOSED"); // this phone hangs up by itself then
 }
 
-/// linphonec talks to a first baresip, holds it, calls a second, and joins the two.
-#[test]
-fn attended_by_the_caller() {
-    needs!("linphonec", "baresip");
-    let mut switch = Switch::start();
-    let mut a = Linphonec::start("1000", switch.sip(), "udp", A);
-    let mut b = Phone::new("1001", switch.sip(), B).start();
-    let mut c = Phone::new("1002", switch.sip(), C).start();
+/// A phone that can transfer with both calls at hand, and the two it is to join.
+fn transferor_and_two(switch: &Switch) -> (Linphonec, Baresip, Baresip) {
+    let a = Linphonec::start("1000", switch.sip(), "udp", A);
+    let b = Phone::new("1001", switch.sip(), B).start();
+    (a, b, Phone::new("1002", switch.sip(), C).start())
+}
+
+fn talk_and_hold(a: &mut Linphonec, b: &mut Baresip) {
     a.call("1001");
     b.event("CALL_INCOMING");
     b.command("accept", "");
@@ -151,6 +151,15 @@ fn attended_by_the_caller() {
     talk(1);
     a.type_line("pause");
     a.expect_state("LinphoneCallPaused");
+}
+
+/// linphonec talks to a first baresip, holds it, calls a second, and joins the two.
+#[test]
+fn attended_by_the_caller() {
+    needs!("linphonec", "baresip");
+    let mut switch = Switch::start();
+    let (mut a, mut b, mut c) = transferor_and_two(&switch);
+    talk_and_hold(&mut a, &mut b);
     a.call("1002");
     c.event("CALL_INCOMING");
     c.command("accept", "");
@@ -171,9 +180,7 @@ fn attended_by_the_caller() {
 fn attended_by_the_callee() {
     needs!("linphonec", "baresip");
     let mut switch = Switch::start();
-    let mut a = Linphonec::start("1000", switch.sip(), "udp", A);
-    let mut b = Phone::new("1001", switch.sip(), B).start();
-    let mut c = Phone::new("1002", switch.sip(), C).start();
+    let (mut a, mut b, mut c) = transferor_and_two(&switch);
     b.dial("1000");
     a.expect("Receiving new incoming call");
     a.type_line("answer");
@@ -202,16 +209,8 @@ fn attended_by_the_callee() {
 fn attended_while_the_third_still_rings() {
     needs!("linphonec", "baresip");
     let mut switch = Switch::start();
-    let mut a = Linphonec::start("1000", switch.sip(), "udp", A);
-    let mut b = Phone::new("1001", switch.sip(), B).start();
-    let mut c = Phone::new("1002", switch.sip(), C).start();
-    a.call("1001");
-    b.event("CALL_INCOMING");
-    b.command("accept", "");
-    b.event("CALL_ESTABLISHED");
-    a.expect("Media streams established");
-    a.type_line("pause");
-    a.expect_state("LinphoneCallPaused");
+    let (mut a, mut b, mut c) = transferor_and_two(&switch);
+    talk_and_hold(&mut a, &mut b);
     a.call("1002");
     c.event("CALL_INCOMING");
     a.expect("ringing");
@@ -332,13 +331,30 @@ fn whom_a_transferor_calls_rings_on_without_it() {
         });
         let dialog = format!("{};to-tag={};from-tag={second}", rings.header("Call-ID"), rings.tag("To"));
         let dialog = dialog.replace('@', "%40").replace(';', "%3B").replace('=', "%3D");
-        talks.in_dialog(
-            &up,
-            "REFER",
-            3,
-            &format!("Refer-To: <sip:1002@{}?Replaces={dialog}>\n", switch.ip()),
-            "",
-        );
+        std::thread::scope(|scope| {
+            // A phone acknowledges its refusal at once: then nothing is left of that leg.
+            let (calls, host) = (&mut calls, switch.ip());
+            scope.spawn(move || {
+                let refusal = calls.final_status("INVITE");
+                assert!(refusal.status() >= Some(400), "{}", refusal.text);
+                let ack = format!(
+                    "ACK sip:1002@{host} SIP/2.0\nVia: SIP/2.0/UDP {};branch=z9hG4bK-ring{n}-2;rport\nMax-Forwards: 70\n\
+                     To: {}\nFrom: {}\nCall-ID: {}\nCSeq: 2 ACK\n",
+                    calls.local,
+                    refusal.header("To"),
+                    refusal.header("From"),
+                    refusal.header("Call-ID")
+                );
+                calls.send(&ack, "");
+            });
+            talks.in_dialog(
+                &up,
+                "REFER",
+                3,
+                &format!("Refer-To: <sip:1002@{}?Replaces={dialog}>\n", switch.ip()),
+                "",
+            );
+        });
         assert_eq!(talks.final_status("REFER").status(), Some(202));
         let notify = talks.request("NOTIFY");
         assert!(notify.body().starts_with("SIP/2.0 200"), "{}", notify.text);
