@@ -1,5 +1,6 @@
 //! The switch put together: configuration read, layers started, reload, drain, stop.
 
+mod generation;
 mod profiles;
 
 use crate::api::OnLegs;
@@ -21,6 +22,7 @@ use crate::profile::{Opening, Profile, ProfileError, Shared};
 use crate::registrar::{Bounds, Gone, Registrar};
 use crate::store::Stores;
 use arc_swap::ArcSwap;
+use generation::{Generation, Old};
 use ipnet::Ipv4Net;
 use profiles::Profiles;
 use rand::TryRngCore;
@@ -111,9 +113,8 @@ pub struct Switch {
 impl Switch {
     /// Opens everything the tree names. Must be called inside a tokio runtime.
     pub fn start(tree: Tree, sockets: Arc<dyn Sockets>, trace: bool) -> Result<Switch, StartError> {
-        let Tree { loaded, mut conf, dialplan } = tree;
+        let Generation { conf, globals, tree, dialplan, directory, acls } = Generation::of(tree);
         let now = Leg::now();
-        let snapshot = Snapshot::of(std::mem::take(&mut conf.directory));
         let switch = &conf.switch;
         let engine = EngineConfig {
             ports: PortRange::new(switch.rtp_start_port, switch.rtp_end_port),
@@ -121,20 +122,20 @@ impl Switch {
         };
         let mut secret = [0; 32];
         rand::rngs::OsRng.try_fill_bytes(&mut secret).map_err(|_| StartError::Random)?;
-        let acls = Arc::new(ArcSwap::from_pointee(acls(&conf, &snapshot)));
+        let acls = Arc::new(ArcSwap::new(acls));
         let exchange = Arc::new(Exchange {
             legs: Arc::new(Legs::default()),
             gate: Gate::new(switch.max_sessions, switch.sessions_per_second, now),
             media: Engine::start(engine).map_err(StartError::Media)?,
             events: Bus::default(),
-            globals: loaded.globals.clone(),
-            directory: Directory::new(snapshot),
+            stores: stores(&globals),
+            globals,
+            directory: Directory::new(directory),
             registrar: Registrar::new(now, Bounds::default()),
             presence: Arc::new(Board::default()),
             acls,
-            stores: stores(&loaded.globals),
             allow_system: switch.allow_system.into(),
-            tree: ArcSwap::from_pointee(without_directory(loaded.root)),
+            tree: ArcSwap::new(tree),
             agents: ArcSwap::from_pointee(Agents::new()),
             gateways: ArcSwap::default(),
             functions: Default::default(),
@@ -144,7 +145,7 @@ impl Switch {
         let _ = exchange.functions.set(Box::new(OnLegs));
         let records = Arc::new(Records::start(&conf.cdr).map_err(StartError::Records)?);
         let _ = exchange.recorder.set(records.clone());
-        let plans: Plans = Arc::new(ArcSwap::from_pointee(dialplan));
+        let plans: Plans = Arc::new(ArcSwap::new(dialplan));
         let _ = exchange.router.set(Arc::new(Calls::new(plans.clone())));
         let shared = Shared {
             exchange: exchange.clone(),
@@ -188,35 +189,47 @@ impl Switch {
 
     /// Takes a new tree: dialplan, directory, access lists, limits, profiles, gateways. Calls in progress do not notice.
     /// A tree with errors is refused whole, and so is one that needs a socket which cannot be opened. Answers what has
-    /// changed.
+    /// changed, by name.
     pub async fn reload(&self, tree: Tree) -> Result<String, Vec<String>> {
         let errors: Vec<String> = tree.errors().map(ToString::to_string).collect();
         if !errors.is_empty() {
             return Err(errors);
         }
-        let Tree { loaded, mut conf, dialplan } = tree;
-        self.dns.set_servers(&conf.switch.dns_servers);
-        let turn = self.profiles.prepare(&conf.sofia.profiles).await?;
-        let snapshot = Snapshot::of(std::mem::take(&mut conf.directory));
-        let before = self.exchange.directory.snapshot().len();
+        let exchange = self.exchange.clone();
+        let build = move || {
+            let next = Generation::of(tree);
+            let differences = next.differences(&exchange);
+            (next, differences)
+        };
+        let built = tokio::task::spawn_blocking(build).await.map_err(|failed| vec![failed.to_string()]);
+        let (next, differences) = built?;
+        let turn = self.profiles.prepare(&next.conf.sofia.profiles).await?;
+        let exchange = &self.exchange;
         let mut said = vec![format!(
-            "{} users (were {before}), {} extensions (were {})",
-            snapshot.len(),
-            dialplan.extensions(),
+            "{} users (were {}), {} extensions (were {})",
+            next.directory.len(),
+            exchange.directory.snapshot().len(),
+            next.dialplan.extensions(),
             self.plans.load().extensions()
         )];
-        self.exchange.acls.store(Arc::new(acls(&conf, &snapshot)));
-        self.exchange.directory.replace(snapshot);
-        self.exchange.presence.touch_all();
-        self.exchange.globals.adopt(&loaded.globals);
-        self.exchange.gate.set(conf.switch.max_sessions, conf.switch.sessions_per_second);
-        self.exchange.media.set_ports(PortRange::new(conf.switch.rtp_start_port, conf.switch.rtp_end_port));
-        self.exchange.allow_system.store(conf.switch.allow_system, Ordering::Relaxed);
-        self.exchange.tree.store(Arc::new(without_directory(loaded.root)));
-        self.plans.store(Arc::new(dialplan));
-        self.records.reload(&conf.cdr);
-        said.extend(self.profiles.turn(turn, &self.exchange.directory.snapshot()));
-        self.exchange.events.fire(EventName::ReloadXml, Vec::new);
+        said.extend(differences);
+        let switch = &next.conf.switch;
+        self.dns.set_servers(&switch.dns_servers);
+        let old = Old {
+            acls: exchange.acls.swap(next.acls),
+            directory: exchange.directory.replace(next.directory),
+            tree: exchange.tree.swap(next.tree),
+            dialplan: self.plans.swap(next.dialplan),
+        };
+        exchange.presence.touch_all();
+        exchange.globals.adopt(&next.globals);
+        exchange.gate.set(switch.max_sessions, switch.sessions_per_second);
+        exchange.media.set_ports(PortRange::new(switch.rtp_start_port, switch.rtp_end_port));
+        exchange.allow_system.store(switch.allow_system, Ordering::Relaxed);
+        self.records.reload(&next.conf.cdr);
+        said.extend(self.profiles.turn(turn, &exchange.directory.snapshot()));
+        exchange.events.fire(EventName::ReloadXml, Vec::new);
+        tokio::spawn(old.forget());
         Ok(said.join("; "))
     }
 

@@ -11,6 +11,7 @@
 
 pub mod acl;
 pub mod cdr;
+pub mod changes;
 pub mod conf;
 pub mod directory;
 pub mod element;

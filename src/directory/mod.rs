@@ -5,6 +5,7 @@
 //! request; `profile` asks it and sends what it decides.
 
 pub mod auth;
+mod difference;
 mod snapshot;
 mod user;
 

@@ -18,8 +18,8 @@ pub struct Directory {
 
 impl Directory {
     /// A directory that begins with `snapshot`.
-    pub fn new(snapshot: Snapshot) -> Self {
-        Directory { current: ArcSwap::from_pointee(snapshot) }
+    pub fn new(snapshot: impl Into<Arc<Snapshot>>) -> Self {
+        Directory { current: ArcSwap::new(snapshot.into()) }
     }
 
     /// What is in force now.
@@ -28,8 +28,8 @@ impl Directory {
     }
 
     /// Puts `snapshot` in force and hands back the one before.
-    pub fn replace(&self, snapshot: Snapshot) -> Arc<Snapshot> {
-        self.current.swap(Arc::new(snapshot))
+    pub fn replace(&self, snapshot: impl Into<Arc<Snapshot>>) -> Arc<Snapshot> {
+        self.current.swap(snapshot.into())
     }
 
     /// Finds a user by id or number-alias.
@@ -50,7 +50,7 @@ pub struct Snapshot {
 pub struct Domain {
     /// Its name as written.
     pub name: Arc<str>,
-    settings: Arc<Settings>,
+    pub(super) settings: Arc<Settings>,
     users: HashMap<Box<str>, Arc<User>>,
     in_order: Vec<Arc<User>>,
     groups: HashMap<Box<str>, Group>,
@@ -64,7 +64,7 @@ pub struct Group {
     pub name: Arc<str>,
     /// Its members in the order written, pointers followed.
     pub members: Vec<Arc<User>>,
-    settings: Arc<Settings>,
+    pub(super) settings: Arc<Settings>,
 }
 
 impl Group {

@@ -89,9 +89,10 @@ impl Gateway {
         }
     }
 
-    /// The same gateway with other settings: what is known of it and its counts go on.
-    pub fn succeeded_by(&self, conf: GatewayConf, now: Instant) -> Gateway {
-        let next = Gateway::new(conf, &self.profile, now);
+    /// The same gateway with other settings, or in a profile that is called otherwise now: what is known of it and its
+    /// counts go on.
+    pub fn succeeded_by(&self, conf: GatewayConf, profile: &str, now: Instant) -> Gateway {
+        let next = Gateway::new(conf, profile, now);
         next.set_status(self.status());
         next.add_peers(lock(&self.peers).iter().copied());
         for (count, before) in next.counts.iter().zip(&self.counts) {

@@ -215,6 +215,18 @@ impl Registrar {
         found
     }
 
+    /// Profiles are called otherwise from now on: what `named` answers for a name takes its place.
+    pub fn rename_profiles(&self, named: impl Fn(&str) -> Option<Arc<str>>) {
+        for shard in &self.shards {
+            let mut state = shard.lock();
+            for (_, slot) in &mut state.slots {
+                if let Some(name) = named(&slot.binding.profile) {
+                    Arc::make_mut(&mut slot.binding).profile = name;
+                }
+            }
+        }
+    }
+
     /// The number of contacts.
     pub fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.len.load(Ordering::Relaxed)).sum()

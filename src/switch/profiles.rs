@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | as it was | is left alone |
 //! | with other settings | is renewed on its own sockets; calls that are up keep what they began with |
+//! | with the address of one that is called otherwise | takes its sockets, its registrations and its gateways |
 //! | at another address | opens there; the old one serves its calls until the last is over |
 //! | gone | the same |
 //!
@@ -18,6 +19,7 @@
 //! | new, or gone | begins, or its registration is taken back |
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -27,11 +29,12 @@ use tracing::error;
 
 use super::{StartError, opening};
 use crate::channel::{Agents, Leg};
+use crate::config::changes::Names;
 use crate::config::sofia::{GatewayConf, ProfileConf};
 use crate::directory::Snapshot;
 use crate::event::EventName;
 use crate::gateway::{Gateway, Gateways};
-use crate::profile::{Profile, ProfileError, Shared};
+use crate::profile::{Opening, Profile, ProfileError, Shared};
 
 /// How long a gateway that changes waits for its old registration to be taken back.
 const LEAVE: Duration = Duration::from_secs(4);
@@ -58,7 +61,16 @@ pub(super) struct Turn {
 /// One profile after a reload.
 struct Next {
     profile: Arc<Profile>,
+    /// The one that had its sockets before.
+    was: Option<Arc<Profile>>,
     change: Change,
+}
+
+impl Next {
+    /// The profile whose sockets these are has had another name.
+    fn renamed(&self) -> Option<&Arc<Profile>> {
+        self.was.as_ref().filter(|was| was.agent.name != self.profile.agent.name)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -77,6 +89,38 @@ enum Change {
 struct Handover {
     end: Option<(Arc<Profile>, Arc<Gateway>)>,
     begin: Option<(Arc<Profile>, Arc<Gateway>)>,
+}
+
+/// One profile of a new configuration: where it is to listen.
+struct Place {
+    opening: Opening,
+    /// Nothing of it has changed.
+    kept: bool,
+    /// Who listens there now.
+    owner: Option<Arc<Profile>>,
+}
+
+/// What a reload made of the gateways, in words.
+#[derive(Default)]
+struct GatewayChanges {
+    added: Names,
+    changed: Names,
+    anew: Names,
+    removed: Names,
+}
+
+impl GatewayChanges {
+    fn told(&self) -> impl Iterator<Item = String> {
+        let word = |names: &Names, word: &str| match names.len() {
+            0 => None,
+            1 => Some(format!("gateway {names} {word}")),
+            _ => Some(format!("gateways {names} {word}")),
+        };
+        let whole = |names: &Names| (!names.is_empty()).then(|| names.to_string());
+        [word(&self.added, "added"), whole(&self.changed), whole(&self.anew), word(&self.removed, "removed")]
+            .into_iter()
+            .flatten()
+    }
 }
 
 impl Profiles {
@@ -114,7 +158,8 @@ impl Profiles {
             retired: Mutex::default(),
             work: Arc::default(),
         };
-        let next = running.into_iter().map(|profile| Next { profile, change: Change::New }).collect();
+        let next =
+            running.into_iter().map(|profile| Next { profile, was: None, change: Change::New }).collect();
         profiles.turn(Turn { next }, &directory);
         Ok((profiles, closed))
     }
@@ -127,47 +172,68 @@ impl Profiles {
     /// Builds what these settings ask for. On an error nothing has changed.
     pub(super) async fn prepare(&self, profiles: &[ProfileConf]) -> Result<Turn, Vec<String>> {
         let running = self.running();
-        let mut turn = Turn { next: Vec::new() };
+        let named = |conf: &ProfileConf| running.iter().find(|p| p.agent.name == conf.name);
         let mut errors = Vec::new();
+        // What is to listen where, and who has the sockets of that address now: first those that keep their own, then those
+        // that take what another leaves.
+        let mut places: Vec<Place> = Vec::new();
+        let mut taken: Vec<&Arc<Profile>> = Vec::new();
         for conf in profiles {
-            let before = running.iter().find(|p| p.agent.name == conf.name);
-            let Some(before) = before else {
-                match start(conf, &self.shared, self.trace) {
-                    Ok(profile) => turn.next.push(Next { profile, change: Change::New }),
-                    Err(error) if self.closed.contains(&conf.name) => error!("{error}"),
-                    Err(error) => errors.push(error.to_string()),
-                }
-                continue;
-            };
-            let same = before.agent.conf.written == conf.written;
-            if same && same_gateways(&before.agent.conf, conf) {
-                turn.next.push(Next { profile: before.clone(), change: Change::None });
+            let own = named(conf);
+            if let Some(own) = own.filter(|own| own.agent.conf.written == conf.written) {
+                taken.push(own);
+                let kept = same_gateways(&own.agent.conf, conf);
+                let opening = if kept { Opening::default() } else { opening(conf) };
+                places.push(Place { opening, kept, owner: Some(own.clone()) });
                 continue;
             }
             let opening = opening(conf);
-            let moved = match Profile::place(conf, &opening) {
-                Ok(place) => {
-                    let ours = before.agent.local;
-                    place.ip() != ours.ip() || (conf.sip_port.is_some() && place.port() != ours.port())
-                }
+            let owner = match Profile::place(conf, &opening) {
+                Ok(place) => own.filter(|own| listens(own, place, conf)).cloned(),
                 Err(error) => {
-                    errors.push(error.to_string());
-                    continue;
+                    // One that never was is heard of when it is started.
+                    errors.extend(own.map(|_| error.to_string()));
+                    None
                 }
             };
-            if moved {
+            taken.extend(own.filter(|_| owner.is_some()));
+            places.push(Place { opening, kept: false, owner });
+        }
+        for (conf, place) in profiles.iter().zip(&mut places) {
+            if place.owner.is_none()
+                && conf.sip_port.is_some()
+                && let Ok(at) = Profile::place(conf, &place.opening)
+            {
+                let free = |p: &&Arc<Profile>| !taken.iter().any(|t| Arc::ptr_eq(t, p));
+                let owner = running.iter().filter(free).find(|p| listens(p, at, conf));
+                taken.extend(owner);
+                place.owner = owner.cloned();
+            }
+        }
+        let mut turn = Turn { next: Vec::new() };
+        for (conf, Place { opening, kept, owner }) in profiles.iter().zip(places) {
+            let Some(was) = owner else {
+                let change = if named(conf).is_some() { Change::Moved } else { Change::New };
                 match start(conf, &self.shared, self.trace) {
-                    Ok(profile) => turn.next.push(Next { profile, change: Change::Moved }),
+                    Ok(profile) => turn.next.push(Next { profile, was: None, change }),
+                    Err(error) if change == Change::New && self.closed.contains(&conf.name) => {
+                        error!("{error}")
+                    }
                     Err(error) => errors.push(error.to_string()),
                 }
                 continue;
+            };
+            if kept {
+                turn.next.push(Next { profile: was.clone(), was: Some(was), change: Change::None });
+                continue;
             }
-            let profile = before.renewed(conf.clone(), &opening);
+            let profile = was.renewed(conf.clone(), &opening);
             profile.agent.trace.fetch_or(self.trace, Ordering::Relaxed);
-            let place = profile.agent.external != before.agent.external
-                || profile.agent.conf.local_network_acl != before.agent.conf.local_network_acl;
+            let place = profile.agent.external != was.agent.external
+                || profile.agent.conf.local_network_acl != was.agent.conf.local_network_acl;
+            let same = was.agent.conf.written == conf.written;
             let change = if same { Change::None } else { Change::Renewed { place } };
-            turn.next.push(Next { profile, change });
+            turn.next.push(Next { profile, was: Some(was), change });
         }
         if turn.next.is_empty() && errors.is_empty() {
             errors.push("no SIP profile would be left".to_owned());
@@ -175,23 +241,35 @@ impl Profiles {
         if errors.is_empty() {
             return Ok(turn);
         }
-        let opened = turn.next.iter().filter(|n| matches!(n.change, Change::New | Change::Moved));
-        for next in opened {
+        self.give_up(turn).await;
+        Err(errors)
+    }
+
+    /// Closes what was opened for a turn that is not taken.
+    pub(super) async fn give_up(&self, turn: Turn) {
+        for next in turn.next.iter().filter(|n| n.was.is_none()) {
             next.profile.stop().await;
         }
-        Err(errors)
     }
 
     /// Swaps it in; says what has changed.
     pub(super) fn turn(&self, turn: Turn, directory: &Snapshot) -> Vec<String> {
         let before = self.running();
         let next: Vec<Arc<Profile>> = turn.next.iter().map(|n| n.profile.clone()).collect();
-        let (gateways, handovers, mut said) = self.gateways(&turn.next);
+        let (gateways, handovers, changes) = self.gateways(&turn.next);
         let exchange = &self.shared.exchange;
+        let names: HashMap<String, Arc<str>> = turn
+            .next
+            .iter()
+            .filter_map(|n| Some((n.renamed()?.agent.name.clone(), n.profile.agent.name.as_str().into())))
+            .collect();
         for next in &turn.next {
             next.profile.take_over();
         }
         exchange.agents.store(Arc::new(agents(&next, directory)));
+        if !names.is_empty() {
+            exchange.registrar.rename_profiles(|name| names.get(name).cloned());
+        }
         exchange.gateways.store(Arc::new(gateways));
         self.running.store(Arc::new(next));
         for handover in &handovers {
@@ -206,81 +284,76 @@ impl Profiles {
                 });
             }
         }
-        for Next { profile, change } in &turn.next {
-            let name = &profile.agent.name;
-            match change {
-                Change::None => {}
-                Change::New if before.is_empty() => {} // the start says so itself
-                Change::New => said.push(format!("profile {name} opened at {}", profile.agent.local)),
-                Change::Renewed { .. } => said.push(format!("profile {name} has other settings")),
-                Change::Moved => said.push(format!(
-                    "profile {name} is at {} now; the old address serves its calls until the last is over",
-                    profile.agent.local
-                )),
-            }
+        let mut said = Vec::new();
+        if !before.is_empty() {
+            // the start says so itself
+            said.extend(turn.next.iter().filter_map(told));
+            said.extend(changes.told());
         }
         for old in before.iter() {
-            let stays = turn.next.iter().any(|n| n.profile.agent.name == old.agent.name);
-            let moved =
-                turn.next.iter().any(|n| n.change == Change::Moved && n.profile.agent.name == old.agent.name);
-            if !stays {
-                said.push(format!(
-                    "profile {} is gone; its calls go on until the last is over",
-                    old.agent.name
-                ));
+            if turn.next.iter().any(|n| n.was.as_ref().is_some_and(|was| Arc::ptr_eq(was, old))) {
+                continue;
             }
-            if !stays || moved {
-                self.retire(old.clone());
+            let name = &old.agent.name;
+            if !turn.next.iter().any(|n| n.profile.agent.name == *name) {
+                said.push(format!("profile {name} is gone; its calls go on until the last is over"));
             }
+            self.retire(old.clone());
         }
         self.hand_over(handovers);
         said
     }
 
     /// The gateways after a reload, and what is to be done for that.
-    fn gateways(&self, next: &[Next]) -> (Gateways, Vec<Handover>, Vec<String>) {
+    fn gateways(&self, next: &[Next]) -> (Gateways, Vec<Handover>, GatewayChanges) {
         let exchange = &self.shared.exchange;
         let table = exchange.gateways.load_full();
         let before = self.running();
         let profile_of = |name: &str| before.iter().find(|p| p.agent.name == name).cloned();
         let mut known: HashMap<(String, String), Arc<Gateway>> =
             table.all().iter().map(|g| ((g.profile.clone(), g.conf.name.clone()), g.clone())).collect();
-        let (mut all, mut handovers, mut said) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut all, mut handovers) = (Vec::new(), Vec::new());
+        let mut changes = GatewayChanges::default();
         let now = Leg::now();
-        for Next { profile, change } in next {
+        for next in next {
+            let (profile, change) = (&next.profile, &next.change);
             let name = &profile.agent.name;
             for conf in &profile.agent.conf.gateways {
                 let conf: &GatewayConf = conf;
-                let old = known.remove(&(name.clone(), conf.name.clone()));
+                let renamed =
+                    next.renamed().and_then(|was| known.remove(&(was.agent.name.clone(), conf.name.clone())));
+                let old = renamed.clone().or_else(|| known.remove(&(name.clone(), conf.name.clone())));
                 let Some(old) = old else {
                     let gateway = Arc::new(Gateway::new(conf.clone(), name, now));
                     all.push(gateway.clone());
-                    if !before.is_empty() {
-                        said.push(format!("gateway {} added", gateway.full_name()));
-                    }
+                    changes.added.push(gateway.full_name());
                     handovers.push(Handover { end: None, begin: Some((profile.clone(), gateway)) });
                     continue;
                 };
                 let differs = conf.differences(&old.conf);
+                // With `reg-id` the Contact says the profile's name.
                 let elsewhere =
-                    matches!(change, Change::Moved | Change::New | Change::Renewed { place: true });
+                    matches!(change, Change::Moved | Change::New | Change::Renewed { place: true })
+                        || (next.renamed().is_some() && (renamed.is_none() || conf.reg_id.is_some()));
                 if elsewhere || !conf.registers_alike(&old.conf) {
                     let gateway = Arc::new(Gateway::new(conf.clone(), name, now));
                     all.push(gateway.clone());
                     let why = if differs.is_empty() { "our address".to_owned() } else { differs.join(", ") };
-                    said.push(format!("gateway {} begins anew ({why})", gateway.full_name()));
-                    let end = profile_of(name).map(|profile| (profile, old));
+                    changes.anew.push(format_args!("gateway {} begins anew ({why})", gateway.full_name()));
+                    let end = profile_of(&old.profile).map(|profile| (profile, old));
                     handovers.push(Handover { end, begin: Some((profile.clone(), gateway)) });
                     continue;
                 }
-                let gateway = match differs.is_empty() {
+                let same = differs.is_empty() && renamed.is_none();
+                let gateway = match same {
                     true => old.clone(),
-                    false => Arc::new(old.succeeded_by(conf.clone(), now)),
+                    false => Arc::new(old.succeeded_by(conf.clone(), name, now)),
                 };
                 if !differs.is_empty() {
-                    said.push(format!("gateway {} changed ({})", gateway.full_name(), differs.join(", ")));
+                    let differs = differs.join(", ");
+                    changes.changed.push(format_args!("gateway {} changed ({differs})", gateway.full_name()));
                 }
-                if !differs.is_empty() || *change != Change::None {
+                if !same || *change != Change::None {
                     profile.adopt_gateway(&old, &gateway);
                 }
                 all.push(gateway);
@@ -289,11 +362,11 @@ impl Profiles {
         let mut gone: Vec<_> = known.into_values().collect();
         gone.sort_by_key(|gateway| gateway.full_name());
         for gateway in gone {
-            said.push(format!("gateway {} removed", gateway.full_name()));
+            changes.removed.push(gateway.full_name());
             let end = profile_of(&gateway.profile).map(|profile| (profile, gateway));
             handovers.push(Handover { end, begin: None });
         }
-        (Gateways::of(all), handovers, said)
+        (Gateways::of(all), handovers, changes)
     }
 
     /// Ends old registrations and begins new ones. What is merely new begins at once.
@@ -352,6 +425,33 @@ fn start(conf: &ProfileConf, shared: &Shared, trace: bool) -> Result<Arc<Profile
     let profile = Profile::start(conf.clone(), &opening(conf), shared.clone())?;
     profile.agent.trace.fetch_or(trace, Ordering::Relaxed);
     Ok(profile)
+}
+
+/// Whether what these settings ask for is where a profile listens.
+fn listens(profile: &Profile, place: SocketAddr, conf: &ProfileConf) -> bool {
+    let at = profile.agent.local;
+    at.ip() == place.ip()
+        && if conf.sip_port.is_some() { at.port() == place.port() } else { profile.agent.name == conf.name }
+}
+
+/// What the log says of a profile.
+fn told(next: &Next) -> Option<String> {
+    let name = &next.profile.agent.name;
+    let differences = |was: &Profile| next.profile.agent.conf.written.differences(&was.agent.conf.written);
+    match (&next.change, &next.was) {
+        (Change::Renewed { .. }, Some(was)) if next.renamed().is_some() => {
+            Some(format!("profile {name} takes the place of {} ({})", was.agent.name, differences(was)))
+        }
+        (Change::Renewed { .. }, Some(was)) => {
+            Some(format!("profile {name} has other settings ({})", differences(was)))
+        }
+        (Change::None | Change::Renewed { .. }, _) => None,
+        (Change::New, _) => Some(format!("profile {name} opened at {}", next.profile.agent.local)),
+        (Change::Moved, _) => Some(format!(
+            "profile {name} is at {} now; the old address serves its calls until the last is over",
+            next.profile.agent.local
+        )),
+    }
 }
 
 fn same_gateways(before: &ProfileConf, after: &ProfileConf) -> bool {

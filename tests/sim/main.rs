@@ -31,5 +31,6 @@ mod test_applications;
 mod test_calls;
 mod test_forks;
 mod test_gateway;
+mod test_reload;
 mod test_watch;
 mod test_weather;

@@ -90,6 +90,19 @@ pub fn tree_at(at: SocketAddr, extensions: &str, gateways: &str) -> Tree {
 
 /// The same with `external` at another port.
 pub fn tree_with(at: SocketAddr, extensions: &str, gateways: &str, port_outside: u16) -> Tree {
+    read(&text_with(at, extensions, gateways, port_outside))
+}
+
+/// A tree of this text, which must be sound.
+pub fn read(text: &str) -> Tree {
+    let tree = Tree::of(config::parse("freeswitch.xml", text, &Options::new("/nowhere")));
+    let errors: Vec<String> = tree.errors().map(ToString::to_string).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    tree
+}
+
+/// The text of [`tree_with`].
+pub fn text_with(at: SocketAddr, extensions: &str, gateways: &str, port_outside: u16) -> String {
     let mut users = String::new();
     for n in (0..USERS).map(number).chain(["1999".to_owned()]) {
         let _ = writeln!(
@@ -118,7 +131,7 @@ pub fn tree_with(at: SocketAddr, extensions: &str, gateways: &str, port_outside:
     </settings></profile>"#
         ),
     };
-    let text = format!(
+    format!(
         r#"<document type="freeswitch/xml">
 <X-PRE-PROCESS cmd="set" data="domain={DOMAIN}"/>
 <section name="configuration">
@@ -175,11 +188,7 @@ pub fn tree_with(at: SocketAddr, extensions: &str, gateways: &str, port_outside:
   </users></group></groups>
 </domain></section>
 </document>"#
-    );
-    let tree = Tree::of(config::parse("freeswitch.xml", &text, &Options::new("/nowhere")));
-    let errors: Vec<String> = tree.errors().map(ToString::to_string).collect();
-    assert!(errors.is_empty(), "{errors:#?}");
-    tree
+    )
 }
 
 /// Runs `work` in a runtime with a paused clock.

@@ -11,6 +11,7 @@ mod parts;
 mod presence;
 mod profile;
 mod settings;
+mod written;
 
 pub use address::{Address, External, Family};
 pub use gateway::{FromDomain, GatewayConf, GatewayVariable, Ping};
@@ -21,3 +22,4 @@ pub use profile::{
     CallerIdType, DtmfType, MultipleRegistrations, ProfileConf, Realm, Rport, SofiaConf, SofiaGlobals,
     ThreePcc, UserAgent,
 };
+pub use written::Written;

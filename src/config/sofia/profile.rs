@@ -1,7 +1,5 @@
 //! The typed view of a SIP profile.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use crate::config::element::{Element, configuration};
 use crate::config::position::Position;
 use crate::config::problem::Problem;
@@ -14,6 +12,7 @@ use super::later::Later;
 use super::parts::{AclRef, InboundAcl, ProfileDomain};
 use super::presence::PresenceConf;
 use super::settings;
+use super::written::Written;
 
 /// `sofia.conf` as a whole.
 #[derive(Clone, Debug, Default)]
@@ -141,8 +140,8 @@ pub struct ProfileConf {
     pub aliases: Vec<String>,
     /// `<domains>`.
     pub domains: Vec<ProfileDomain>,
-    /// A mark of everything written in it but its gateways: the same text, wherever it stands, has the same.
-    pub written: u64,
+    /// What is written in it.
+    pub written: Written,
     /// `<gateways>`, and those of the users of domains with `parse="true"`.
     pub gateways: Vec<GatewayConf>,
 
@@ -346,7 +345,7 @@ impl ProfileConf {
             domain_name: None,
             aliases: Vec::new(),
             domains: Vec::new(),
-            written: 0,
+            written: Written::default(),
             gateways: Vec::new(),
             sip_ip: Address::Auto,
             sip_port: Some(5060),
@@ -474,9 +473,7 @@ impl ProfileConf {
         }
         let mut conf = ProfileConf::new(name, element.at.clone());
         conf.domain_name = element.attr("domain").map(str::to_owned);
-        let mut mark = DefaultHasher::new();
-        written(element, &mut mark);
-        conf.written = mark.finish();
+        conf.written = Written::of(element);
         for alias in element.children_named("aliases").flat_map(|a| a.children_named("alias")) {
             match alias.attr("name") {
                 Some(name) if !name.is_empty() => conf.aliases.push(name.to_owned()),
@@ -567,18 +564,6 @@ impl SofiaConf {
         later.report(problems);
         conf
     }
-}
-
-/// Hashes what stands in an element, places and gateways aside.
-fn written(element: &Element, mark: &mut DefaultHasher) {
-    element.name.hash(mark);
-    element.text.hash(mark);
-    for attribute in &element.attributes {
-        (&attribute.name, &attribute.value).hash(mark);
-    }
-    let children = element.children.iter().filter(|child| &*child.name != "gateways");
-    children.clone().count().hash(mark);
-    children.for_each(|child| written(child, mark));
 }
 
 /// A gateway's name alone means that of the first profile that has it.

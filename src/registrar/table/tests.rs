@@ -452,3 +452,23 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn contacts_follow_the_names_of_their_profiles() {
+    let mut b = Bench::new(Multiple::No);
+    b.send("c1", 1, &["sip:1000@10.0.0.9 expires=600"]).unwrap();
+    let before = b.table.lookup(b.now, "1000", "d");
+    // Two that take each other's name are not thrown together.
+    b.table.rename_profiles(|name| match name {
+        "internal" => Some("inside".into()),
+        "inside" => Some("internal".into()),
+        _ => None,
+    });
+    assert_eq!(b.table.lookup_at(b.now, "inside", "1000", "d").len(), 1);
+    assert_eq!(&*before[0].profile, "internal", "who looked before keeps what it saw");
+    b.policy = Policy::new("inside");
+    let done = b.send("c1", 2, &["sip:1000@10.0.0.9 expires=300"]).unwrap();
+    assert!(matches!(done.changes.as_slice(), [Change::Refreshed(_)]));
+    assert_eq!(b.table.len(), 1);
+    assert_eq!(b.wait(600).len(), 1);
+}
