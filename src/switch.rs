@@ -108,6 +108,8 @@ pub struct Switch {
     expiry: tokio::task::JoinHandle<()>,
     /// Wakes those who watch somebody.
     watches: tokio::task::JoinHandle<()>,
+    /// Does what was put off.
+    errands: tokio::task::JoinHandle<()>,
 }
 
 impl Switch {
@@ -161,8 +163,9 @@ impl Switch {
         let expiry = tokio::spawn(serve_expiry(profiles.clone(), exchange.clone()));
         let board = exchange.presence.clone();
         let watches = tokio::spawn(async move { board.serve().await });
+        let errands = tokio::spawn(app::serve_errands(exchange.clone()));
         exchange.events.fire(EventName::Startup, Vec::new);
-        Ok(Switch { exchange, plans, records, profiles, dns, closed, expiry, watches })
+        Ok(Switch { exchange, plans, records, profiles, dns, closed, expiry, watches, errands })
     }
 
     /// One line for each profile that could not be opened.
@@ -263,6 +266,7 @@ impl Switch {
         self.expiry.abort();
         self.profiles.stop().await;
         self.watches.abort();
+        self.errands.abort();
         self.exchange.media.stop();
         self.records.stop();
     }

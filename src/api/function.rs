@@ -5,7 +5,7 @@ use std::cell::Cell;
 use super::world::World;
 use super::{
     channel, clock, cond, directory, eval, expr, globals, limit, network, regex, registration, say, stored,
-    text, tree,
+    text, tree, valet,
 };
 use crate::dialplan::{Value, plain, trimmed};
 
@@ -109,6 +109,7 @@ const FUNCTIONS: &[Function] = &[
     function("uuid_getvar", channel::uuid_getvar, Origin::Wire),
     function("uuid_setvar", channel::uuid_setvar, Origin::Configuration),
     function("uuid_setvar_multi", channel::uuid_setvar_multi, Origin::Configuration),
+    function("valet_info", valet::valet_info, Origin::Wire),
     function("xml_locate", tree::xml_locate, Origin::Configuration),
 ];
 

@@ -21,6 +21,7 @@ mod say;
 mod stored;
 mod text;
 mod tree;
+mod valet;
 mod world;
 
 pub use exchange::OnLegs;

@@ -109,7 +109,8 @@ pub(super) async fn meet(call: &mut Call, peer: &Mailbox) {
     }
 }
 
-async fn meeting(leg: &mut Leg, peer: &Mailbox) -> Result<(), &'static str> {
+/// Joins the leg with another, and says why not.
+pub(super) async fn meeting(leg: &mut Leg, peer: &Mailbox) -> Result<(), &'static str> {
     let view = look(leg, peer).await?.view.ok_or("it has no media yet")?;
     leg.answer(Some(&view)).map_err(|_| "this leg cannot be answered with its codecs")?;
     if !leg.meet(peer) {

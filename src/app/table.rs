@@ -2,9 +2,10 @@
 
 use super::call::Call;
 use super::{
-    answer, bridge, check_acl, deflect, echo, eval, execute_extension, export, hangup, info, intercept,
-    limit, log, mkdir, park, pre_answer, privacy, redirect, respond, ring_ready, set, set_global,
-    set_profile_var, set_user, sleep, stored, system, transfer, unset, verbose_events,
+    answer, bridge, check_acl, deflect, echo, eval, execute_extension, export, hangup, heartbeat, info,
+    intercept, limit, log, mkdir, park, pre_answer, privacy, redirect, respond, ring_ready, sched, set,
+    set_global, set_profile_var, set_user, sleep, stored, system, transfer, unset, valet_park,
+    verbose_events,
 };
 use crate::channel::Leg;
 use crate::dialplan::Expanded;
@@ -56,6 +57,7 @@ const TABLE: &[Application] = &[
     plain("db", stored::db),
     waits("deflect", |call, data| Box::pin(deflect::run(call, data))),
     Application { needs_media: true, ..waits("echo", |call, data| Box::pin(echo::run(call, data))) },
+    plain("enable_heartbeat", heartbeat::enabled),
     plain("eval", eval::run),
     waits("execute_extension", |call, data| Box::pin(execute_extension::run(call, data))),
     plain("export", export::run),
@@ -79,6 +81,11 @@ const TABLE: &[Application] = &[
     plain("redirect", redirect::run),
     plain("respond", respond::run),
     plain("ring_ready", ring_ready::run),
+    plain("sched_broadcast", sched::broadcast),
+    plain("sched_cancel", sched::cancel),
+    plain("sched_hangup", sched::hangup),
+    plain("sched_heartbeat", heartbeat::scheduled),
+    plain("sched_transfer", sched::transfer),
     plain("set", set::run),
     plain("set_global", set_global::run),
     plain("set_profile_var", set_profile_var::run),
@@ -88,6 +95,10 @@ const TABLE: &[Application] = &[
     waits("transfer", |call, data| Box::pin(transfer::run(call, data))),
     plain("unset", unset::run),
     plain("unshift", set::unshift),
+    Application {
+        needs_media: true,
+        ..waits("valet_park", |call, data| Box::pin(valet_park::run(call, data)))
+    },
     plain("verbose_events", verbose_events::run),
     plain("stop", eval::run),
 ];

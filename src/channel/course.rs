@@ -223,6 +223,11 @@ impl Leg {
         self.partner.as_ref().map(|partner| partner.mailbox())
     }
 
+    /// The uuid of the leg it is bridged with.
+    pub fn partner_uuid(&self) -> Option<&Arc<str>> {
+        self.partner.as_ref().map(|partner| &partner.uuid)
+    }
+
     /// The media of the leg it is bridged with.
     pub fn partner_view(&self) -> Option<&Arc<View>> {
         self.partner.as_ref().map(|partner| &partner.view)

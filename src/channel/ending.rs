@@ -216,6 +216,7 @@ impl Leg {
             info!("{}", self.closing_line(&ending, talked, lasted, verdict.as_deref()));
         }
         self.fire(EventName::ChannelDestroy, Vec::new);
+        self.exchange.stores.schedule.forget_leg(&self.uuid);
         self.media.close();
         self.unacked = None;
         self.entry.leave_call();

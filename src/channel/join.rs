@@ -22,6 +22,8 @@ pub(super) struct Watch {
     verdict: Option<Instant>,
     /// It bows out of a call to ourselves: when to go, should nobody else end it.
     bow: Option<Instant>,
+    /// When to say that the leg is still there, and how often.
+    heartbeat: Option<(Instant, Duration)>,
 }
 
 /// How long after answer one-way audio is reported.
@@ -32,12 +34,17 @@ const BOW: Duration = Duration::from_secs(10);
 
 impl Watch {
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        self.verdict.into_iter().chain(self.bow).min()
+        self.verdict.into_iter().chain(self.bow).chain(self.heartbeat.map(|(at, _)| at)).min()
     }
 
     /// The leg bows out from `now` on.
     pub(super) fn bows_out(&mut self, now: Instant) {
         self.bow = Some(now + BOW);
+    }
+
+    /// The leg says every so often that it is still there; zero: no longer.
+    pub(super) fn beats(&mut self, now: Instant, every: Duration) {
+        self.heartbeat = (!every.is_zero()).then(|| (now + every, every));
     }
 
     /// True for a leg that bows out.
@@ -77,6 +84,19 @@ impl Leg {
             ]
         });
         self.reaches(Moment::PreBridge);
+    }
+
+    /// An order for the other leg.
+    pub(super) fn pass_across(&mut self, order: Order) {
+        let posted = self.partner().is_some_and(|partner| partner.post(Letter::Order(order.clone())));
+        if !posted {
+            warn!("{} {}: not bridged, so there is no other leg for {order:?}", self.uuid, self.name());
+        }
+    }
+
+    /// Fires SESSION_HEARTBEAT every so often; zero: no longer.
+    pub fn beat(&mut self, every: Duration) {
+        self.watch.beats(Self::now(), every);
     }
 
     /// Parts from the other leg without ending either; the other is told to go.
@@ -176,6 +196,10 @@ impl Leg {
             self.watch.verdict = None;
             self.say_verdict();
             self.offer_to_bow_out();
+        }
+        if let Some((_, every)) = self.watch.heartbeat.filter(|(at, _)| *at <= now) {
+            self.watch.heartbeat = Some((now + every, every));
+            self.fire(EventName::SessionHeartbeat, Vec::new);
         }
         if self.watch.bow.is_some_and(|at| at <= now) {
             self.watch.bow = None;

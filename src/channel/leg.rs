@@ -389,6 +389,8 @@ impl Leg {
                 }
                 self.go(course, Cause::NORMAL_CLEARING);
             }
+            Order::Execute { application, arguments } => self.execute(&application, &arguments),
+            Order::Across(order) => self.pass_across(*order),
             Order::Belong { to } => self.belong(to),
             Order::Show { to } => self.show(&to),
             Order::Appear => {} // `drive` follows every letter

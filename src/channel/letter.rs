@@ -134,6 +134,15 @@ pub enum Order {
         /// Which.
         to: Mailbox,
     },
+    /// Run an application that is done at once; its arguments are guarded, and expanded first.
+    Execute {
+        /// Its name.
+        application: Box<str>,
+        /// Its arguments.
+        arguments: Box<str>,
+    },
+    /// Pass this on to the leg you are bridged with.
+    Across(Box<Order>),
     /// Tell that leg what your media are ([`News::Shown`]).
     Show {
         /// Who asks.

@@ -19,7 +19,9 @@ pub const PROVIDED: &[&str] = &[
     "mod_hash",
     "mod_json_cdr",
     "mod_logfile",
+    "mod_loopback",
     "mod_sofia",
+    "mod_valet_parking",
 ];
 
 /// FreeSWITCH's other modules, those of former years included.
@@ -28,13 +30,13 @@ const OTHERS: &str = "alsa amqp amr amrwb av avmd b64 basic bert blacklist bv ca
     dialplan_directory dingaling directory distributor easyroute enum erlang_event esf esl event_multicast \
     event_socket event_test event_zmq fail2ban fax fifo file_string flite format_cdr freetdm fsk fsv g723_1 g729 \
     gertc graylog2 gsmopen h26x h323 hiredis html5 httapi http_cache iax ilbc imagick isac java khomp \
-    ladspa lcr ldap limit local_stream loopback lua managed mariadb memcache mongo mp4 mp4v msrp native_file \
+    ladspa lcr ldap limit local_stream lua managed mariadb memcache mongo mp4 mp4v msrp native_file \
     nibblebill odbc_cdr opal openh264 openmrcp opus opusfile oreka osp perl pgsql png pocketsphinx portaudio \
     portaudio_stream posix_timer posix_timers prefix python python3 rad_auth radius_cdr random raven rayo redis \
     reference rss rtc rtmp rtp say_de say_en say_es say_es_ar say_fa say_fr say_he say_hr say_hu say_it say_ja say_nl \
     say_pl say_pt say_ru say_sv say_th say_zh sangoma_codec shell_stream shout signalwire silk siren skel skel_codec \
     skinny skypopen smpp sms sms_flowroute snapshot sndfile snmp sonar soundtouch spandsp speex spidermonkey spy ssml \
-    stress syslog test theora timerfd tone_stream translate tts_commandline unicall unimrcp v8 valet_parking verto \
+    stress syslog test theora timerfd tone_stream translate tts_commandline unicall unimrcp v8 verto \
     video_filter vlc vmd voicemail voicemail_ivr voipcodecs vp8 vpx webm woomera xml_cdr xml_curl xml_ldap \
     xml_radius xml_rpc xml_scgi yaml yuv zeroconf";
 

@@ -35,6 +35,14 @@ pub enum EventName {
     ChannelHangupComplete,
     /// A leg is gone.
     ChannelDestroy,
+    /// A leg is still there (`sched_heartbeat`).
+    SessionHeartbeat,
+    /// Something is to be done later.
+    AddSchedule,
+    /// It was done, and is to be done again.
+    ReSchedule,
+    /// It was done, or is not to be done any more.
+    DelSchedule,
     /// A digit was pressed.
     Dtmf,
     /// The configuration was read again.
@@ -67,6 +75,10 @@ impl EventName {
             Self::ChannelHangup => "CHANNEL_HANGUP",
             Self::ChannelHangupComplete => "CHANNEL_HANGUP_COMPLETE",
             Self::ChannelDestroy => "CHANNEL_DESTROY",
+            Self::SessionHeartbeat => "SESSION_HEARTBEAT",
+            Self::AddSchedule => "ADD_SCHEDULE",
+            Self::ReSchedule => "RE_SCHEDULE",
+            Self::DelSchedule => "DEL_SCHEDULE",
             Self::Dtmf => "DTMF",
             Self::ReloadXml => "RELOADXML",
             Self::Startup => "STARTUP",

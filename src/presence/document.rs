@@ -138,8 +138,13 @@ impl View<'_> {
                 None => out
                     .push_str("<identity display=\"Anonymous\">sip:anonymous@anonymous.invalid</identity>\n"),
             }
-            // What is dialled to pick the call up: the stock dialplan's `**` and the number of the phone that rings.
-            write!(out, "<target uri=\"sip:**{user}@{domain}\"/>\n</remote>\n</dialog>\n")?;
+            // What is dialled to pick the call up: the slot it is parked in, or the stock dialplan's `**` and the number of
+            // the phone that rings.
+            match self.user.strip_prefix("park+") {
+                Some(slot) => write!(out, "<target uri=\"sip:{}@{domain}\"/>", Xml(slot))?,
+                None => write!(out, "<target uri=\"sip:**{user}@{domain}\"/>")?,
+            }
+            out.push_str("\n</remote>\n</dialog>\n");
         }
         out.push_str("</dialog-info>\n");
         Ok(())

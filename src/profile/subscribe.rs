@@ -5,7 +5,6 @@ use super::start::Profile;
 use super::watching::Watching;
 use crate::channel::{Letter, Order, Token, identity, is_sticky, new_uuid};
 use crate::dialog::{Subscription, Terms};
-use crate::directory::User;
 use crate::presence::{Package, address};
 use crate::sip::{Flow, Message, Name};
 use rand::Rng;
@@ -22,6 +21,19 @@ const USUAL: u32 = 3_600;
 const PACE: Duration = Duration::from_millis(200);
 /// Seconds until another try when there is no room.
 const RETRY_AFTER: u32 = 60;
+
+/// What the names of places begin with.
+const PLACES: [&str; 2] = ["park+", "queue+"];
+
+/// Whom or what a subscription is about.
+pub(super) struct Watched {
+    /// The user's id, or the place's name.
+    pub id: Box<str>,
+    /// Its domain.
+    pub domain: Arc<str>,
+    /// It is a place, and no user.
+    pub place: bool,
+}
 
 impl Profile {
     /// Serves a SUBSCRIBE that belongs to no dialog.
@@ -52,7 +64,7 @@ impl Profile {
             Ok(granted) => granted,
             Err(least) => return refuse(423, &[("Min-Expires", least.to_string())]),
         };
-        let Some(user) = self.watched(request) else {
+        let Some(watched) = self.watched(request) else {
             debug!("{}: SUBSCRIBE to nobody we know: {}", conf.name, request.to());
             return refuse(404, &[]);
         };
@@ -61,10 +73,10 @@ impl Profile {
             return refuse(503, &[("Retry-After", RETRY_AFTER.to_string())]);
         }
         let source = flow.remote.ip();
-        let watch = match exchange.presence.watch(address(&user.id, &user.domain), source) {
+        let watch = match exchange.presence.watch(address(&watched.id, &watched.domain), source) {
             Ok(watch) => watch,
             Err(full) => {
-                warn!("{}: SUBSCRIBE to {} from {flow} refused with 503: {full}", conf.name, user.id);
+                warn!("{}: SUBSCRIBE to {} from {flow} refused with 503: {full}", conf.name, watched.id);
                 return refuse(503, &[("Retry-After", RETRY_AFTER.to_string())]);
             }
         };
@@ -90,8 +102,8 @@ impl Profile {
             }
         }
         let from = request.from().uri();
-        debug!("{}: {from} watches {package:?} of {} for {granted} s, from {flow}", conf.name, user.id);
-        let watching = Watching::new(subscription, package, &user, watch, self, entry);
+        debug!("{}: {from} watches {package:?} of {} for {granted} s, from {flow}", conf.name, watched.id);
+        let watching = Watching::new(subscription, package, watched, watch, self, entry);
         tokio::spawn(watching.serve(letters));
     }
 
@@ -100,20 +112,33 @@ impl Profile {
         Terms { least: LEAST, most, usual: USUAL.min(most), pace: PACE }
     }
 
-    /// The user a SUBSCRIBE is about: of the domain it names, of the one the profile forces, or of `$${domain}` when it names us by
+    /// The user, or the place, a SUBSCRIBE is about: of the domain it names, of the one the profile forces, or of `$${domain}` when it names us by
     /// an address.
-    fn watched(&self, request: &Message) -> Option<Arc<User>> {
+    fn watched(&self, request: &Message) -> Option<Watched> {
         let (to, uri) = (request.to().uri(), request.uri()?);
         let asked = if uri.user().is_some_and(|user| !user.is_empty()) { uri } else { to };
         let user = asked.user()?;
-        let directory = &self.shared.exchange.directory;
         if let Some(forced) = &self.agent.conf.presence.domain {
-            return directory.user(&user, forced);
+            return self.known(&user, forced);
         }
-        directory.user(&user, asked.host()).or_else(|| {
+        self.known(&user, asked.host()).or_else(|| {
             let ip: IpAddr = asked.host().trim_matches(['[', ']']).parse().ok()?;
             let ours = ip == self.agent.local.ip() || self.agent.external.is_some_and(|e| e.ip() == ip);
-            ours.then(|| directory.user(&user, &self.shared.exchange.domain())).flatten()
+            ours.then(|| self.known(&user, &self.shared.exchange.domain())).flatten()
         })
+    }
+
+    /// A user of that domain, or one of its places: a slot where calls are parked, a lot, a queue.
+    fn known(&self, name: &str, domain: &str) -> Option<Watched> {
+        let directory = &self.shared.exchange.directory;
+        let at =
+            PLACES.iter().any(|kind| name.get(..kind.len()).is_some_and(|n| n.eq_ignore_ascii_case(kind)));
+        if at {
+            directory.snapshot().domain(domain)?;
+            let id = name.to_ascii_lowercase().into();
+            return Some(Watched { id, domain: domain.into(), place: true });
+        }
+        let user = directory.user(name, domain)?;
+        Some(Watched { id: user.id.clone(), domain: user.domain.clone(), place: false })
     }
 }

@@ -1,10 +1,10 @@
 //! One subscription at work: a task that drives the machine, and writes its documents of what is true when they go out.
 
 use super::start::{Profile, wait_until};
+use super::subscribe::Watched;
 use crate::channel::legs::Entry;
 use crate::channel::{Exchange, Leg, Letter, Letters, UserAgent};
 use crate::dialog::{Notice, Subscription};
-use crate::directory::User;
 use crate::presence::{Manners, Package, View, Watch};
 use bytes::Bytes;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -38,6 +38,8 @@ pub(super) struct Watching {
     package: Package,
     user: Box<str>,
     domain: Arc<str>,
+    /// It is no user, but a place where calls wait.
+    place: bool,
     watch: Watch,
     agent: Arc<UserAgent>,
     exchange: Arc<Exchange>,
@@ -58,7 +60,7 @@ impl Watching {
     pub(super) fn new(
         subscription: Subscription,
         package: Package,
-        user: &User,
+        watched: Watched,
         watch: Watch,
         profile: &Profile,
         entry: Entry,
@@ -66,8 +68,9 @@ impl Watching {
         Watching {
             subscription: Box::new(subscription),
             package,
-            user: user.id.clone(),
-            domain: user.domain.clone(),
+            user: watched.id,
+            domain: watched.domain,
+            place: watched.place,
             watch,
             agent: profile.agent.clone(),
             exchange: profile.shared.exchange.clone(),
@@ -131,7 +134,7 @@ impl Watching {
             self.leaves.get_or_insert(now + LEAVE);
             return self.subscription.end(now, "deactivated");
         }
-        if self.exchange.directory.user(&self.user, &self.domain).is_none() {
+        if !self.place && self.exchange.directory.user(&self.user, &self.domain).is_none() {
             info!("{}: {} is no user any more: nobody watches it", self.agent.name, self.user);
             return self.subscription.end(now, "noresource");
         }
@@ -145,7 +148,8 @@ impl Watching {
     fn view<T>(&self, read: impl FnOnce(&View<'_>) -> T) -> T {
         let presence = &self.agent.conf.presence;
         let calls = self.exchange.presence.calls(self.watch.address());
-        let registered = !self.exchange.registrar.lookup(Leg::now(), &self.user, &self.domain).is_empty();
+        let registered =
+            self.place || !self.exchange.registrar.lookup(Leg::now(), &self.user, &self.domain).is_empty();
         read(&View {
             user: &self.user,
             domain: &self.domain,

@@ -5,6 +5,8 @@
 //! | [`hash`] | values by realm and key | gone |
 //! | [`db`] | the same, and groups of dial strings | there: `journal` writes every change to a file |
 //! | [`limit`] | who uses how much of what; a leg gives back what it holds when it is dropped | gone |
+//! | [`schedule`] | what is to be done later | gone |
+//! | [`valet`] | who is parked where | gone |
 //!
 //! Keys and values come from callers, so every store has a bound; what does not fit is refused and logged, nothing is
 //! thrown out for it. None of them waits.
@@ -13,6 +15,8 @@ pub mod db;
 pub mod hash;
 mod journal;
 pub mod limit;
+pub mod schedule;
+pub mod valet;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +24,8 @@ use std::sync::Arc;
 pub use db::Db;
 pub use hash::Hash;
 pub use limit::{Held, Limits};
+pub use schedule::Schedule;
+pub use valet::Lots;
 
 /// The stores of one switch.
 #[derive(Debug)]
@@ -30,18 +36,28 @@ pub struct Stores {
     pub db: Db,
     /// `limit`.
     pub limits: Arc<Limits>,
+    /// `sched_…`.
+    pub schedule: Schedule,
+    /// `valet_park`.
+    pub lots: Arc<Lots>,
 }
 
 impl Stores {
     /// Stores whose `db` is kept in `folder`. What is there already is read; nothing is written before something is
     /// stored.
     pub fn open(folder: &Path) -> Stores {
-        Stores { hash: Hash::default(), db: Db::open(folder), limits: Arc::default() }
+        Stores { db: Db::open(folder), ..Stores::in_memory() }
     }
 
     /// Stores that are all gone after a restart.
     pub fn in_memory() -> Stores {
-        Stores { hash: Hash::default(), db: Db::in_memory(), limits: Arc::default() }
+        Stores {
+            hash: Hash::default(),
+            db: Db::in_memory(),
+            limits: Arc::default(),
+            schedule: Schedule::default(),
+            lots: Arc::default(),
+        }
     }
 }
 

@@ -32,5 +32,7 @@ mod test_calls;
 mod test_forks;
 mod test_gateway;
 mod test_reload;
+mod test_schedule;
+mod test_valet;
 mod test_watch;
 mod test_weather;
