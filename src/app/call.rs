@@ -180,7 +180,7 @@ impl Call {
         let (name, data) = (&*action.application, expanded.text.as_str());
         info!("{} EXECUTE [depth={}] {} {name}({data})", self.leg.uuid, self.nesting, self.leg.name());
         let Some(application) = table::find(name) else {
-            missing::run(&mut self.leg, name, data, &action.at);
+            missing::run(&mut self.leg, name, data, &action.at, self.queue.iter());
             return;
         };
         if application.needs_media && !self.leg.is_answered() && self.leg.pre_answer(None).is_err() {

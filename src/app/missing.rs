@@ -1,12 +1,12 @@
 //! Applications of FreeSWITCH that tandem does not provide yet, and names nobody knows.
 //!
 //! What only adds to a call (a feature key, a counter, a note in a database) is left out with a warning and the
-//! call goes on; what *is* the call (a prompt, a conference) cannot be left out: the caller gets 501. A name that
+//! call goes on; what *is* the call (a conference, the prompt it ends with) cannot be left out: the caller gets 501. A name that
 //! FreeSWITCH does not know either ends the call as it does there.
 
 use crate::channel::{Cause, Leg};
 use crate::config::Position;
-use crate::dialplan::words;
+use crate::dialplan::{Action, words};
 use tracing::warn;
 
 /// Applications without which the rest of an extension still makes sense.
@@ -81,10 +81,19 @@ pub(super) fn is_known(name: &str) -> bool {
     words::freeswitch_applications().any(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// What happens instead.
-pub fn run(leg: &mut Leg, name: &str, data: &str, at: &Position) {
-    let is = |known: &&str| known.eq_ignore_ascii_case(name);
-    if LEFT_OUT.iter().any(is) {
+/// Whether a call that comes to `name` goes on without it, when `rest` is what would follow.
+///
+/// A prompt before something else is left out, as one whose file is missing is in FreeSWITCH; the last one *is* the call.
+fn is_left_out<'a>(name: &str, mut rest: impl Iterator<Item = &'a Action>) -> bool {
+    let ends = |action: &&Action| action.application.eq_ignore_ascii_case("hangup");
+    LEFT_OUT.iter().any(|known| known.eq_ignore_ascii_case(name))
+        || words::is_prompt(name)
+            && rest.find(|action| !words::is_prompt(&action.application)).is_some_and(|next| !ends(&next))
+}
+
+/// What happens instead; `rest` is what would follow.
+pub fn run<'a>(leg: &mut Leg, name: &str, data: &str, at: &Position, rest: impl Iterator<Item = &'a Action>) {
+    if is_left_out(name, rest) {
         warn!("{} {}: {at}: {name}({data}) is not provided yet and left out", leg.uuid, leg.name());
     } else if is_known(name) {
         warn!("{} {}: {at}: {name}({data}) is not provided yet; the caller gets 501", leg.uuid, leg.name());

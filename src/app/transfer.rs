@@ -10,7 +10,12 @@ use tracing::warn;
 pub async fn run(call: &mut Call, data: &Expanded) {
     let words: Vec<_> = data.guarded().split_whitespace().map(plain).collect();
     let mut words = words.iter().map(AsRef::as_ref).peekable();
-    let which = words.next_if(|word| matches!(*word, "-aleg" | "-bleg" | "-both")).unwrap_or("-aleg");
+    let which = words.next_if(|word| matches!(*word, "-aleg" | "-bleg" | "-both"));
+    if words.peek().is_none() && which.is_none() {
+        warn!("{} {}: transfer without an extension does nothing", call.leg.uuid, call.leg.name());
+        return;
+    }
+    let which = which.unwrap_or("-aleg");
     let destination = words.next().unwrap_or("service");
     let (dialplan, context) = (words.next(), words.next());
     if which != "-aleg" {

@@ -135,7 +135,7 @@ impl<'a> Originate<'a> {
     fn new(leg: &'a mut Leg, text: &str) -> Result<Originate<'a>, Cause> {
         let plan = DialString::parse(text).map_err(|error| {
             warn!("{} {}: dial string {text:?}: {error}", leg.uuid, leg.name());
-            Cause::INVALID_URL
+            error.cause()
         })?;
         let forwards = leg.variables.get("max_forwards").and_then(|f| f.trim().parse::<u32>().ok());
         if forwards.is_some_and(|left| left <= 1) {
@@ -153,7 +153,10 @@ impl<'a> Originate<'a> {
             }
             written.extend(member.variables);
             let outer = attempt::outer(leg, &written);
-            let (rules, said) = Rules::read(&outer, leg.variables.get("call_timeout"));
+            let (mut rules, said) = Rules::read(&outer, leg.variables.get("call_timeout"));
+            if leg.variables.get("ringback").is_some_and(|tone| !tone.is_empty()) {
+                rules = rules.with_ringback();
+            }
             for line in said {
                 warn!("{} {}: {line}", leg.uuid, leg.name());
             }

@@ -177,6 +177,16 @@ impl Rules {
         };
         (rules, said)
     }
+
+    /// For a caller with a tone of its own (`ringback`): it begins with early media that are ignored. The tone itself comes
+    /// with sound; until then the caller is told that it rings.
+    pub fn with_ringback(self) -> Rules {
+        let early_media = match self.early_media {
+            EarlyMedia::Ignored => EarlyMedia::Rings,
+            other => other,
+        };
+        Rules { early_media, ..self }
+    }
 }
 
 /// What one leg's variables say about its own course.
@@ -260,6 +270,18 @@ mod tests {
                 (tries, Duration::from_millis(pause), lines),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn a_ringback_begins_with_early_media_that_are_ignored() {
+        for (text, early) in [
+            ("ignore_early_media=true", EarlyMedia::Rings),
+            ("ignore_early_media=ring_ready", EarlyMedia::Rings),
+            ("ignore_early_media=false", EarlyMedia::Wins),
+        ] {
+            let (rules, _) = read(text);
+            assert_eq!(rules.with_ringback().early_media, early, "{text}");
         }
     }
 

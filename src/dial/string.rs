@@ -12,6 +12,7 @@
 //! `'…'` and `\` protect separators, blanks round legs go, empty legs are skipped (an expansion that found nothing
 //! leaves one). The text is expanded before it gets here; nothing is expanded again.
 
+use crate::channel::Cause;
 use crate::dialplan::plain;
 use std::fmt;
 
@@ -63,6 +64,15 @@ pub struct BadDialString {
     pub message: &'static str,
 }
 
+const NOBODY: &str = "there is nobody to call in it";
+
+impl BadDialString {
+    /// What a call that has it ends with: one with nobody to call in it (an empty group) as in FreeSWITCH.
+    pub fn cause(&self) -> Cause {
+        if self.message == NOBODY { Cause::NORMAL_CLEARING } else { Cause::INVALID_URL }
+    }
+}
+
 impl fmt::Display for BadDialString {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "dial string, character {}: {}", self.at + 1, self.message)
@@ -87,7 +97,7 @@ impl DialString {
             }
         }
         if members.is_empty() {
-            return Err(BadDialString { at: text.len(), message: "there is nobody to call in it" });
+            return Err(BadDialString { at: text.len(), message: NOBODY });
         }
         Ok(DialString { variables, members })
     }

@@ -117,15 +117,16 @@ impl Compiler<'_> {
             } else {
                 format!("used here and {} times more", uses - 1)
             };
-            self.problems.push(
-                Problem::warning(&at, format!("application {name} is not provided yet ({uses})")).hint(
-                    if self.applications.left_out.iter().any(|a| a.eq_ignore_ascii_case(&name)) {
-                        "a call that reaches it goes on without it"
-                    } else {
-                        "a call that reaches it is ended, the caller gets 501"
-                    },
-                ),
-            );
+            self.problems
+                .push(Problem::warning(&at, format!("application {name} is not provided yet ({uses})")).hint(
+                if self.applications.left_out.iter().any(|a| a.eq_ignore_ascii_case(&name)) {
+                    "a call that reaches it goes on without it"
+                } else if words::is_prompt(&name) {
+                    "a call that reaches it goes on without it when more follows, else the caller gets 501"
+                } else {
+                    "a call that reaches it is ended, the caller gets 501"
+                },
+            ));
         }
         self.problems
     }

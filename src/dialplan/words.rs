@@ -38,6 +38,14 @@ pub const INLINE: &[&str] = &[
     "verbose_events",
 ];
 
+/// What is heard before the next thing happens, if there is a next thing.
+const PROMPTS: [&str; 5] = ["gentones", "phrase", "playback", "say", "speak"];
+
+/// Whether an application plays something and is done.
+pub fn is_prompt(application: &str) -> bool {
+    PROMPTS.iter().any(|name| name.eq_ignore_ascii_case(application))
+}
+
 /// Whether an application may run at hunt time.
 pub fn is_inline(application: &str) -> bool {
     INLINE.iter().any(|name| name.eq_ignore_ascii_case(application))

@@ -73,6 +73,17 @@ fn variables() {
             &[("set", "a=b=c"), ("set", "d,e"), ("set", "f=x"), ("set", "f=")],
             &[("a", "b=c"), ("d", "e"), ("f", "")],
         ),
+        // nothing was dialled before that could be dialled again
+        (&[("transfer", "${hash(select/nobody/last_dial)}"), ("set", "after=1")], &[("after", "1")]),
+        // an empty group
+        (&[("bridge", "{leg_timeout=15}")], &[("hangup_cause", "NORMAL_CLEARING"), ("after", "")]),
+        (&[("bridge", "{leg_timeout=15")], &[("hangup_cause", "INVALID_URL")]),
+        // a prompt on the way is left out, one that is the end is not
+        (&[("playback", "a.wav"), ("say", "en number"), ("set", "after=1")], &[("after", "1")]),
+        (
+            &[("playback", "a.wav"), ("playback", "b.wav"), ("hangup", "USER_BUSY")],
+            &[("hangup_cause", "SERVICE_NOT_IMPLEMENTED")],
+        ),
         (&[("set", "a= two words ")], &[("a", " two words ")]),
         (&[("set", "n=4"), ("set", "a=$${unknown}\\${n}")], &[("a", "4")]),
         (&[("multiset", "a=1 b=2  c='3 4'")], &[("a", "1"), ("b", "2"), ("c", "3 4")]),
