@@ -170,6 +170,11 @@ impl Baresip {
         }
     }
 
+    /// The next event, whatever it is.
+    pub fn next_event(&mut self, within: Duration) -> Option<Event> {
+        self.events.wait(&mut self.cursor, within, |_| true)
+    }
+
     /// Waits for an event with a limit of its own.
     pub fn event_within(&mut self, kind: &str, within: Duration) -> Option<Event> {
         self.events.wait(&mut self.cursor, within, |e| e.kind == kind)

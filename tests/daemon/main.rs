@@ -7,6 +7,7 @@
 //! (as `tests/run` sets it).
 
 mod baresip;
+mod dns;
 mod linphonec;
 mod place;
 mod process;
@@ -29,5 +30,6 @@ mod test_rig;
 mod test_seeds;
 mod test_sipp;
 mod test_start;
+mod test_stock;
 mod test_transfer;
 mod test_watch;

@@ -4,7 +4,7 @@
 //! same users and numbers; what is read from tandem's own log is then taken as said.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,8 @@ pub struct Setup {
     pub first_run: bool,
     /// Parameters of the profile `internal`, in place of the shipped ones.
     pub params: &'static [(&'static str, &'static str)],
+    /// Another tree than the shipped one; it is copied too.
+    pub tree: Option<PathBuf>,
     /// Texts replaced in a file of the copied tree: path, from, to.
     pub edits: &'static [(&'static str, &'static str, &'static str)],
 }
@@ -50,7 +52,8 @@ impl Switch {
             return Switch { process: None, at, _lease: lease, dir, arguments: Vec::new() };
         }
         let conf = dir.path().join("conf");
-        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("conf"), &conf);
+        let shipped = || Path::new(env!("CARGO_MANIFEST_DIR")).join("conf");
+        copy(&setup.tree.clone().unwrap_or_else(shipped), &conf);
         if !setup.extension.is_empty() {
             let (path, head) = (conf.join("dialplan/default.xml"), "<context name=\"default\">");
             let text = std::fs::read_to_string(&path).expect("the dialplan");

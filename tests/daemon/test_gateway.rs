@@ -1,13 +1,11 @@
 //! A second tandem as the carrier, with real phones on both sides, and a real name server.
 
 use std::net::IpAddr;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::baresip::{Baresip, Phone};
+use crate::dns::NameServer;
 use crate::needs;
-use crate::place::Dir;
-use crate::process::Process;
 use crate::switch::{PASSWORD, Setup, Switch};
 use crate::tone::assert_heard;
 
@@ -142,24 +140,19 @@ fn a_wrong_password_is_mended_by_a_reload() {
 fn names_are_followed_and_the_second_host_serves() {
     needs!("baresip", "dnsmasq");
     let carrier = Switch::start();
-    let dir = Dir::new("names");
     let dead = "127.127.127.126";
-    let name_server = carrier.ip();
-    let mut dns = Command::new("dnsmasq");
-    dns.args(["--keep-in-foreground", "--no-hosts", "--no-resolv", "--conf-file=/dev/null", "--log-queries"]);
-    dns.args(["--log-facility=-", "--bind-interfaces", "--port=5353", "--user=root"]);
-    dns.arg(format!("--pid-file={}", dir.file("dnsmasq.pid")));
-    dns.arg(format!("--listen-address={name_server}"));
-    dns.arg("--naptr-record=carrier.example,10,10,s,SIP+D2U,,_sip._udp.carrier.example");
-    dns.arg("--srv-host=_sip._udp.carrier.example,a.carrier.example,5060,10");
-    dns.arg("--srv-host=_sip._udp.carrier.example,b.carrier.example,5060,20");
-    dns.arg(format!("--host-record=a.carrier.example,{dead}"));
-    dns.arg(format!("--host-record=b.carrier.example,{}", carrier.ip()));
-    let mut dns = Process::spawn("dnsmasq", &mut dns);
-    dns.expect("dnsmasq to start", |line| line.contains("started"));
-    let server = format!("{name_server}:5353");
+    let dns = NameServer::start(
+        carrier.ip(),
+        &[
+            "naptr-record=carrier.example,10,10,s,SIP+D2U,,_sip._udp.carrier.example".to_owned(),
+            "srv-host=_sip._udp.carrier.example,a.carrier.example,5060,10".to_owned(),
+            "srv-host=_sip._udp.carrier.example,b.carrier.example,5060,20".to_owned(),
+            format!("host-record=a.carrier.example,{dead}"),
+            format!("host-record=b.carrier.example,{}", carrier.ip()),
+        ],
+    );
     let begun = Instant::now();
-    let mut switch = ours("carrier.example", carrier.ip(), PASSWORD, &server);
+    let mut switch = ours("carrier.example", carrier.ip(), PASSWORD, &dns.at);
     if switch.process.is_none() {
         return;
     }
@@ -175,7 +168,7 @@ fn names_are_followed_and_the_second_host_serves() {
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     a.command("hangup", "");
     b.event("CALL_CLOSED");
-    let asked: Vec<String> = dns.log().into_iter().filter(|line| line.contains("query[")).collect();
+    let asked = dns.asked();
     assert!(asked.iter().any(|l| l.contains("query[NAPTR] carrier.example")), "{asked:#?}");
     assert!(asked.iter().any(|l| l.contains("query[SRV] _sip._udp.carrier.example")), "{asked:#?}");
 }
