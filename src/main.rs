@@ -10,7 +10,7 @@ use tandem::config::{self, Options, Severity};
 use tandem::media::raise_fd_limit;
 use tandem::net::{Kernel, local_ip_v4, local_ip_v6};
 use tandem::observe::{Format, Log};
-use tandem::switch::{self, Switch};
+use tandem::switch::{self, Manner, Switch};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 use tracing::{error, info, warn};
@@ -182,7 +182,7 @@ fn serve(run: &Run) -> ExitCode {
         LogFormat::Text => Format::Text,
         LogFormat::Json => Format::Json,
     };
-    let _log = Log::start(format, level);
+    let log = Arc::new(Log::start(format, level));
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(failed) => {
@@ -222,19 +222,20 @@ fn serve(run: &Run) -> ExitCode {
     if let Err(failed) = raise_fd_limit() {
         warn!("the limit of open files could not be raised: {failed}");
     }
-    runtime.block_on(live(run, options, tree, made, hangup))
+    let manner = Manner { trace: run.sip_trace, options: Some(options), log: Some(log) };
+    runtime.block_on(live(run, manner, tree, made, hangup))
 }
 
 /// The running switch, from its first socket to its last.
 async fn live(
     run: &Run,
-    options: Options,
+    manner: Manner,
     tree: switch::Tree,
     made: Option<config::secrets::Made>,
     hangup: std::io::Result<Signal>,
 ) -> ExitCode {
-    let grace = Duration::from_secs(run.grace);
-    let switch = match Switch::start(tree, Arc::new(Kernel), run.sip_trace) {
+    let mut grace = Duration::from_secs(run.grace);
+    let switch = match Switch::start_in(manner, tree, Arc::new(Kernel)) {
         Ok(switch) => switch,
         Err(failed) => {
             eprintln!("tandem: {failed}");
@@ -259,7 +260,11 @@ async fn live(
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(&switch, &options).await,
+            _ = hangup.recv() => reload(&switch).await,
+            () = switch.end() => {
+                grace = Duration::ZERO;
+                break;
+            }
         }
     }
     info!("stopping: no new calls from now on");
@@ -279,22 +284,15 @@ fn signals(hangup: std::io::Result<Signal>) -> std::io::Result<(Signal, Signal, 
 }
 
 /// SIGHUP: read everything again; what is broken changes nothing.
-async fn reload(switch: &Switch, options: &Options) {
-    let options = options.clone();
-    let read = tokio::task::spawn_blocking(move || switch::Tree::read(&options)).await;
-    let reloaded = match read {
-        Ok(tree) => Ok(switch.reload(tree).await),
-        Err(failed) => Err(failed),
-    };
-    match reloaded {
-        Ok(Ok(said)) => info!("reloaded: {said}"),
-        Ok(Err(errors)) => {
+async fn reload(switch: &Switch) {
+    match switch.reread().await {
+        Ok(said) => info!("reloaded: {said}"),
+        Err(errors) => {
             for line in errors {
                 error!("{line}");
             }
             error!("not reloaded: the configuration has errors; the old one stays");
         }
-        Err(failed) => error!("not reloaded: {failed}"),
     }
 }
 

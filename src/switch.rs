@@ -1,9 +1,10 @@
 //! The switch put together: configuration read, layers started, reload, drain, stop.
 
 mod generation;
+mod house;
 mod profiles;
 
-use crate::api::OnLegs;
+use crate::api::{Desk, House, OnLegs};
 use crate::app::{self, Calls, Plans};
 use crate::cdr::Records;
 use crate::channel::{Agents, Cause, Exchange, Gate, Leg, Legs, Letter, Order};
@@ -13,16 +14,18 @@ use crate::config::{self, Ask, Element, Globals, Loaded, Options, Problem, secti
 use crate::dialplan::{Applications, Dialplan};
 use crate::directory::auth::Authenticator;
 use crate::directory::{Directory, Snapshot};
-use crate::event::{Bus, EventName};
+use crate::event::{Bus, EventName, Host};
 use crate::media::{Engine, EngineConfig, PortRange};
 use crate::net::acl::{Acls, LocalNet};
 use crate::net::{Dns, Sockets, local_ip_v4, local_ip_v6, stun};
+use crate::observe::Log;
 use crate::presence::Board;
 use crate::profile::{Opening, Profile, ProfileError, Shared};
 use crate::registrar::{Bounds, Gone, Registrar};
 use crate::store::Stores;
 use arc_swap::ArcSwap;
 use generation::{Generation, Old};
+use house::Whole;
 use ipnet::Ipv4Net;
 use profiles::Profiles;
 use rand::TryRngCore;
@@ -94,15 +97,35 @@ pub enum StartError {
     NoneConfigured,
 }
 
-/// A running switch.
-pub struct Switch {
-    /// What all legs share.
-    pub exchange: Arc<Exchange>,
+/// What a reload changes.
+struct Core {
+    exchange: Arc<Exchange>,
     plans: Plans,
     records: Arc<Records>,
     profiles: Arc<Profiles>,
     /// What is known of names.
     dns: Arc<Dns>,
+    /// One reload at a time.
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// How a switch is run, beside its configuration.
+#[derive(Default)]
+pub struct Manner {
+    /// Every SIP message of every profile is logged.
+    pub trace: bool,
+    /// How the configuration is read again when a command wants that; it cannot be without.
+    pub options: Option<Options>,
+    /// The log, whose level commands may change.
+    pub log: Option<Arc<Log>>,
+}
+
+/// A running switch.
+pub struct Switch {
+    /// What all legs share.
+    pub exchange: Arc<Exchange>,
+    core: Arc<Core>,
+    whole: Arc<Whole>,
     /// Why profiles of the tree are not open.
     closed: Vec<ProfileError>,
     expiry: tokio::task::JoinHandle<()>,
@@ -115,6 +138,12 @@ pub struct Switch {
 impl Switch {
     /// Opens everything the tree names. Must be called inside a tokio runtime.
     pub fn start(tree: Tree, sockets: Arc<dyn Sockets>, trace: bool) -> Result<Switch, StartError> {
+        Switch::start_in(Manner { trace, ..Manner::default() }, tree, sockets)
+    }
+
+    /// The same, with all that commands need.
+    pub fn start_in(manner: Manner, tree: Tree, sockets: Arc<dyn Sockets>) -> Result<Switch, StartError> {
+        let Manner { trace, options, log } = manner;
         let Generation { conf, globals, tree, dialplan, directory, acls } = Generation::of(tree);
         let now = Leg::now();
         let switch = &conf.switch;
@@ -129,7 +158,7 @@ impl Switch {
             legs: Arc::new(Legs::default()),
             gate: Gate::new(switch.max_sessions, switch.sessions_per_second, now),
             media: Engine::start(engine).map_err(StartError::Media)?,
-            events: Bus::default(),
+            events: Bus::new(Host::of(&globals, conf.switch.switchname.as_deref())),
             stores: stores(&globals),
             globals,
             directory: Directory::new(directory),
@@ -165,7 +194,10 @@ impl Switch {
         let watches = tokio::spawn(async move { board.serve().await });
         let errands = tokio::spawn(app::serve_errands(exchange.clone()));
         exchange.events.fire(EventName::Startup, Vec::new);
-        Ok(Switch { exchange, plans, records, profiles, dns, closed, expiry, watches, errands })
+        let turn = tokio::sync::Mutex::default();
+        let core = Arc::new(Core { exchange: exchange.clone(), plans, records, profiles, dns, turn });
+        let whole = Arc::new(Whole::new(&core, options, log));
+        Ok(Switch { exchange, core, whole, closed, expiry, watches, errands })
     }
 
     /// One line for each profile that could not be opened.
@@ -182,18 +214,78 @@ impl Switch {
             let line = |(kind, at)| format!("profile {} listens on {kind} {at}", profile.agent.name);
             udp.chain(tcp).map(line).collect::<Vec<_>>()
         };
-        self.profiles.running().iter().flat_map(lines).collect()
+        self.core.profiles.running().iter().flat_map(lines).collect()
     }
 
     /// How many requests outside dialogs are in transactions, all profiles together.
     pub fn transactions(&self) -> usize {
-        self.profiles.running().iter().map(|profile| profile.transactions()).sum()
+        self.core.profiles.running().iter().map(|profile| profile.transactions()).sum()
     }
 
     /// Takes a new tree: dialplan, directory, access lists, limits, profiles, gateways. Calls in progress do not notice.
     /// A tree with errors is refused whole, and so is one that needs a socket which cannot be opened. Answers what has
     /// changed, by name.
     pub async fn reload(&self, tree: Tree) -> Result<String, Vec<String>> {
+        self.core.reload(tree).await
+    }
+
+    /// Reads the configuration again as it was read at the start, and takes it over.
+    pub async fn reread(&self) -> Result<String, Vec<String>> {
+        self.whole.reload().await
+    }
+
+    /// Where commands work.
+    pub fn desk(&self) -> Desk {
+        Desk::new(self.exchange.clone(), self.whole.clone())
+    }
+
+    /// Waits until a command ends the process.
+    pub async fn end(&self) {
+        self.whole.end().await;
+    }
+
+    /// Takes no new calls from now on, and waits until the last has ended or `grace` is over; what is left then is
+    /// hung up with SYSTEM_SHUTDOWN.
+    pub async fn drain(&self, grace: Duration) {
+        self.exchange.gate.drain();
+        let legs = &self.exchange.legs;
+        let deadline = Leg::now() + grace;
+        if !legs.is_empty() {
+            info!("waiting up to {} s for {} legs", grace.as_secs(), legs.len());
+        }
+        wait_until(deadline, || legs.is_empty()).await;
+        if !legs.is_empty() {
+            warn!("{} legs are still up and are ended now", legs.len());
+            for mailbox in legs.mailboxes() {
+                mailbox.post(Letter::Order(Order::Hangup(Cause::SYSTEM_SHUTDOWN)));
+            }
+            wait_until(Leg::now() + Duration::from_secs(2), || legs.is_empty()).await;
+        }
+    }
+
+    /// Closes every socket and thread.
+    pub async fn stop(self) {
+        self.exchange.gate.drain();
+        for mailbox in self.exchange.legs.mailboxes() {
+            mailbox.post(Letter::Order(Order::Hangup(Cause::SYSTEM_SHUTDOWN)));
+        }
+        wait_until(Leg::now() + Duration::from_secs(1), || self.exchange.legs.is_empty()).await;
+        self.exchange.events.fire(EventName::Shutdown, Vec::new);
+        self.expiry.abort();
+        self.core.profiles.stop().await;
+        self.watches.abort();
+        self.errands.abort();
+        self.exchange.media.stop();
+        self.core.records.stop();
+    }
+}
+
+impl Core {
+    /// Takes a new tree: dialplan, directory, access lists, limits, profiles, gateways. Calls in progress do not notice.
+    /// A tree with errors is refused whole, and so is one that needs a socket which cannot be opened. Answers what has
+    /// changed.
+    async fn reload(&self, tree: Tree) -> Result<String, Vec<String>> {
+        let _turn = self.turn.lock().await;
         let errors: Vec<String> = tree.errors().map(ToString::to_string).collect();
         if !errors.is_empty() {
             return Err(errors);
@@ -234,41 +326,6 @@ impl Switch {
         exchange.events.fire(EventName::ReloadXml, Vec::new);
         tokio::spawn(old.forget());
         Ok(said.join("; "))
-    }
-
-    /// Takes no new calls from now on, and waits until the last has ended or `grace` is over; what is left then is
-    /// hung up with SYSTEM_SHUTDOWN.
-    pub async fn drain(&self, grace: Duration) {
-        self.exchange.gate.drain();
-        let legs = &self.exchange.legs;
-        let deadline = Leg::now() + grace;
-        if !legs.is_empty() {
-            info!("waiting up to {} s for {} legs", grace.as_secs(), legs.len());
-        }
-        wait_until(deadline, || legs.is_empty()).await;
-        if !legs.is_empty() {
-            warn!("{} legs are still up and are ended now", legs.len());
-            for mailbox in legs.mailboxes() {
-                mailbox.post(Letter::Order(Order::Hangup(Cause::SYSTEM_SHUTDOWN)));
-            }
-            wait_until(Leg::now() + Duration::from_secs(2), || legs.is_empty()).await;
-        }
-    }
-
-    /// Closes every socket and thread.
-    pub async fn stop(self) {
-        self.exchange.gate.drain();
-        for mailbox in self.exchange.legs.mailboxes() {
-            mailbox.post(Letter::Order(Order::Hangup(Cause::SYSTEM_SHUTDOWN)));
-        }
-        wait_until(Leg::now() + Duration::from_secs(1), || self.exchange.legs.is_empty()).await;
-        self.exchange.events.fire(EventName::Shutdown, Vec::new);
-        self.expiry.abort();
-        self.profiles.stop().await;
-        self.watches.abort();
-        self.errands.abort();
-        self.exchange.media.stop();
-        self.records.stop();
     }
 }
 

@@ -34,7 +34,8 @@ pub fn uuid_getvar(world: &dyn World, text: &str) -> String {
     }
 }
 
-fn look_up(channel: &dyn Scope, name: &str) -> Option<String> {
+/// A variable, an element of one, a field of the caller profile or a global.
+pub(super) fn look_up(channel: &dyn Scope, name: &str) -> Option<String> {
     let (whole, index) = array::place(name);
     let variable = channel.variable(whole).map(|value| value.text);
     let found = match index {
@@ -74,6 +75,13 @@ pub fn uuid_setvar_multi(world: &dyn World, text: &str) -> String {
     if !world.channel_exists(uuid) {
         return format!("{NO_CHANNEL}{USAGE}");
     }
+    let (changes, said) = setvar_multi_changes(list);
+    let done = !changes.is_empty() && world.set_variables(uuid, changes);
+    said + if done { OK } else { USAGE }
+}
+
+/// `NAME=VALUE;NAME=VALUE…` as names and values, and what is said of those without a name.
+pub(super) fn setvar_multi_changes(list: &str) -> (Vec<(String, String)>, String) {
     let mut said = String::new();
     let mut changes = Vec::new();
     for item in separate(list, ';', 64) {
@@ -83,6 +91,5 @@ pub fn uuid_setvar_multi(world: &dyn World, text: &str) -> String {
             false => changes.push((name.to_owned(), value.to_owned())),
         }
     }
-    let done = !changes.is_empty() && world.set_variables(uuid, changes);
-    said + if done { OK } else { USAGE }
+    (changes, said)
 }

@@ -18,16 +18,16 @@ pub struct OnLegs;
 
 impl Functions for OnLegs {
     fn call(&self, leg: &Leg, name: &str, arguments: &str, wire: bool) -> Option<(String, bool)> {
-        let world = Asking { exchange: &leg.exchange, leg };
+        let world = Asking { exchange: &leg.exchange, leg: Some(leg) };
         let value = super::call(&world, name, arguments, wire)?;
         Some((value.text.into_owned(), value.wire))
     }
 }
 
-/// The switch, asked by a leg.
-struct Asking<'a> {
-    exchange: &'a Arc<Exchange>,
-    leg: &'a Leg,
+/// The switch, asked by a leg or by nobody's.
+pub(super) struct Asking<'a> {
+    pub exchange: &'a Arc<Exchange>,
+    pub leg: Option<&'a Leg>,
 }
 
 impl World for Asking<'_> {
@@ -78,7 +78,7 @@ impl World for Asking<'_> {
     }
 
     fn channel(&self) -> Option<&dyn Scope> {
-        Some(self.leg)
+        self.leg.map(|leg| leg as &dyn Scope)
     }
 
     fn stores(&self) -> &Stores {
@@ -94,8 +94,8 @@ impl World for Asking<'_> {
     }
 
     fn read_channel(&self, uuid: &str, work: &mut dyn FnMut(&dyn Scope)) -> Reach {
-        if uuid == &*self.leg.uuid {
-            work(self.leg);
+        if let Some(leg) = self.leg.filter(|leg| *leg.uuid == *uuid) {
+            work(leg);
             return Reach::Done;
         }
         if self.channel_exists(uuid) { Reach::Elsewhere } else { Reach::NoChannel }
@@ -107,25 +107,8 @@ impl World for Asking<'_> {
     }
 
     fn channel_headers(&self, uuid: &str) -> Option<HashMap<String, String>> {
-        if uuid != &*self.leg.uuid {
-            return None;
-        }
-        let state = if self.leg.is_over() { "CS_HANGUP" } else { "CS_EXECUTE" };
-        let fields = [
-            ("Channel-State", state),
-            ("Channel-Name", self.leg.name()),
-            ("Unique-ID", &self.leg.uuid),
-            ("Call-Direction", self.leg.direction.as_str()),
-            ("Caller-Username", &self.leg.caller.username),
-            ("Caller-Dialplan", &self.leg.caller.dialplan),
-            ("Caller-Caller-ID-Name", &self.leg.caller.caller_id_name),
-            ("Caller-Caller-ID-Number", &self.leg.caller.caller_id_number),
-            ("Caller-Destination-Number", &self.leg.caller.destination_number),
-            ("Caller-Context", &self.leg.caller.context),
-        ];
-        let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let variables = self.leg.variables.sorted().into_iter();
-        let variables = variables.map(|(name, value)| (format!("variable_{name}"), value.to_owned()));
-        Some(fields.chain(variables).collect())
+        let leg = self.leg.filter(|leg| *leg.uuid == *uuid)?;
+        let event = leg.dump();
+        Some(event.headers.into_iter().map(|(name, value)| (name.into_owned(), value)).collect())
     }
 }

@@ -4,9 +4,7 @@ use md5::{Digest, Md5};
 
 use super::world::World;
 use crate::dialplan::{cut, leading_number, separate, url_decoded};
-
-/// The characters `url_encode` encodes, beside what is not printable ASCII.
-const UNSAFE: &str = "\r\n #%&+:;<=>?@[\\]^`{|}\"";
+use crate::event::url_encode_into;
 
 /// `echo TEXT`.
 pub fn echo(_: &dyn World, text: &str) -> String {
@@ -21,16 +19,7 @@ pub fn url_encode(_: &dyn World, text: &str) -> String {
 /// `text` with what is not safe in a URL as `%XX` (`switch_url_encode`).
 pub fn url_encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let bytes = text.as_bytes();
-    for (at, &byte) in bytes.iter().enumerate() {
-        let hex = |n: usize| bytes.get(at + n).is_some_and(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F'));
-        let encoded = byte == b'%' && hex(1) && hex(2);
-        if !encoded && (!(b' '..=b'~').contains(&byte) || UNSAFE.contains(char::from(byte))) {
-            out.push_str(&format!("%{byte:02X}"));
-        } else {
-            out.push(char::from(byte));
-        }
-    }
+    url_encode_into(&mut out, text);
     out
 }
 

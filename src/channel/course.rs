@@ -185,6 +185,7 @@ impl Leg {
     /// nothing to show.
     pub fn meet(&self, peer: &Mailbox) -> bool {
         let Some(view) = self.media.view().map(Arc::new) else { return false };
+        self.introduce(peer, true);
         peer.post(Letter::Order(Order::Meet {
             partner: self.mailbox().clone(),
             uuid: self.uuid.clone(),

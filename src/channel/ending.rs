@@ -181,9 +181,8 @@ impl Leg {
         self.variables.set("sip_hangup_disposition", ending.disposition);
         self.ending = Some(ending);
         self.tell(Happening::Over);
-        self.fire(EventName::ChannelHangup, || {
-            vec![("Hangup-Cause".into(), self.cause().unwrap_or(Cause::NONE).name().to_owned())]
-        });
+        self.fire(EventName::ChannelHangup, Vec::new);
+        self.tell_state();
     }
 
     /// Frees what the call held (ports, uuid) and says in plain words how it went. Runs once.
@@ -202,11 +201,7 @@ impl Leg {
             self.stamp();
         }
         self.fire(EventName::ChannelHangupComplete, || {
-            let mut headers = vec![("Hangup-Cause".into(), ending.cause.name().to_owned())];
-            let variables = self.variables.sorted();
-            headers
-                .extend(variables.into_iter().map(|(n, v)| (format!("variable_{n}").into(), v.to_owned())));
-            headers
+            vec![("Hangup-Cause".into(), ending.cause.name().to_owned())]
         });
         if let Some(recorder) = recorder {
             recorder.record(self);
@@ -224,6 +219,7 @@ impl Leg {
         self.variables = Variables::default();
         self.caller = CallerProfile::default();
         self.last_partner = None;
+        self.other_leg = None;
         self.lamp = None;
         self.happenings = Queue::default();
         self.dialled = Vec::new();

@@ -3,6 +3,7 @@
 //! FreeSWITCH counts legs, refuses with `503 Maximum Calls In Progress` and `Retry-After: 300`
 //! (`switch_core_session_request_uuid`, `sofia.c`).
 
+use super::peaks::{Figures, Peaks};
 use super::unacked::Unacked;
 use crate::media::fd_limit;
 use crate::net::Window;
@@ -58,6 +59,7 @@ pub struct Gate {
     pub window: Arc<Window>,
     /// Calls that wait for their ACK.
     pub unacked: Arc<Unacked>,
+    peaks: Peaks,
 }
 
 impl Gate {
@@ -73,6 +75,7 @@ impl Gate {
             window: Arc::default(),
             // Where the limit cannot be read it is taken to be that of a login shell.
             unacked: Arc::new(Unacked::new(fd_limit().unwrap_or(1024))),
+            peaks: Peaks::new(now),
         }
     }
 
@@ -85,6 +88,11 @@ impl Gate {
     /// No new legs from now on.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// New legs again: the switch does not go down after all.
+    pub fn reopen(&self) {
+        self.draining.store(false, Ordering::Relaxed);
     }
 
     /// True when the switch is going down.
@@ -111,7 +119,10 @@ impl Gate {
     pub fn pass(&self, up: usize, now: Instant) -> Result<(), Full> {
         let refusal = self.refusal(up, now);
         match refusal {
-            None => self.since_start.fetch_add(1, Ordering::Relaxed),
+            None => {
+                self.peaks.note(u32::try_from(up + 1).unwrap_or(u32::MAX), now);
+                self.since_start.fetch_add(1, Ordering::Relaxed)
+            }
             Some(_) => self.refused.fetch_add(1, Ordering::Relaxed),
         };
         refusal.map_or(Ok(()), Err)
@@ -141,6 +152,16 @@ impl Gate {
     /// A request was turned away before anything was begun for it.
     pub fn turned_away(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The most legs there were, and began in a second; `up` are now.
+    pub fn figures(&self, up: usize, now: Instant) -> Figures {
+        self.peaks.read(u32::try_from(up).unwrap_or(u32::MAX), now)
+    }
+
+    /// `max-sessions` and `sessions-per-second`; 0 is no limit.
+    pub fn limits(&self) -> (u32, u32) {
+        (self.max_sessions.load(Ordering::Relaxed), self.per_second.load(Ordering::Relaxed))
     }
 
     /// How many legs have been let in and how many refused since the start.

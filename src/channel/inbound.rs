@@ -79,6 +79,8 @@ impl Leg {
             handover: None,
             last_partner: None,
             lamp: None,
+            told: Default::default(),
+            other_leg: None,
         };
         let taken = match body {
             Some(body) => {

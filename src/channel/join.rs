@@ -62,6 +62,7 @@ impl Leg {
     /// Joins this leg with another, whose media are `view`. The other is told.
     pub fn join(&mut self, mailbox: Mailbox, uuid: Arc<str>, view: Arc<View>) {
         self.media.bridge(&view);
+        self.introduce(&mailbox, true);
         if let Some(ours) = self.media.view() {
             let order = Order::Join {
                 partner: self.mailbox().clone(),
@@ -115,7 +116,10 @@ impl Leg {
         }
         self.media.unbridge();
         self.fire(EventName::ChannelUnbridge, || {
-            vec![("Other-Leg-Unique-ID".into(), partner.uuid.to_string())]
+            vec![
+                ("Bridge-A-Unique-ID".into(), self.uuid.to_string()),
+                ("Bridge-B-Unique-ID".into(), partner.uuid.to_string()),
+            ]
         });
         self.reaches(Moment::PostBridge);
     }

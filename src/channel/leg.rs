@@ -16,6 +16,7 @@ use super::cause::Cause;
 use super::course::Course;
 use super::ending::Ending;
 use super::exchange::Exchange;
+use super::headers::{OtherLeg, Told};
 use super::join::Watch;
 use super::legs::{Entry, Token};
 use super::letter::{Letter, News, Order};
@@ -31,7 +32,6 @@ use super::unacked::Unacknowledged;
 use super::user_agent::UserAgent;
 use super::variables::Variables;
 use crate::dialog;
-use crate::event::{EventName, Headers};
 use crate::media::Stats;
 use crate::sdp::{self, AgreedMedia};
 use crate::sip::Method;
@@ -158,6 +158,10 @@ pub struct Leg {
     pub(super) last_partner: Option<Box<(Stats, Arc<View>)>>,
     /// Its call on the board, while anybody watches anybody.
     pub(super) lamp: Option<Box<Lamp>>,
+    /// What it told last of its state.
+    pub(super) told: Told,
+    /// The other leg of the call, as it introduced itself while anybody listened.
+    pub(super) other_leg: Option<Box<OtherLeg>>,
 }
 
 impl Leg {
@@ -341,6 +345,7 @@ impl Leg {
         if self.exchange.presence.is_on() {
             self.present();
         }
+        self.tell_state();
     }
 
     /// Opens one letter.
@@ -353,6 +358,7 @@ impl Leg {
             Letter::Media { line, event } => self.on_media(line, event),
             Letter::News { from, news } => self.on_news(from, news),
             Letter::Order(order) => self.on_order(now, order),
+            Letter::Visit(visit) => visit.call_on(self),
             Letter::Gone(token) => {
                 let depends_on = self.partner.as_ref().map(|p| &p.tie).or(self.owner.as_ref());
                 if depends_on.is_some_and(|tie| tie.mailbox().token == token) {
@@ -412,32 +418,6 @@ impl Leg {
             self.happenings.pop();
         }
         self.happenings.push(happening);
-    }
-
-    /// Fires a channel event with the headers every channel event has.
-    pub fn fire(&self, name: EventName, more: impl FnOnce() -> Headers) {
-        self.exchange.events.fire(name, || {
-            let mut headers: Headers = vec![
-                ("Unique-ID".into(), self.uuid.to_string()),
-                ("Channel-Name".into(), self.caller.chan_name.to_string()),
-                ("Call-Direction".into(), self.direction.as_str().to_owned()),
-                ("Caller-Caller-ID-Name".into(), self.caller.caller_id_name.to_string()),
-                ("Caller-Caller-ID-Number".into(), self.caller.caller_id_number.to_string()),
-                ("Caller-Destination-Number".into(), self.caller.destination_number.to_string()),
-                ("Caller-Context".into(), self.caller.context.to_string()),
-            ];
-            if let Some(partner) = &self.partner {
-                headers.push(("Other-Leg-Unique-ID".into(), partner.uuid.to_string()));
-            }
-            headers.extend(more());
-            if self.variables.is_true("verbose_events") && name != EventName::ChannelHangupComplete {
-                let variables = self.variables.sorted();
-                headers.extend(
-                    variables.into_iter().map(|(n, v)| (format!("variable_{n}").into(), v.to_owned())),
-                );
-            }
-            headers
-        });
     }
 
     /// Ends the leg's task: hangs up if nobody has, frees media, uuid and what is known of the call, then serves the

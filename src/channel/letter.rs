@@ -6,12 +6,14 @@
 
 use super::cause::Cause;
 use super::course::{Course, Route};
+use super::leg::Leg;
 use super::legs::Token;
 use super::mailbox::Mailbox;
 use super::media::View;
 use crate::media::{MediaEvent, Stats};
 use crate::sip::{Flow, Message};
 use crate::transaction::Id;
+use std::fmt;
 use std::sync::Arc;
 
 /// One letter.
@@ -52,6 +54,29 @@ pub enum Letter {
     Order(Order),
     /// A leg this one is tied to is gone without a word.
     Gone(Token),
+    /// Somebody has something done by the leg itself.
+    Visit(Visit),
+}
+
+/// Work that the leg's own task does for somebody: reading or changing what only the leg can. It may not take its time.
+pub struct Visit(Box<dyn FnOnce(&mut Leg) + Send>);
+
+impl Visit {
+    /// That work.
+    pub fn new(work: impl FnOnce(&mut Leg) + Send + 'static) -> Visit {
+        Visit(Box::new(work))
+    }
+
+    /// Does it.
+    pub(super) fn call_on(self, leg: &mut Leg) {
+        (self.0)(leg);
+    }
+}
+
+impl fmt::Debug for Visit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Visit")
+    }
 }
 
 /// What a leg tells the leg it belongs to (the one that dialled it, or the one it is bridged with).

@@ -84,13 +84,19 @@ impl Mailbox {
     }
 
     fn put(&self, letter: Letter, room: usize) -> Posted {
+        self.offer(&mut Some(letter), room)
+    }
+
+    /// Puts a letter in as long as there are less than `room`, or leaves it where it is.
+    pub(super) fn offer(&self, offered: &mut Option<Letter>, room: usize) -> Posted {
         let mut slot = lock(&self.slot);
         if slot.closed {
             return Posted::Gone;
         }
-        if slot.letters.len() >= room && !slot.must_take(&letter) {
+        if slot.letters.len() >= room && offered.as_ref().is_some_and(|letter| !slot.must_take(letter)) {
             return Posted::Full;
         }
+        let Some(letter) = offered.take() else { return Posted::Taken };
         slot.letters.push(letter);
         let waker = slot.waker.take();
         drop(slot);

@@ -15,16 +15,19 @@
 //! | `times`, `stamps` | when things happened, and what a record is told of it |
 //! | `course`, `transfer` | a leg sent elsewhere, two legs that meet; REFER and Replaces |
 //! | `presence` | the call as those see it who watch the user |
+//! | `headers` | what events say of a leg; its states |
+//! | `asked` | how a command asks a leg |
 //! | `media` | descriptions, streams, what was agreed |
 //! | `letter`, `mailbox` (a `queue`), `legs` | what reaches a leg, where it waits, and how the leg is found |
 //! | `caller`, `variables` (their names, `known`; lists in them, `array`), `cause`, `identity` | what is known of a call |
 //! | `unacked` | answered calls whose ACK has not come: how many there may be |
 //! | `departed` | legs that are gone: what is still answered in their place |
-//! | `user_agent`, `exchange`, `gate` | what legs share: a profile, the switch, the limits |
+//! | `user_agent`, `exchange`, `gate` (its `peaks`) | what legs share: a profile, the switch, the limits |
 
 mod addresses;
 mod alarm;
 pub mod array;
+mod asked;
 pub mod caller;
 mod caught;
 pub mod cause;
@@ -33,6 +36,7 @@ mod departed;
 mod ending;
 pub mod exchange;
 mod gate;
+mod headers;
 pub mod identity;
 mod inbound;
 mod join;
@@ -45,6 +49,7 @@ mod mailbox;
 pub mod media;
 mod moment;
 mod outbound;
+mod peaks;
 mod presence;
 mod progress;
 mod queue;
@@ -57,6 +62,7 @@ mod unacked;
 pub mod user_agent;
 pub mod variables;
 
+pub use asked::NoAnswer;
 pub use caller::CallerProfile;
 pub use caught::{Panicked, caught};
 pub use cause::Cause;
@@ -65,15 +71,17 @@ pub use departed::Departed;
 pub use ending::{By, Ending};
 pub use exchange::{Agents, Exchange, Functions, Recorder, Router};
 pub use gate::{Full, Gate};
+pub use headers::{CallState, OtherLeg, State};
 pub use inbound::{Caller, identity, is_sticky};
 pub use leg::{Direction, Happening, Leg, Progress};
 pub use legs::{Legs, Token, new_uuid};
-pub use letter::{Ended, Letter, News, Order, Shown, Successor};
+pub use letter::{Ended, Letter, News, Order, Shown, Successor, Visit};
 pub use loopback::Inside;
 pub use mailbox::{Letters, MAILBOX, Mailbox, Posted};
 pub use media::{MediaError, View};
 pub use moment::Moment;
 pub use outbound::{Attempt, Codecs, Through};
+pub use peaks::Figures;
 pub use times::Times;
 pub use transfer::ask_for_place;
 pub use user_agent::UserAgent;

@@ -6,6 +6,7 @@ use super::caller::CallerProfile;
 use super::caught::caught;
 use super::cause::Cause;
 use super::exchange::Exchange;
+use super::headers::OtherLeg;
 use super::identity::{Privacy, calling_headers, header_variables};
 use super::inbound::{identity, leg_media};
 use super::leg::{Direction, Happening, Leg, Progress};
@@ -67,6 +68,8 @@ pub struct Attempt {
     pub own: Vec<(String, String)>,
     /// Who calls whom, as the called side sees it.
     pub caller: CallerProfile,
+    /// The leg that calls, for those who listen.
+    pub other_leg: Option<Box<OtherLeg>>,
     /// What may be shown of the caller.
     pub privacy: Privacy,
     /// Codecs to offer.
@@ -123,6 +126,7 @@ impl Leg {
             mut variables,
             own: later,
             mut caller,
+            other_leg,
             privacy,
             codecs,
             max_forwards,
@@ -245,6 +249,8 @@ impl Leg {
             handover: None,
             last_partner: None,
             lamp: None,
+            told: Default::default(),
+            other_leg: other_leg,
         };
         leg.fire(EventName::ChannelCreate, Vec::new);
         leg.fire(EventName::ChannelOriginate, Vec::new);

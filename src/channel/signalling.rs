@@ -85,6 +85,7 @@ impl Leg {
                 self.fire(EventName::ChannelProgressMedia, Vec::new);
                 self.tell(Happening::EarlyMedia);
                 if let (Some(other), Some(view)) = (self.other(), self.media.view()) {
+                    self.introduce(other, false);
                     other.post(Letter::News { from, news: News::EarlyMedia(Arc::new(view)) });
                 }
                 if !had_media {
@@ -141,6 +142,7 @@ impl Leg {
         self.tell(Happening::Answered);
         let from = self.token();
         if let (Some(other), Some(view)) = (self.other(), self.media.view()) {
+            self.introduce(other, false);
             other.post(Letter::News { from, news: News::Answered(Arc::new(view)) });
         }
         self.reaches(Moment::Answer);

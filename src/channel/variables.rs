@@ -177,6 +177,12 @@ impl Variables {
         self.chosen(|_, _| true)
     }
 
+    /// Every variable as name and value, in the order they were first set.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.ids.iter().map(|id| Id(*id)).zip(&self.all);
+        all.map(|(id, v)| (spelling(id, v, &self.text), self.value(v)))
+    }
+
     /// Every variable whose name begins with `prefix`, as name and value, by name; but none that tandem has a number for.
     pub fn with_prefix(&self, prefix: &str) -> Vec<(&str, &str)> {
         if !self.seen.has_unknown() {

@@ -15,6 +15,7 @@ pub const PROVIDED: &[&str] = &[
     "mod_db",
     "mod_dialplan_xml",
     "mod_dptools",
+    "mod_event_socket",
     "mod_expr",
     "mod_hash",
     "mod_json_cdr",
@@ -94,6 +95,11 @@ impl ModulesConf {
     pub fn loads(&self, module: &str) -> bool {
         self.load.iter().any(|(name, _)| name == module)
     }
+}
+
+/// The modules whose job is done here.
+pub fn provided() -> impl Iterator<Item = &'static str> {
+    PROVIDED.iter().copied()
 }
 
 /// Whether the job of `module` is done here.

@@ -187,6 +187,7 @@ pub fn attempt(leg: &Leg, target: Target, variables: Variables) -> Attempt {
         variables,
         own: target.own,
         caller,
+        other_leg: leg.introduction(),
         privacy,
         codecs: codecs(leg),
         max_forwards: forwards.saturating_sub(1),

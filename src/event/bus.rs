@@ -1,66 +1,337 @@
-//! The bus: one bounded ring, any number of listeners, no one ever waited for.
+//! The bus: one ring of what was heard, read by any number of ears at their own pace, no one ever waited for.
+//!
+//! The ring is the queue of every listener at once, and the memory of what may be replayed. It is bounded in events and in
+//! bytes; an ear that falls behind loses the oldest and is told how many. An event goes into the ring only when some ear
+//! wants its name, or wanted it within the last minute: a client that comes back finds what it missed
+//! ([`Ear::replay`]).
 
-use super::EventName;
-use std::borrow::Cow;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::broadcast;
+use super::event::{Event, Headers, SUBCLASS};
+use super::host::{Calendar, Host};
+use super::names::{EventName, Names};
+use std::collections::VecDeque;
+use std::panic::Location;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 
-/// How many events a slow listener may fall behind before it loses the oldest.
-const RING: usize = 4096;
-
-/// Header names and values, in the order they were added.
-pub type Headers = Vec<(Cow<'static, str>, String)>;
-
-/// Something that happened, with its headers in order.
-#[derive(Clone, Debug)]
-pub struct Event {
-    /// What kind.
-    pub name: EventName,
-    /// Grows by one with every event of this process; a gap tells a listener what it lost.
-    pub sequence: u64,
-    /// Name and value, in the order they were added.
-    pub headers: Headers,
-}
-
-impl Event {
-    /// The first value of the header called `name`.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
-    }
-}
+/// The most events in the ring.
+const MOST_EVENTS: usize = 65_536;
+/// The most bytes its events may have, as they are held before anybody has them written out.
+const MOST_BYTES: usize = 32 << 20;
+/// How long events are kept for a listener that has gone and may come back.
+const REMEMBER: Duration = Duration::from_secs(60);
 
 /// Where events are told.
 #[derive(Debug)]
 pub struct Bus {
-    ring: broadcast::Sender<Arc<Event>>,
+    /// What every event says of the machine.
+    pub host: Host,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// The names that somebody wants, as [`Names::halves`].
+    wanted: [AtomicU64; 2],
     sequence: AtomicU64,
+    calendar: Calendar,
+    ring: Mutex<Ring>,
+    bell: Notify,
+    /// The bell was rung and nobody has looked yet.
+    rung: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    events: VecDeque<Arc<Event>>,
+    bytes: usize,
+    /// How many events have left the ring: the number of its first one.
+    left: u64,
+    /// What each ear wants, by its number.
+    ears: Vec<(u64, Names)>,
+    next_ear: u64,
+    /// What those wanted who have gone, and until when it is kept for them.
+    gone: Vec<(Instant, Names)>,
+}
+
+impl Ring {
+    /// The number of the event that comes next.
+    fn next(&self) -> u64 {
+        self.left + self.events.len() as u64
+    }
+
+    fn push(&mut self, event: Event) {
+        self.bytes += event.weight();
+        self.events.push_back(Arc::new(event));
+        while self.events.len() > MOST_EVENTS || self.bytes > MOST_BYTES {
+            let Some(oldest) = self.events.pop_front() else { break };
+            self.bytes = self.bytes.saturating_sub(oldest.weight());
+            self.left += 1;
+        }
+    }
 }
 
 impl Default for Bus {
     fn default() -> Self {
-        Self { ring: broadcast::Sender::new(RING), sequence: AtomicU64::new(0) }
+        Bus::new(Host::default())
     }
 }
 
 impl Bus {
-    /// Tells an event. `headers` runs only when somebody listens; the sequence grows all the same.
+    /// A bus of that switch.
+    pub fn new(host: Host) -> Bus {
+        Bus { host, shared: Arc::default() }
+    }
+
+    /// Tells an event. `headers` runs only when somebody wants such events; the sequence grows all the same.
+    #[track_caller]
     pub fn fire(&self, name: EventName, headers: impl FnOnce() -> Headers) {
-        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.is_heard() {
-            // Fails only when the last listener has just gone: nobody misses the event then.
-            let _ = self.ring.send(Arc::new(Event { name, sequence, headers: headers() }));
+        self.fire_with(name, || (headers(), None));
+    }
+
+    /// The same with a body.
+    #[track_caller]
+    pub fn fire_with(&self, name: EventName, made: impl FnOnce() -> (Headers, Option<String>)) {
+        if !self.is_wanted(name) {
+            self.shared.sequence.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let (more, body) = made();
+        let mut headers = self.general(name, Location::caller());
+        let subclass = name.subclass();
+        if !subclass.is_empty() {
+            headers.push((SUBCLASS.into(), subclass.to_owned()));
+        }
+        headers.extend(more);
+        self.deliver(name, headers, body);
+    }
+
+    /// Tells an event that a client has made: its own headers come first.
+    #[track_caller]
+    pub fn relay(&self, name: EventName, mut headers: Headers, body: Option<String>) {
+        headers.extend(self.general(name, Location::caller()));
+        self.deliver(name, headers, body);
+    }
+
+    /// An event that is told to one alone who asked for it.
+    #[track_caller]
+    pub fn answer(&self, name: EventName, more: Headers) -> Event {
+        let mut headers = self.general(name, Location::caller());
+        headers.extend(more);
+        let sequence = self.shared.sequence.fetch_add(1, Ordering::Relaxed) + 1;
+        number(&mut headers, sequence);
+        Event::new(name, sequence, headers, None)
+    }
+
+    /// The headers every event has. The sequence is put in when the event finds its place in the ring.
+    fn general(&self, name: EventName, told: &Location<'_>) -> Headers {
+        let (host, stamp) = (&self.host, self.shared.calendar.now());
+        let file = told.file();
+        let stem = file.rsplit('/').next().unwrap_or(file);
+        let mut headers = Headers::with_capacity(128);
+        headers.extend([
+            ("Event-Name".into(), name.as_str().to_owned()),
+            ("Core-UUID".into(), host.core_uuid.clone()),
+            ("FreeSWITCH-Hostname".into(), host.hostname.clone()),
+            ("FreeSWITCH-Switchname".into(), host.switchname.clone()),
+            ("FreeSWITCH-IPv4".into(), host.ipv4.clone()),
+            ("FreeSWITCH-IPv6".into(), host.ipv6.clone()),
+            ("Event-Date-Local".into(), stamp.local),
+            ("Event-Date-GMT".into(), stamp.gmt),
+            ("Event-Date-Timestamp".into(), stamp.micros.to_string()),
+            ("Event-Calling-File".into(), stem.to_owned()),
+            ("Event-Calling-Function".into(), stem.trim_end_matches(".rs").to_owned()),
+            ("Event-Calling-Line-Number".into(), told.line().to_string()),
+            (SEQUENCE.into(), String::new()),
+        ]);
+        headers
+    }
+
+    fn deliver(&self, name: EventName, mut headers: Headers, body: Option<String>) {
+        let shared = &self.shared;
+        {
+            // The number is taken under the lock: the ring is in its order.
+            let mut ring = shared.ring();
+            let sequence = shared.sequence.fetch_add(1, Ordering::Relaxed) + 1;
+            number(&mut headers, sequence);
+            ring.push(Event::new(name, sequence, headers, body));
+        }
+        if !shared.rung.swap(true, Ordering::AcqRel) {
+            shared.bell.notify_one();
         }
     }
 
-    /// Whether anybody listens.
-    pub fn is_heard(&self) -> bool {
-        self.ring.receiver_count() > 0
+    /// Whether anybody wants events of that name.
+    pub fn is_wanted(&self, name: EventName) -> bool {
+        let (word, bit) = name.bit();
+        self.shared.wanted.get(word).is_some_and(|word| word.load(Ordering::Relaxed) & bit != 0)
     }
 
-    /// A new listener; it hears what is fired from now on, and is told how many it lost when it lags.
-    pub fn listen(&self) -> broadcast::Receiver<Arc<Event>> {
-        self.ring.subscribe()
+    /// Whether anybody wants any event.
+    pub fn is_heard(&self) -> bool {
+        self.shared.wanted.iter().any(|word| word.load(Ordering::Relaxed) != 0)
+    }
+
+    /// A new listener to everything; it hears what is fired from now on, and is told how many it lost when it lags.
+    pub fn listen(&self) -> Ear {
+        self.listen_for(Names::ALL)
+    }
+
+    /// A new listener to these.
+    pub fn listen_for(&self, names: Names) -> Ear {
+        let mut ring = self.shared.ring();
+        let number = ring.next_ear;
+        ring.next_ear += 1;
+        ring.ears.push((number, names));
+        let next = ring.next();
+        self.shared.want(&mut ring);
+        drop(ring);
+        Ear { shared: self.shared.clone(), number, next, names, remembered: false }
+    }
+
+    /// The number the last event was given.
+    pub fn sequence(&self) -> u64 {
+        self.shared.sequence.load(Ordering::Relaxed)
+    }
+
+    /// Waits until something has been told since the last time. For one waiter alone, who wakes the ears.
+    pub async fn rung(&self) {
+        self.shared.bell.notified().await;
+        self.shared.rung.store(false, Ordering::Release);
+    }
+
+    /// Forgets what is kept for listeners that have not come back in a minute. To be called now and then.
+    pub fn tidy(&self) {
+        let mut ring = self.shared.ring();
+        if !ring.gone.is_empty() {
+            self.shared.want(&mut ring);
+        }
+    }
+}
+
+/// The header with an event's number.
+const SEQUENCE: &str = "Event-Sequence";
+
+fn number(headers: &mut Headers, sequence: u64) {
+    if let Some((_, value)) = headers.iter_mut().rev().find(|(name, _)| name == SEQUENCE) {
+        *value = sequence.to_string();
+    }
+}
+
+impl Shared {
+    /// A poisoned ring is still whole: no code that can panic runs under the lock.
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what all ears together want.
+    fn want(&self, ring: &mut Ring) {
+        let now = Instant::now();
+        ring.gone.retain(|(until, _)| *until > now);
+        let all = ring.ears.iter().map(|(_, n)| n).chain(ring.gone.iter().map(|(_, n)| n));
+        let all = all.fold(Names::NONE, |all, names| all.with(*names));
+        for (word, half) in self.wanted.iter().zip(all.halves()) {
+            word.store(half, Ordering::Relaxed);
+        }
+        if all.is_empty() {
+            ring.left += ring.events.len() as u64;
+            ring.events = VecDeque::new();
+            ring.bytes = 0;
+        }
+    }
+}
+
+/// Why an ear has nothing to hear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quiet {
+    /// Nothing new was told.
+    Empty,
+    /// So many events have left the ring unheard; what comes after them is still there.
+    Lagged(u64),
+}
+
+/// A listener. It hears every event that anybody wants, in order, and picks what it wants itself.
+#[derive(Debug)]
+pub struct Ear {
+    shared: Arc<Shared>,
+    number: u64,
+    /// The number of the event it hears next.
+    next: u64,
+    names: Names,
+    /// What it wanted is kept a while when it goes.
+    remembered: bool,
+}
+
+impl Ear {
+    /// From now on it wants these.
+    pub fn want(&mut self, names: Names) {
+        if names == self.names {
+            return;
+        }
+        self.names = names;
+        let mut ring = self.shared.ring();
+        if let Some((_, held)) = ring.ears.iter_mut().find(|(number, _)| *number == self.number) {
+            *held = names;
+        }
+        self.shared.want(&mut ring);
+    }
+
+    /// What it wants.
+    pub fn wants(&self) -> Names {
+        self.names
+    }
+
+    /// When it goes, what it wanted is kept for a minute, for its next life.
+    pub fn be_remembered(&mut self) {
+        self.remembered = true;
+    }
+
+    /// Goes back to the first event whose sequence is `sequence` or more; how many events before that are lost.
+    pub fn replay(&mut self, sequence: u64) -> Option<u64> {
+        let ring = self.shared.ring();
+        let at = ring.events.partition_point(|event| event.sequence < sequence);
+        self.next = ring.left + at as u64;
+        let first = ring.events.front().map(|event| event.sequence)?;
+        first.checked_sub(sequence).filter(|lost| *lost > 0)
+    }
+
+    /// The next event it wants.
+    pub fn try_recv(&mut self) -> Result<Arc<Event>, Quiet> {
+        loop {
+            let event = {
+                let ring = self.shared.ring();
+                if self.next < ring.left {
+                    let lost = ring.left - self.next;
+                    self.next = ring.left;
+                    return Err(Quiet::Lagged(lost));
+                }
+                let at = usize::try_from(self.next - ring.left).unwrap_or(usize::MAX);
+                ring.events.get(at).cloned().ok_or(Quiet::Empty)?
+            };
+            self.next += 1;
+            if self.names.has(event.name) {
+                return Ok(event);
+            }
+        }
+    }
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        let mut ring = self.shared.ring();
+        ring.ears.retain(|(number, _)| *number != self.number);
+        if self.remembered && !self.names.is_empty() {
+            ring.gone.push((Instant::now() + REMEMBER, self.names));
+            // Those who come and go all the time are remembered no longer than that.
+            let most = 64;
+            let over = ring.gone.len().saturating_sub(most);
+            let merged = ring.gone.drain(..over).fold(Names::NONE, |all, (_, names)| all.with(names));
+            if let Some((_, names)) = ring.gone.first_mut() {
+                *names = names.with(merged);
+            }
+        }
+        self.shared.want(&mut ring);
     }
 }
 
@@ -76,17 +347,79 @@ mod tests {
         bus.fire(EventName::Dtmf, || vec![("DTMF-Digit".into(), "5".into())]);
         let heard = ear.try_recv().expect("one event");
         assert_eq!((heard.sequence, heard.header("dtmf-digit")), (2, Some("5")));
+        assert_eq!(heard.header("Event-Sequence"), Some("2"));
+        assert_eq!(heard.header("Event-Calling-File"), Some("bus.rs"));
         assert!(ear.try_recv().is_err());
+        ear.want(Names::NONE);
+        bus.fire(EventName::Dtmf, || unreachable!("nobody wants it"));
     }
 
     #[test]
     fn a_slow_listener_loses_the_oldest_and_sees_the_gap() {
         let bus = Bus::default();
         let mut ear = bus.listen();
-        for _ in 0..RING + 10 {
+        for _ in 0..MOST_EVENTS + 10 {
             bus.fire(EventName::Dtmf, Vec::new);
         }
-        assert!(matches!(ear.try_recv(), Err(broadcast::error::TryRecvError::Lagged(10))));
-        assert_eq!(ear.try_recv().expect("the rest").sequence, 11);
+        let Err(Quiet::Lagged(lost)) = ear.try_recv() else { panic!("it has lost some") };
+        assert!(lost >= 10);
+        assert_eq!(ear.try_recv().expect("the rest").sequence, lost + 1);
+    }
+
+    #[test]
+    fn the_ring_is_bounded_in_bytes() {
+        let bus = Bus::default();
+        let mut ear = bus.listen();
+        let large = "x".repeat(1 << 20);
+        for _ in 0..100 {
+            bus.fire(EventName::Dtmf, || vec![("A".into(), large.clone())]);
+        }
+        assert!(matches!(ear.try_recv(), Err(Quiet::Lagged(lost)) if lost > 60));
+        assert!(bus.shared.ring().bytes <= MOST_BYTES);
+    }
+
+    #[test]
+    fn who_comes_back_finds_what_it_missed() {
+        let bus = Bus::default();
+        let mut only = Names::NONE;
+        only.add(EventName::Dtmf);
+        let mut ear = bus.listen_for(only);
+        ear.be_remembered();
+        bus.fire(EventName::Dtmf, Vec::new);
+        let last = ear.try_recv().expect("one").sequence;
+        drop(ear);
+        bus.fire(EventName::Heartbeat, || unreachable!("nobody wanted it"));
+        bus.fire(EventName::Dtmf, Vec::new);
+        bus.fire(EventName::Dtmf, Vec::new);
+        let mut ear = bus.listen_for(only);
+        assert_eq!(ear.try_recv().unwrap_err(), Quiet::Empty, "it begins with what is new");
+        assert_eq!(ear.replay(last + 1), None);
+        let heard: Vec<u64> = std::iter::from_fn(|| ear.try_recv().ok()).map(|e| e.sequence).collect();
+        assert_eq!(heard, [3, 4]);
+        assert_eq!(ear.replay(0), Some(1), "what was before the ring began is lost");
+    }
+
+    #[test]
+    fn many_threads_make_one_order() {
+        let bus = Bus::default();
+        let mut ear = bus.listen();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..500).for_each(|_| bus.fire(EventName::Dtmf, Vec::new)));
+            }
+        });
+        let heard: Vec<u64> = std::iter::from_fn(|| ear.try_recv().ok()).map(|e| e.sequence).collect();
+        assert_eq!(heard, (1..=2000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_clients_own_headers_come_first() {
+        let bus = Bus::default();
+        let mut ear = bus.listen();
+        bus.relay(EventName::Custom(""), vec![(SUBCLASS.into(), "my::own".into())], Some("x".into()));
+        let event = ear.try_recv().expect("one");
+        assert_eq!((event.subclass(), &*event.headers[1].0), ("my::own", "Event-Name"));
+        let text = event.text(super::super::Format::Plain);
+        assert!(text.ends_with("Event-Sequence: 1\nContent-Length: 1\n\nx"), "{text}");
     }
 }

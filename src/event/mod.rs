@@ -1,10 +1,24 @@
 //! What happened, told to whoever listens: the events and their bus.
 //!
-//! Everything below the event socket reports here; nobody waits for a listener. An event that nobody listens
-//! to costs one atomic load (see [`Bus::fire`]).
+//! Everything below the event socket reports here; nobody waits for a listener. An event that nobody wants costs one atomic
+//! load and one count (see [`Bus::fire`]).
+//!
+//! | file | job |
+//! | --- | --- |
+//! | `names` | FreeSWITCH's names, and sets of them |
+//! | `event` | an event as a value, and its frame, written once per format |
+//! | `write` | plain, JSON, XML to the letter |
+//! | `host` | what every event says of the machine and the time |
+//! | `bus` | the ring that all listeners read, each at its own pace |
 
 mod bus;
+mod event;
+mod host;
 mod names;
+mod write;
 
-pub use bus::{Bus, Event, Headers};
-pub use names::EventName;
+pub use bus::{Bus, Ear, Quiet};
+pub use event::{Event, Format, Headers, SUBCLASS};
+pub use host::Host;
+pub use names::{EventName, Names};
+pub use write::{header_line, url_encode_into};

@@ -4,6 +4,7 @@
 //! (`switch_log.c`; `sofia_reg.c` names the lines of failed authentication).
 
 use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::fmt::format::Writer;
@@ -25,6 +26,20 @@ pub enum Format {
 /// The running log: its level can be changed at any time.
 pub struct Log {
     set: Box<dyn Fn(LevelFilter) -> bool + Send + Sync>,
+    /// As FreeSWITCH counts.
+    level: AtomicU8,
+}
+
+/// FreeSWITCH's number of a level: 3 (errors) to 7 (debug); what is below debug counts on.
+fn number(level: LevelFilter) -> u8 {
+    match level {
+        LevelFilter::OFF => 0,
+        LevelFilter::ERROR => 3,
+        LevelFilter::WARN => 4,
+        LevelFilter::INFO => 6,
+        LevelFilter::DEBUG => 7,
+        LevelFilter::TRACE => 17,
+    }
 }
 
 impl fmt::Debug for Log {
@@ -43,12 +58,30 @@ impl Log {
             Format::Json => lines.json().flatten_event(true).boxed(),
         };
         let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
-        Log { set: Box::new(move |level| handle.modify(|now| *now = level).is_ok()) }
+        let set = Box::new(move |level| handle.modify(|now| *now = level).is_ok());
+        Log { set, level: number(level).into() }
     }
 
     /// Logs from now on what is at least as severe as `level`; false when the log is not running.
     pub fn set_level(&self, level: LevelFilter) -> bool {
+        self.level.store(number(level), Ordering::Relaxed);
         (self.set)(level)
+    }
+
+    /// The least severe level that is logged, as FreeSWITCH counts.
+    pub fn level(&self) -> u8 {
+        self.level.load(Ordering::Relaxed)
+    }
+
+    /// The same, set by FreeSWITCH's number.
+    pub fn set(&self, level: u8) -> bool {
+        self.set_level(match level {
+            0..=3 => LevelFilter::ERROR,
+            4 => LevelFilter::WARN,
+            5 | 6 => LevelFilter::INFO,
+            7 => LevelFilter::DEBUG,
+            _ => LevelFilter::TRACE,
+        })
     }
 }
 

@@ -123,7 +123,11 @@ impl Watching {
             Letter::Undelivered { by } => self.subscription.transport_failed(now, by),
             Letter::OverStream { by } => self.subscription.now_reliable(by),
             // What is for legs.
-            Letter::Media { .. } | Letter::News { .. } | Letter::Order(_) | Letter::Gone(_) => {}
+            Letter::Media { .. }
+            | Letter::News { .. }
+            | Letter::Order(_)
+            | Letter::Gone(_)
+            | Letter::Visit(_) => {}
         }
     }
 

@@ -1,0 +1,146 @@
+//! The table of commands, and how a command line is run.
+
+use super::desk::{Desk, Work};
+use super::function::{self, Function};
+use super::{channels, help, machine, show, status};
+
+/// A command: what somebody types on the console or sends over the event socket.
+#[derive(Clone, Copy, Debug)]
+pub struct Command {
+    /// The name users type.
+    pub name: &'static str,
+    /// Its arguments, as `-USAGE:` shows them.
+    pub usage: &'static str,
+    /// What it is for, in a few words.
+    pub about: &'static str,
+    /// Runs it with its arguments. The answer is FreeSWITCH's text, `-ERR …` included.
+    pub run: Serve,
+}
+
+/// How a command is run.
+#[derive(Clone, Copy)]
+pub enum Serve {
+    /// It is done at once.
+    Now(fn(&Desk, &str) -> String),
+    /// It waits for somebody: a leg, the network, the configuration.
+    Waits(for<'a> fn(&'a Desk, &'a str) -> Work<'a, String>),
+}
+
+impl std::fmt::Debug for Serve {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if matches!(self, Serve::Now(_)) { "Now" } else { "Waits" })
+    }
+}
+
+/// A command that is done at once.
+pub(super) const fn now(
+    name: &'static str,
+    usage: &'static str,
+    about: &'static str,
+    run: fn(&Desk, &str) -> String,
+) -> Command {
+    Command { name, usage, about, run: Serve::Now(run) }
+}
+
+/// A command that waits for somebody.
+pub(super) const fn waits(
+    name: &'static str,
+    usage: &'static str,
+    about: &'static str,
+    run: for<'a> fn(&'a Desk, &'a str) -> Work<'a, String>,
+) -> Command {
+    Command { name, usage, about, run: Serve::Waits(run) }
+}
+
+/// Every family of commands; each file has its own list.
+const FAMILIES: &[&[Command]] =
+    &[channels::COMMANDS, help::COMMANDS, machine::COMMANDS, show::COMMANDS, status::COMMANDS];
+
+/// Every command, those that are functions of expansions too left out.
+pub fn commands() -> impl Iterator<Item = &'static Command> {
+    FAMILIES.iter().flat_map(|family| family.iter())
+}
+
+/// What there is by a name.
+enum Found {
+    Command(&'static Command),
+    Function(&'static Function),
+}
+
+fn find(name: &str) -> Option<Found> {
+    let command = commands().find(|command| command.name.eq_ignore_ascii_case(name));
+    command.map(Found::Command).or_else(|| function::find(name).map(Found::Function))
+}
+
+/// Whether there is a command (or function) of that name.
+pub fn is_command(name: &str) -> bool {
+    find(name).is_some()
+}
+
+/// Every name with its usage and what it is for, by name.
+pub fn listed() -> Vec<(&'static str, &'static str, &'static str)> {
+    let functions = function::all().filter(|f| !commands().any(|c| c.name == f.name));
+    let mut all: Vec<_> = commands()
+        .map(|c| (c.name, c.usage, c.about))
+        .chain(functions.map(|f| (f.name, f.usage, f.about)))
+        .collect();
+    all.sort_unstable();
+    all
+}
+
+/// Runs a command line, `name arguments`. The answer is what the command says; empty when it says nothing.
+pub async fn run(desk: &Desk, line: &str) -> String {
+    let (name, arguments) = split(line);
+    match find(name) {
+        Some(Found::Command(command)) => match command.run {
+            Serve::Now(run) => run(desk, arguments),
+            Serve::Waits(run) => run(desk, arguments).await,
+        },
+        Some(Found::Function(function)) => function::run_line(function, &desk.world(), arguments),
+        None => unknown(name),
+    }
+}
+
+/// `name` and `arguments`, blanks around both removed.
+pub fn split(line: &str) -> (&str, &str) {
+    let line = line.trim();
+    let (name, arguments) = line.split_once(|c: char| c.is_ascii_whitespace()).unwrap_or((line, ""));
+    (name, arguments.trim_start())
+}
+
+/// What is said of a command nobody knows. The name goes back as far as it can be one.
+pub fn unknown(name: &str) -> String {
+    let name: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+    format!("-ERR {name} Command not found!\n")
+}
+
+/// `-USAGE: …`, for arguments that are none.
+pub(super) fn usage(name: &str) -> String {
+    let usage = commands().find(|c| c.name == name).map_or("", |c| c.usage);
+    format!("-USAGE: {usage}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_stands_twice_and_each_says_what_it_is_for() {
+        let mut names: Vec<_> = commands().map(|c| c.name).collect();
+        names.sort_unstable();
+        let all = names.len();
+        names.dedup();
+        assert_eq!(names.len(), all);
+        for (name, _, about) in listed() {
+            assert!(!about.is_empty(), "{name}");
+            assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_line_is_a_name_and_the_rest() {
+        assert_eq!(split("  status "), ("status", ""));
+        assert_eq!(split("uuid_kill  a b"), ("uuid_kill", "a b"));
+        assert_eq!(unknown("a\r\nContent-Length: 0"), "-ERR aContent-Length: 0 Command not found!\n");
+    }
+}

@@ -1,0 +1,356 @@
+//! What an event about a leg says of it (`switch_channel_event_set_basic_data`, `…_set_extended_data`,
+//! `switch_caller_profile_event_set_data`), and the events that tell of its state.
+//!
+//! FreeSWITCH's states are read off what a leg does; a leg keeps only what it told last ([`Told`]). The other leg of a call
+//! introduces itself by a letter ([`Leg::introduce`]), as long as anybody listens: legs know each other by uuid alone.
+
+use super::caller::CallerProfile;
+use super::leg::{Direction, Leg, Progress};
+use super::letter::{Letter, Visit};
+use super::mailbox::Mailbox;
+use super::times::{Times, micros};
+use crate::event::{Event, EventName, Headers};
+use crate::sdp::{AgreedMedia, Kind};
+
+/// Where a leg is (`switch_channel_state_t`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    /// It comes to be.
+    #[default]
+    Init,
+    /// It runs applications.
+    Execute,
+    /// It is the called leg of a bridge.
+    ExchangeMedia,
+    /// It is being dialled.
+    ConsumeMedia,
+    /// It is hung up.
+    Hangup,
+    /// Its record is written.
+    Reporting,
+}
+
+impl State {
+    /// `CS_EXECUTE`, and its number.
+    pub fn name(self) -> (&'static str, u8) {
+        match self {
+            State::Init => ("CS_INIT", 2), // FreeSWITCH says CS_INIT when it is on its way to 2, CS_ROUTING
+            State::Execute => ("CS_EXECUTE", 4),
+            State::ExchangeMedia => ("CS_EXCHANGE_MEDIA", 5),
+            State::ConsumeMedia => ("CS_CONSUME_MEDIA", 7),
+            State::Hangup => ("CS_HANGUP", 10),
+            State::Reporting => ("CS_REPORTING", 11),
+        }
+    }
+}
+
+/// How a call is (`switch_channel_callstate_t`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CallState {
+    /// Nothing yet.
+    #[default]
+    Down,
+    /// We are calling.
+    Dialing,
+    /// It rings.
+    Ringing,
+    /// It has early media.
+    Early,
+    /// It is answered.
+    Active,
+    /// The far end has put us on hold.
+    Held,
+    /// It is over.
+    Hangup,
+}
+
+impl CallState {
+    /// `RINGING`.
+    pub fn name(self) -> &'static str {
+        match self {
+            CallState::Down => "DOWN",
+            CallState::Dialing => "DIALING",
+            CallState::Ringing => "RINGING",
+            CallState::Early => "EARLY",
+            CallState::Active => "ACTIVE",
+            CallState::Held => "HELD",
+            CallState::Hangup => "HANGUP",
+        }
+    }
+}
+
+/// What a leg told last of where it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    state: State,
+    call: CallState,
+}
+
+/// The other leg of a call, as it introduced itself.
+#[derive(Clone, Debug)]
+pub struct OtherLeg {
+    /// It has called this one; else this one has called it.
+    pub originator: bool,
+    /// Who calls whom, as it sees it.
+    pub caller: CallerProfile,
+    /// Which way it goes.
+    pub direction: Direction,
+    /// When things happened to it.
+    pub times: Times,
+}
+
+/// The events that bring every variable of the leg along, beside those of a subclass.
+fn has_variables(name: EventName) -> bool {
+    use EventName as E;
+    matches!(
+        name,
+        E::ChannelCreate
+            | E::ChannelOriginate
+            | E::ChannelUuid
+            | E::ChannelAnswer
+            | E::ChannelPark
+            | E::ChannelUnpark
+            | E::ChannelBridge
+            | E::ChannelUnbridge
+            | E::ChannelProgress
+            | E::ChannelProgressMedia
+            | E::ChannelHangup
+            | E::ChannelHangupComplete
+            | E::RequestParams
+            | E::ChannelData
+            | E::ChannelExecute
+            | E::ChannelExecuteComplete
+            | E::ChannelDestroy
+            | E::SessionHeartbeat
+            | E::Api
+            | E::RecordStart
+            | E::RecordStop
+            | E::PlaybackStart
+            | E::PlaybackStop
+            | E::CallUpdate
+            | E::MediaBugStart
+            | E::MediaBugStop
+            | E::ChannelHold
+            | E::ChannelUnhold
+            | E::Text
+            | E::Custom(_)
+    )
+}
+
+impl Leg {
+    /// Fires a channel event with the headers every channel event has, and `more`.
+    #[track_caller]
+    pub fn fire(&self, name: EventName, more: impl FnOnce() -> Headers) {
+        self.exchange.events.fire(name, || self.headers(name, more()));
+    }
+
+    /// What is known of the leg now, as an event for one who asked (`CHANNEL_DATA`).
+    #[track_caller]
+    pub fn dump(&self) -> Event {
+        self.exchange.events.answer(EventName::ChannelData, self.headers(EventName::ChannelData, Vec::new()))
+    }
+
+    fn headers(&self, name: EventName, more: Headers) -> Headers {
+        use EventName as E;
+        let leads = matches!(name, E::ChannelHangupComplete | E::ChannelBridge | E::ChannelUnbridge);
+        let (first, last) = if leads { (more, Vec::new()) } else { (Vec::new(), more) };
+        let mut headers = first;
+        self.basic(name, &mut headers);
+        if has_variables(name) || self.variables.is_true("verbose_events") {
+            let all = self.variables.iter();
+            headers.extend(all.map(|(name, value)| (format!("variable_{name}").into(), value.to_owned())));
+        }
+        headers.extend(last);
+        headers
+    }
+
+    fn basic(&self, name: EventName, headers: &mut Headers) {
+        let (state, call) = match name {
+            EventName::ChannelCreate => (State::Init, CallState::Down),
+            EventName::ChannelHangupComplete | EventName::ChannelDestroy => {
+                (State::Reporting, CallState::Hangup)
+            }
+            _ => (self.state(), self.call_state()),
+        };
+        let (state, number) = state.name();
+        let direction = self.direction.as_str();
+        let hit = self.direction == Direction::Inbound || state == "CS_EXECUTE";
+        let mut add = |name: &'static str, value: &str| headers.push((name.into(), value.to_owned()));
+        add("Channel-State", state);
+        add("Channel-Call-State", call.name());
+        add("Channel-State-Number", &number.to_string());
+        add("Channel-Name", &self.caller.chan_name);
+        add("Unique-ID", &self.uuid);
+        add("Call-Direction", direction);
+        add("Presence-Call-Direction", direction);
+        add("Channel-HIT-Dialplan", if hit { "true" } else { "false" });
+        for (name, variable) in
+            [("Channel-Presence-ID", "presence_id"), ("Channel-Presence-Data", "presence_data")]
+        {
+            if let Some(value) = self.variables.get(variable) {
+                add(name, value);
+            }
+        }
+        add("Channel-Call-UUID", self.variables.get("call_uuid").unwrap_or(&self.uuid));
+        let answer = match (self.is_over(), self.progress) {
+            (true, _) => "hangup",
+            (_, Progress::Answered) => "answered",
+            (_, Progress::EarlyMedia) => "early",
+            _ => "ringing",
+        };
+        add("Answer-State", answer);
+        if let Some(cause) = self.cause().filter(|_| name != EventName::ChannelHangupComplete) {
+            add("Hangup-Cause", cause.name());
+        }
+        if let Some(media) = self.agreed().iter().find(|media| media.kind == Kind::Audio) {
+            let (rate, bits) = rates(media);
+            for (name, value) in [
+                ("Channel-Read-Codec-Name", &*media.codec.name),
+                ("Channel-Read-Codec-Rate", &rate),
+                ("Channel-Read-Codec-Bit-Rate", &bits),
+                ("Channel-Write-Codec-Name", &*media.codec.name),
+                ("Channel-Write-Codec-Rate", &rate),
+                ("Channel-Write-Codec-Bit-Rate", &bits),
+            ] {
+                add(name, value);
+            }
+        }
+        profile("Caller", &self.caller, self.direction, &self.times, headers);
+        if let Some(other) = &self.other_leg {
+            let kind = if other.originator { "originator" } else { "originatee" };
+            headers.push(("Other-Type".into(), kind.to_owned()));
+            profile("Other-Leg", &other.caller, other.direction, &other.times, headers);
+        }
+    }
+
+    /// Where the leg is.
+    pub fn state(&self) -> State {
+        match (self.is_over(), self.direction, &self.partner) {
+            (true, ..) => State::Hangup,
+            (_, Direction::Outbound, Some(_)) => State::ExchangeMedia,
+            (_, Direction::Outbound, None) if self.owner.is_some() => State::ConsumeMedia,
+            _ => State::Execute,
+        }
+    }
+
+    /// How the call is.
+    pub fn call_state(&self) -> CallState {
+        match (self.is_over(), self.progress, self.direction) {
+            (true, ..) => CallState::Hangup,
+            _ if self.held => CallState::Held,
+            (_, Progress::Answered, _) => CallState::Active,
+            (_, Progress::EarlyMedia, _) => CallState::Early,
+            (_, Progress::None, Direction::Outbound) => CallState::Dialing,
+            _ => CallState::Ringing,
+        }
+    }
+
+    /// Tells where the leg is and how the call is, where that has changed.
+    pub(super) fn tell_state(&mut self) {
+        let now = Told { state: self.state(), call: self.call_state() };
+        let before = std::mem::replace(&mut self.told, now);
+        if before == now {
+            return;
+        }
+        if before.call != now.call {
+            self.fire(EventName::ChannelCallstate, || {
+                vec![("Original-Channel-Call-State".into(), before.call.name().to_owned())]
+            });
+        }
+        if before.state != now.state {
+            self.fire(EventName::ChannelState, Vec::new);
+        }
+    }
+
+    /// Tells another leg of the call who this one is. `originator`: this one has called it.
+    pub(super) fn introduce(&self, to: &Mailbox, originator: bool) {
+        if !self.exchange.events.is_heard() {
+            return;
+        }
+        let card = self.card(originator);
+        to.post(Letter::Visit(Visit::new(move |leg| leg.other_leg = Some(card))));
+    }
+
+    /// The same for a leg that is yet to be made.
+    pub fn introduction(&self) -> Option<Box<OtherLeg>> {
+        self.exchange.events.is_heard().then(|| self.card(true))
+    }
+
+    fn card(&self, originator: bool) -> Box<OtherLeg> {
+        Box::new(OtherLeg {
+            originator,
+            caller: self.caller.clone(),
+            direction: self.direction,
+            times: self.times.clone(),
+        })
+    }
+}
+
+/// Sampling rate and bits per second, as text.
+fn rates(media: &AgreedMedia) -> (String, String) {
+    let codec = &media.codec;
+    let (rate, bits) = match &*codec.name.to_ascii_uppercase() {
+        "PCMU" | "PCMA" => (codec.clock, 64_000),
+        "G722" => (16_000, 64_000),
+        "G729" => (codec.clock, 8_000),
+        "GSM" => (codec.clock, 13_200),
+        _ => (codec.clock, 0),
+    };
+    (rate.to_string(), bits.to_string())
+}
+
+/// A caller profile's headers, each beginning with `prefix`; what is empty is left out.
+fn profile(prefix: &str, caller: &CallerProfile, direction: Direction, times: &Times, headers: &mut Headers) {
+    let inbound = direction == Direction::Inbound;
+    let address = caller.network_addr.map(|ip| ip.to_string()).unwrap_or_default();
+    let texts: [(&str, &str); 19] = [
+        ("Direction", direction.as_str()),
+        ("Logical-Direction", direction.as_str()),
+        ("Username", &caller.username),
+        ("Dialplan", &caller.dialplan),
+        ("Caller-ID-Name", &caller.caller_id_name),
+        ("Caller-ID-Number", &caller.caller_id_number),
+        ("Orig-Caller-ID-Name", &caller.orig_caller_id_name),
+        ("Orig-Caller-ID-Number", &caller.orig_caller_id_number),
+        ("Callee-ID-Name", &caller.callee_id_name),
+        ("Callee-ID-Number", &caller.callee_id_number),
+        ("Network-Addr", &address),
+        ("ANI", &caller.ani),
+        ("Destination-Number", &caller.destination_number),
+        ("Unique-ID", &caller.uuid),
+        ("Source", if inbound { "mod_sofia" } else { "src/switch_ivr_originate.c" }),
+        ("Transfer-Source", &caller.transfer_source),
+        ("Context", &caller.context),
+        ("RDNIS", &caller.rdnis),
+        ("Channel-Name", &caller.chan_name),
+    ];
+    let named = |name: &str| format!("{prefix}-{name}").into();
+    let some = texts.iter().filter(|(_, text)| !text.is_empty());
+    headers.extend(some.map(|(name, text)| (named(name), (*text).to_owned())));
+    let index = if times.transferred.is_some() { "2" } else { "1" };
+    headers.push((named("Profile-Index"), index.to_owned()));
+    let epoch = |at| times.epoch(at);
+    let created = epoch(Some(times.created));
+    for (name, micros) in [
+        ("Profile-Created-Time", epoch(times.transferred).max(created)),
+        ("Channel-Created-Time", created),
+        ("Channel-Answered-Time", epoch(times.answered)),
+        ("Channel-Progress-Time", epoch(times.progress)),
+        ("Channel-Progress-Media-Time", epoch(times.progress_media)),
+        ("Channel-Hangup-Time", epoch(times.ended)),
+        ("Channel-Transfer-Time", epoch(times.transferred)),
+        ("Channel-Resurrect-Time", 0),
+        ("Channel-Bridged-Time", epoch(times.bridged)),
+        ("Channel-Last-Hold", epoch(times.last_hold())),
+        ("Channel-Hold-Accum", micros(times.hold_total())),
+    ] {
+        headers.push((named(name), micros.to_string()));
+    }
+    for (name, flag) in [
+        ("Screen-Bit", true),
+        ("Privacy-Hide-Name", caller.privacy_hide_name),
+        ("Privacy-Hide-Number", caller.privacy_hide_number),
+    ] {
+        headers.push((named(name), flag.to_string()));
+    }
+}
