@@ -9,6 +9,7 @@
 mod baresip;
 mod dns;
 mod linphonec;
+mod pjsua;
 mod place;
 mod process;
 mod puppet;
@@ -24,6 +25,7 @@ mod test_gateway;
 mod test_limits;
 mod test_linphone;
 mod test_media;
+mod test_pjsua;
 mod test_records;
 mod test_register;
 mod test_rig;
