@@ -4,6 +4,7 @@
 //! unless `hangup_after_bridge`; after a failure it goes on for `continue_on_fail`, or for the few causes that
 //! always let it.
 
+use super::bound::{Bridge, Parted};
 use super::call::Call;
 use crate::channel::variables::is_true;
 use crate::channel::{
@@ -17,6 +18,10 @@ use tracing::{info, warn};
 
 /// A dial string.
 pub async fn run(call: &mut Call, data: &Expanded) {
+    if call.leg.partner().is_some() {
+        let name = call.leg.name();
+        return warn!("{} {name}: bridge in the middle of a call is left out: att_xfer it is", call.leg.uuid);
+    }
     for name in ["bypass_media", "proxy_media"].into_iter().filter(|name| call.leg.variables.is_true(name)) {
         warn!("{} {}: {name} is not provided yet: the media are relayed", call.leg.uuid, call.leg.name());
     }
@@ -40,8 +45,7 @@ pub(super) async fn adopt(call: &mut Call, dialled: Vec<Dialled>) {
 /// Joins the legs and waits until one ends.
 async fn joined(call: &mut Call, winner: Winner) {
     let leg = &mut call.leg;
-    let mut answered = winner.answered;
-    let described = match answered {
+    let described = match winner.answered {
         true => leg.answer(Some(&winner.view)),
         false => leg.pre_answer(Some(&winner.view)),
     };
@@ -51,7 +55,7 @@ async fn joined(call: &mut Call, winner: Winner) {
         return;
     }
     leg.variables.set("bridge_channel", &winner.number);
-    let ended = until_parted(&mut call.leg, winner.mailbox.token, &mut answered).await;
+    let (ended, answered) = until_parted(call, winner.mailbox.token, winner.answered).await;
     match ended {
         None => {}
         Some(ended) if answered => after(call, ended.cause),
@@ -63,35 +67,25 @@ async fn joined(call: &mut Call, winner: Winner) {
     }
 }
 
-/// Waits until the bridge with `partner` is over, and answers the caller when the partner does. `None` when the leg itself
-/// is over or sent elsewhere.
-async fn until_parted(leg: &mut Leg, partner: Token, answered: &mut bool) -> Option<Parted> {
-    loop {
-        match leg.next().await {
-            // the losers of the race tell their end too
-            Happening::News(from, _) if from != partner => {}
-            Happening::News(_, News::Answered(view)) => {
-                *answered = true;
-                leg.answer(Some(&view)).ok()?;
-            }
-            Happening::News(_, News::Ended(ended)) => {
-                let (sip, redirects) = (ended.sip.clone(), ended.redirects.clone());
-                return Some(Parted { cause: ended.cause, sip, redirects });
-            }
-            Happening::News(_, News::Left(cause)) => {
-                return Some(Parted { cause, sip: None, redirects: Vec::new() });
-            }
-            Happening::Over => return None,
-            _ => {}
-        }
+/// Waits until the bridge with `partner` is over; how it went, and whether the partner has `answered` by now. `None` when
+/// the leg itself is over or sent elsewhere.
+async fn until_parted(call: &mut Call, partner: Token, answered: bool) -> (Option<Parted>, bool) {
+    let outer = call.bridge.replace(Bridge { partner, answered, parted: None });
+    while !matches!(call.next().await, Happening::Over) {}
+    match std::mem::replace(&mut call.bridge, outer) {
+        Some(bridge) => (bridge.parted.map(|parted| *parted), bridge.answered),
+        None => (None, answered),
     }
 }
 
-/// How the partner went.
-struct Parted {
-    cause: Cause,
-    sip: Option<(u16, String)>,
-    redirects: Vec<String>,
+/// Runs what keys have ordered on a leg that has been called, in its bridge, and stays there.
+pub(super) async fn perform(call: &mut Call) {
+    let Some(partner) = call.leg.partner().map(|partner| partner.token) else {
+        return call.leg.left_alone(Cause::NORMAL_CLEARING);
+    };
+    if let (Some(parted), _) = until_parted(call, partner, true).await {
+        call.leg.left_alone(parted.cause);
+    }
 }
 
 /// How long two legs may take to meet.
@@ -106,6 +100,31 @@ pub(super) async fn meet(call: &mut Call, peer: &Mailbox) {
             call.leg.hangup(Cause::DESTINATION_OUT_OF_ORDER);
         }
         Err(_) => {}
+    }
+}
+
+/// Waits for a leg that is about to join with this one.
+pub(super) async fn wait(leg: &mut Leg) {
+    let deadline = Some(Leg::now() + MEETING);
+    loop {
+        match leg.next_until(deadline).await {
+            Happening::Over => return,
+            Happening::Deadline => return leg.hangup(Cause::NORMAL_TEMPORARY_FAILURE),
+            _ => {}
+        }
+    }
+}
+
+/// Takes the place of the leg that has called this one, at the side of the one that was put aside for it.
+pub(super) async fn succeed(call: &mut Call, peer: &Mailbox) {
+    let met = meeting(&mut call.leg, peer).await;
+    call.leg.variables.set("att_xfer_result", if met.is_ok() { "success" } else { "failure" });
+    match met {
+        Ok(()) => stay(call).await,
+        Err(why) => {
+            warn!("{} {}: cannot be left to the other leg: {why}", call.leg.uuid, call.leg.name());
+            call.leg.hangup(Cause::DESTINATION_OUT_OF_ORDER);
+        }
     }
 }
 
@@ -171,7 +190,7 @@ pub(super) async fn look(leg: &mut Leg, peer: &Mailbox) -> Result<Shown, &'stati
 /// Stays in the bridge the leg is in.
 pub(super) async fn stay(call: &mut Call) {
     let Some(partner) = call.leg.partner().map(|partner| partner.token) else { return };
-    if let Some(parted) = until_parted(&mut call.leg, partner, &mut true).await {
+    if let (Some(parted), _) = until_parted(call, partner, true).await {
         after(call, parted.cause);
     }
 }

@@ -1,5 +1,6 @@
 //! A call: a leg, its queue of actions, and the hunt that fills it.
 
+use super::bound::Bridge;
 use super::table::{self, Run};
 use super::{bridge, missing, moment, scoped};
 use crate::channel::{Cause, Course, Leg, Route, Router, caught};
@@ -37,6 +38,12 @@ pub struct Call {
     pub(super) extensions: u32,
     /// What the call counts for (`limit`).
     pub(super) limits: Held,
+    /// The bridge it waits in.
+    pub(super) bridge: Option<Bridge>,
+    /// How many applications run in the middle of it, one inside the other.
+    pub(super) performing: u32,
+    /// What runs there is to end.
+    pub(super) given_up: bool,
 }
 
 impl Call {
@@ -52,6 +59,9 @@ impl Call {
             nesting: 0,
             extensions: 0,
             limits,
+            bridge: None,
+            performing: 0,
+            given_up: false,
         }
     }
 
@@ -104,6 +114,9 @@ impl Call {
             Course::HandOver(_) => self.leg.hangup(Cause::ATTENDED_TRANSFER),
             Course::Adopt(dialled) => bridge::adopt(self, dialled).await,
             Course::Join(peer) => bridge::meet(self, &peer).await,
+            Course::Succeed(peer) => bridge::succeed(self, &peer).await,
+            Course::Wait => bridge::wait(&mut self.leg).await,
+            Course::Perform => bridge::perform(self).await,
             Course::Joined => {
                 self.queue.clear();
                 bridge::stay(self).await;
@@ -180,7 +193,13 @@ impl Call {
         let (name, data) = (&*action.application, expanded.text.as_str());
         info!("{} EXECUTE [depth={}] {} {name}({data})", self.leg.uuid, self.nesting, self.leg.name());
         let Some(application) = table::find(name) else {
-            missing::run(&mut self.leg, name, data, &action.at, self.queue.iter());
+            self.given_up = match self.is_performing() {
+                true => missing::run_within(&mut self.leg, name, data),
+                false => {
+                    missing::run(&mut self.leg, name, data, &action.at, self.queue.iter());
+                    false
+                }
+            };
             return;
         };
         if application.needs_media && !self.leg.is_answered() && self.leg.pre_answer(None).is_err() {
@@ -210,6 +229,13 @@ impl Call {
 
     /// Sends the call elsewhere: the queue is dropped and the dialplan asked anew.
     pub(super) fn transfer(&mut self, destination: &str, dialplan: Option<&str>, context: Option<&str>) {
+        if self.is_performing() {
+            // What the leg is in ends first, its bridge too.
+            let owned = |word: &str| word.to_owned();
+            let (destination, dialplan) = (destination.to_owned(), dialplan.map(owned));
+            let route = Route { destination, dialplan, context: context.map(owned), wire: true };
+            return self.leg.go(Course::Extension(route), Cause::NORMAL_CLEARING);
+        }
         self.transfers += 1;
         if self.transfers > TRANSFERS {
             warn!("{} {}: transferred {TRANSFERS} times, giving up", self.leg.uuid, self.leg.name());

@@ -24,7 +24,7 @@ pub async fn run(call: &mut Call, data: &Expanded) {
     }
     let deadline = Leg::now() + PATIENCE;
     loop {
-        match call.leg.next_until(Some(deadline)).await {
+        match call.next_until(Some(deadline)).await {
             Happening::Over | Happening::Deadline => return,
             _ => {}
         }

@@ -7,6 +7,6 @@ use crate::dialplan::Expanded;
 /// No data.
 pub async fn run(call: &mut Call, _data: &Expanded) {
     call.leg.echo(true);
-    while !matches!(call.leg.next().await, Happening::Over) {}
+    while !matches!(call.next().await, Happening::Over) {}
     call.leg.echo(false);
 }

@@ -1,7 +1,7 @@
 //! Does what was put off: serves the table of [`crate::store::schedule`].
 
 use super::sched::{self, epoch};
-use crate::channel::{Cause, Course, Exchange, Leg, Letter, Order, Route};
+use crate::channel::{Cause, Course, Exchange, Execution, Leg, Letter, Order, Route};
 use crate::event::{EventName, Headers};
 use crate::store::schedule::{Errand, Notice, Task};
 use std::sync::Arc;
@@ -73,7 +73,8 @@ fn broadcast(exchange: &Exchange, uuid: &str, what: &str, aleg: bool, bleg: bool
     }
     let (head, arguments) = what.split_once("::").unwrap_or((what, ""));
     let (application, cause) = head.split_once('!').map_or((head, None), |(name, cause)| (name, Some(cause)));
-    let order = || Order::Execute { application: application.into(), arguments: arguments.into() };
+    let execution = || Execution { application: application.to_owned(), argument: arguments.to_owned() };
+    let order = || Order::Execute(Box::new(execution()));
     info!("{uuid}: broadcast of {application}");
     if bleg {
         post(exchange, uuid, Order::Across(Box::new(order())));

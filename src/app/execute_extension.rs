@@ -46,7 +46,7 @@ pub async fn run(call: &mut Call, data: &Expanded) {
     };
     call.nesting += 1;
     for action in &actions {
-        if call.leg.is_over() {
+        if call.is_cut_short() {
             break;
         }
         // A nested extension that transfers has replaced the queue: what is left of it here is dropped.

@@ -12,19 +12,14 @@ use tracing::warn;
 /// Applications without which the rest of an extension still makes sense.
 pub const LEFT_OUT: &[&str] = &[
     "acknowledge_call",
-    "bind_digit_action",
-    "bind_meta_app",
-    "block_dtmf",
     "capture",
     "capture_text",
-    "clear_digit_action",
     "cng_plc",
     #[cfg(not(feature = "curl"))]
     "curl",
     "debug_media",
     "deduplicate_dtmf",
     "detect_audio",
-    "digit_action_set_realm",
     "displace_session",
     "early_hangup",
     "enable_keepalive",
@@ -67,8 +62,6 @@ pub const LEFT_OUT: &[&str] = &[
     "stop_tone_detect",
     "tone_detect",
     "transfer_vars",
-    "unbind_meta_app",
-    "unblock_dtmf",
     "unhold",
     "unloop",
     "vad_test",
@@ -79,6 +72,28 @@ pub const LEFT_OUT: &[&str] = &[
 /// True for the name of an application that FreeSWITCH has.
 pub(super) fn is_known(name: &str) -> bool {
     words::freeswitch_applications().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// What happens instead in the middle of a call, which goes on. True when the rest makes no sense without it.
+pub fn run_within(leg: &mut Leg, name: &str, data: &str) -> bool {
+    if LEFT_OUT.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+        warn!(
+            "{} {}: {name}({data}) is not provided yet and left out; the call goes on",
+            leg.uuid,
+            leg.name()
+        );
+    } else if is_known(name) {
+        warn!(
+            "{} {}: {name}({data}) is not provided yet; what runs is given up here, the call goes on",
+            leg.uuid,
+            leg.name()
+        );
+        return true;
+    } else {
+        warn!("{} {}: invalid application {name}", leg.uuid, leg.name());
+        leg.hangup(Cause::DESTINATION_OUT_OF_ORDER);
+    }
+    false
 }
 
 /// Whether a call that comes to `name` goes on without it, when `rest` is what would follow.

@@ -5,6 +5,10 @@
 //! waits is a future over the call. `table` is the flat list of both.
 
 mod answer;
+mod att_xfer;
+mod bind_digit_action;
+mod bind_meta_app;
+mod bound;
 mod bridge;
 mod call;
 mod check_acl;

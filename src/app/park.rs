@@ -18,7 +18,7 @@ pub async fn run(call: &mut Call, _data: &Expanded) {
     call.leg.fire(EventName::ChannelPark, Vec::new);
     let deadline = limit.map(|(wait, _)| Leg::now() + wait);
     loop {
-        match call.leg.next_until(deadline).await {
+        match call.next_until(deadline).await {
             Happening::Over => break,
             Happening::Deadline => {
                 call.leg.hangup(limit.map_or(Cause::NORMAL_CLEARING, |(_, cause)| cause));

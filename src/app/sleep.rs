@@ -15,7 +15,7 @@ pub async fn run(call: &mut Call, data: &Expanded) {
     };
     let deadline = Leg::now() + Duration::from_millis(ms.min(24 * 3_600_000));
     loop {
-        match call.leg.next_until(Some(deadline)).await {
+        match call.next_until(Some(deadline)).await {
             Happening::Deadline | Happening::Over => return,
             _ => {}
         }

@@ -2,10 +2,10 @@
 
 use super::call::Call;
 use super::{
-    answer, bridge, check_acl, deflect, echo, eval, execute_extension, export, hangup, heartbeat, info,
-    intercept, limit, log, mkdir, park, pre_answer, privacy, redirect, respond, ring_ready, sched, set,
-    set_global, set_profile_var, set_user, sleep, stored, system, transfer, unset, valet_park,
-    verbose_events,
+    answer, att_xfer, bind_digit_action, bind_meta_app, bridge, check_acl, deflect, echo, eval,
+    execute_extension, export, hangup, heartbeat, info, intercept, limit, log, mkdir, park, pre_answer,
+    privacy, redirect, respond, ring_ready, sched, set, set_global, set_profile_var, set_user, sleep, stored,
+    system, transfer, unset, valet_park, verbose_events,
 };
 use crate::channel::Leg;
 use crate::dialplan::Expanded;
@@ -48,14 +48,20 @@ const fn waits(
 /// Every application there is, by name.
 const TABLE: &[Application] = &[
     plain("answer", answer::run),
+    Application { needs_media: true, ..waits("att_xfer", |call, data| Box::pin(att_xfer::run(call, data))) },
     plain("bgsystem", system::beside),
+    plain("bind_digit_action", bind_digit_action::bind),
+    plain("bind_meta_app", bind_meta_app::bind),
+    plain("block_dtmf", bind_meta_app::block),
     waits("bridge", |call, data| Box::pin(bridge::run(call, data))),
     plain("bridge_export", export::bridge),
     plain("check_acl", check_acl::run),
+    plain("clear_digit_action", bind_digit_action::clear),
     #[cfg(feature = "curl")]
     waits("curl", |call, data| Box::pin(super::curl::run(call, data))),
     plain("db", stored::db),
     waits("deflect", |call, data| Box::pin(deflect::run(call, data))),
+    plain("digit_action_set_realm", bind_digit_action::set_realm),
     Application { needs_media: true, ..waits("echo", |call, data| Box::pin(echo::run(call, data))) },
     plain("enable_heartbeat", heartbeat::enabled),
     plain("eval", eval::run),
@@ -93,6 +99,8 @@ const TABLE: &[Application] = &[
     waits("sleep", |call, data| Box::pin(sleep::run(call, data))),
     waits("system", |call, data| Box::pin(system::run(call, data))),
     waits("transfer", |call, data| Box::pin(transfer::run(call, data))),
+    plain("unbind_meta_app", bind_meta_app::unbind),
+    plain("unblock_dtmf", bind_meta_app::unblock),
     plain("unset", unset::run),
     plain("unshift", set::unshift),
     Application {

@@ -1,7 +1,7 @@
 //! `transfer`: the call goes to another extension; the rest of this one is dropped.
 
 use super::call::Call;
-use crate::channel::{Course, Letter, Order, Route};
+use crate::channel::{Cause, Course, Letter, Order, Route};
 use crate::dialplan::{Expanded, plain};
 use tracing::warn;
 
@@ -18,21 +18,23 @@ pub async fn run(call: &mut Call, data: &Expanded) {
     let which = which.unwrap_or("-aleg");
     let destination = words.next().unwrap_or("service");
     let (dialplan, context) = (words.next(), words.next());
+    let owned = |word: &str| word.to_owned();
+    let route = Route {
+        dialplan: dialplan.map(owned),
+        context: context.map(owned),
+        wire: data.wire,
+        ..Route::to(destination)
+    };
     if which != "-aleg" {
-        let owned = |word: &str| word.to_owned();
-        let route = Route {
-            dialplan: dialplan.map(owned),
-            context: context.map(owned),
-            wire: data.wire,
-            ..Route::to(destination)
-        };
-        let order = Order::Go { course: Course::Extension(route), variables: Vec::new() };
+        let order = Order::Go { course: Course::Extension(route.clone()), variables: Vec::new() };
         let sent = call.leg.partner().is_some_and(|partner| partner.post(Letter::Order(order)));
         if !sent {
             warn!("{} {}: transfer {which}: there is no other leg", call.leg.uuid, call.leg.name());
         }
     }
-    if which != "-bleg" {
-        call.transfer(destination, dialplan, context);
+    match which {
+        "-bleg" => {}
+        _ if call.is_performing() => call.leg.go(Course::Extension(route), Cause::NORMAL_CLEARING),
+        _ => call.transfer(destination, dialplan, context),
     }
 }

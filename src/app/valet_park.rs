@@ -125,7 +125,7 @@ async fn wait(call: &mut Call, lot: &str, space: Space) {
     let deadline = limit.map(|limit| Leg::now() + limit);
     let exit_key = leg.variables.get("valet_parking_orbit_exit_key").and_then(|key| key.chars().next());
     let goes = loop {
-        match leg.next_until(deadline).await {
+        match call.next_until(deadline).await {
             Happening::Over => break false,
             Happening::Deadline => break true,
             Happening::Digit { digit, .. } if Some(digit) == exit_key => break true,
@@ -133,6 +133,7 @@ async fn wait(call: &mut Call, lot: &str, space: Space) {
             _ => {}
         }
     };
+    let leg = &mut call.leg;
     drop((space, lamps));
     if let Some(by) = leg.partner_uuid().cloned() {
         leg.fire(EVENT, || {

@@ -29,6 +29,12 @@ pub enum Course {
     Extension(Route),
     /// To be joined with this leg, whatever that one is doing.
     Join(Mailbox),
+    /// To run what keys have ordered, in the bridge it is in, and stay there.
+    Perform,
+    /// To be joined with this leg, which was put aside for a talk with this one (`att_xfer`).
+    Succeed(Mailbox),
+    /// To wait for another leg, which is about to join with this one.
+    Wait,
     /// It has been joined with another leg: to stay with that until it leaves.
     Joined,
     /// To leave those it is calling to that leg, and end.
@@ -146,6 +152,7 @@ impl Leg {
 
     /// Leaves its bridge, and ends what it dials.
     fn leave(&mut self, because: Cause) {
+        self.leave_aside(because, false);
         if let Some(partner) = self.partner.take() {
             partner.mailbox().post(Letter::News { from: self.token(), news: News::Left(because) });
             self.parted(&partner, None);
@@ -157,7 +164,7 @@ impl Leg {
 
     /// The leg it was bridged with is gone, and so a leg with nothing else to do is hung up, unless its variables say
     /// `transfer_after_bridge` or `park_after_bridge`.
-    pub(super) fn left_alone(&mut self, cause: Cause) {
+    pub fn left_alone(&mut self, cause: Cause) {
         if self.watch.is_bowing_out() {
             return;
         }

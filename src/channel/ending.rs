@@ -165,6 +165,7 @@ impl Leg {
             answered: self.progress == Progress::Answered,
             stats: self.media.main_line().map(|(_, stats)| Box::new(stats)),
         });
+        self.leave_aside(ending.cause, true);
         let from = self.token();
         for mailbox in self.partner.iter().map(|p| &p.tie).chain(&self.owner).map(Tie::mailbox) {
             mailbox.post(Letter::News { from, news: News::Ended(news.clone()) });
@@ -174,8 +175,10 @@ impl Leg {
         } else {
             ending.cause
         };
-        for mailbox in self.dialled.drain(..) {
-            mailbox.post(Letter::Order(Order::Hangup(because)));
+        if self.heir().is_none() {
+            for mailbox in self.dialled.drain(..) {
+                mailbox.post(Letter::Order(Order::Hangup(because)));
+            }
         }
         self.variables.set("hangup_cause", ending.cause.name());
         self.variables.set("sip_hangup_disposition", ending.disposition);
@@ -221,6 +224,8 @@ impl Leg {
         self.last_partner = None;
         self.other_leg = None;
         self.lamp = None;
+        self.aside = None;
+        self.keys = None;
         self.happenings = Queue::default();
         self.dialled = Vec::new();
     }

@@ -81,6 +81,8 @@ impl Leg {
             lamp: None,
             told: Default::default(),
             other_leg: None,
+            aside: None,
+            keys: None,
         };
         let taken = match body {
             Some(body) => {

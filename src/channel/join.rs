@@ -132,6 +132,7 @@ impl Leg {
 
     /// News of another leg.
     pub(super) fn on_news(&mut self, from: Token, news: News) {
+        let Some(news) = self.news_aside(from, news) else { return };
         if let News::Replaced(status) = news {
             self.on_replaced(status);
             return self.tell(Happening::News(from, news));

@@ -11,6 +11,7 @@
 //! panic) ends its dialog, tells the legs that belong to it, and gives back ports and table entries.
 
 use super::alarm::Alarm;
+use super::aside::Aside;
 use super::caller::CallerProfile;
 use super::cause::Cause;
 use super::course::Course;
@@ -18,6 +19,7 @@ use super::ending::Ending;
 use super::exchange::Exchange;
 use super::headers::{OtherLeg, Told};
 use super::join::Watch;
+use super::keys::Keys;
 use super::legs::{Entry, Token};
 use super::letter::{Letter, News, Order};
 use super::mailbox::{Letters, Mailbox, Tie};
@@ -96,6 +98,8 @@ pub enum Happening {
     Deadline,
     /// This leg and the one with that token are joined, as one of them asked.
     Joined(Token),
+    /// An application waits to be run ([`Leg::next_execution`]).
+    Execute,
     /// The leg is hung up, or sent elsewhere; return.
     Over,
 }
@@ -162,6 +166,10 @@ pub struct Leg {
     pub(super) told: Told,
     /// The other leg of the call, as it introduced itself while anybody listened.
     pub(super) other_leg: Option<Box<OtherLeg>>,
+    /// Who waits while the leg talks to somebody else.
+    pub(super) aside: Option<Box<Aside>>,
+    /// What digits do, while anything is bound to any.
+    pub(super) keys: Option<Box<Keys>>,
 }
 
 impl Leg {
@@ -304,6 +312,7 @@ impl Leg {
             self.watch.next_timeout(),
             self.handover_timeout(),
             self.answer_due(),
+            self.keys.as_ref().and_then(|keys| keys.next_timeout()),
         ];
         timeouts.into_iter().flatten().min()
     }
@@ -328,6 +337,7 @@ impl Leg {
         self.watch(now);
         self.check_handover(now);
         self.check_answer(now);
+        self.check_keys(now);
         Poll::Ready(())
     }
 
@@ -360,6 +370,7 @@ impl Leg {
             Letter::Order(order) => self.on_order(now, order),
             Letter::Visit(visit) => visit.call_on(self),
             Letter::Gone(token) => {
+                self.gone_aside(token);
                 let depends_on = self.partner.as_ref().map(|p| &p.tie).or(self.owner.as_ref());
                 if depends_on.is_some_and(|tie| tie.mailbox().token == token) {
                     self.hangup(Cause::NORMAL_TEMPORARY_FAILURE);
@@ -381,6 +392,9 @@ impl Leg {
                 let is_first = self.times.bridged.is_none();
                 self.times.bridged.get_or_insert(now);
                 self.tell(Happening::Joined(token));
+                if self.has_execution() {
+                    self.tell(Happening::Execute);
+                }
                 if is_first && self.direction == Direction::Outbound {
                     self.reaches(Moment::PostOriginate);
                 }
@@ -395,7 +409,7 @@ impl Leg {
                 }
                 self.go(course, Cause::NORMAL_CLEARING);
             }
-            Order::Execute { application, arguments } => self.execute(&application, &arguments),
+            Order::Execute(execution) => self.execute_soon(*execution),
             Order::Across(order) => self.pass_across(*order),
             Order::Belong { to } => self.belong(to),
             Order::Show { to } => self.show(&to),
@@ -403,7 +417,7 @@ impl Leg {
             Order::Meet { partner, uuid, view } => self.meet_with(partner, uuid, view),
             Order::Replace(replacement) => self.replaced_by(*replacement),
             Order::BowOut { far } => self.bow_out(far),
-            Order::Digit { digit, duration_ms } => self.send_digit(digit, duration_ms),
+            Order::Digit { digit, duration_ms } => self.relay_digit(digit, duration_ms),
             Order::Info { content_type, body } => {
                 let _ = self.session.request(now, Method::Info, &[], Some((&content_type, body)));
             }

@@ -7,6 +7,7 @@
 use super::cause::Cause;
 use super::course::{Course, Route};
 use super::leg::Leg;
+use super::keys::Execution;
 use super::legs::Token;
 use super::mailbox::Mailbox;
 use super::media::View;
@@ -159,13 +160,8 @@ pub enum Order {
         /// Which.
         to: Mailbox,
     },
-    /// Run an application that is done at once; its arguments are guarded, and expanded first.
-    Execute {
-        /// Its name.
-        application: Box<str>,
-        /// Its arguments.
-        arguments: Box<str>,
-    },
+    /// Run an application in the middle of what you do.
+    Execute(Box<Execution>),
     /// Pass this on to the leg you are bridged with.
     Across(Box<Order>),
     /// Tell that leg what your media are ([`News::Shown`]).

@@ -5,7 +5,7 @@
 
 use super::user_agent::MediaAddress;
 use crate::media::{
-    Engine, Format, Learn, OpenError, Payload, Remote, Sink, Stats, Stream, StreamId, Timeouts,
+    Engine, Format, Learn, OpenError, Payload, Remote, Sink, Stats, Stream, StreamId, Timeouts, Withheld,
 };
 use crate::sdp::{self, AgreedMedia, Author, Draft, Kind, Rules, SdpError};
 use bytes::Bytes;
@@ -23,6 +23,8 @@ pub struct View {
     pub agreed: Arc<[AgreedMedia]>,
     /// The stream of each m-line in use.
     pub streams: SmallVec<[(usize, StreamId); 2]>,
+    /// No digit is relayed to its far end: the leg wants to be told of each, and sends it itself.
+    pub screens_digits: bool,
 }
 
 impl View {
@@ -89,6 +91,7 @@ pub struct LegMedia {
     before: Option<Bytes>,
     remote: Option<Arc<sdp::Session>>,
     agreed: Arc<[AgreedMedia]>,
+    withheld: Withheld,
 }
 
 impl LegMedia {
@@ -114,6 +117,7 @@ impl LegMedia {
             before: None,
             remote: None,
             agreed: Arc::default(),
+            withheld: Withheld::default(),
         }
     }
 
@@ -139,7 +143,12 @@ impl LegMedia {
 
     /// What another leg needs to know.
     pub fn view(&self) -> Option<View> {
-        Some(View { remote: self.remote.clone()?, agreed: self.agreed.clone(), streams: self.streams() })
+        Some(View {
+            remote: self.remote.clone()?,
+            agreed: self.agreed.clone(),
+            streams: self.streams(),
+            screens_digits: self.withheld.relayed,
+        })
     }
 
     /// The stream of each m-line in use.
@@ -231,6 +240,9 @@ impl LegMedia {
         for &index in &wanted {
             if !self.lines.iter().any(|l| l.index == index) {
                 let stream = self.engine.open(self.address.bind, (self.sink)(index))?;
+                if self.withheld != Withheld::default() {
+                    stream.withhold(self.withheld);
+                }
                 self.lines.push(Line { index, stream });
             }
         }
@@ -295,6 +307,21 @@ impl LegMedia {
         for line in &self.lines {
             line.stream.echo(on);
         }
+    }
+
+    /// Which digits are told of and not relayed, from now on and on lines to come. False when that is so already.
+    pub(super) fn withhold(&mut self, withheld: Withheld) -> bool {
+        if self.withheld == withheld {
+            return false;
+        }
+        self.withheld = withheld;
+        self.lines.iter().for_each(|line| line.stream.withhold(withheld));
+        true
+    }
+
+    /// Which digits are not relayed.
+    pub(super) fn withheld(&self) -> Withheld {
+        self.withheld
     }
 
     /// Sends a digit by RFC 4733 on the audio line; false when that was not agreed.

@@ -14,6 +14,8 @@
 //! | `ending`, `caught` | hang-up, the closing line; a panic that ends one leg alone |
 //! | `times`, `stamps` | when things happened, and what a record is told of it |
 //! | `course`, `transfer` | a leg sent elsewhere, two legs that meet; REFER and Replaces |
+//! | `aside` | a partner that waits while its leg talks to somebody else |
+//! | `keys` | what digits do in a call: keys behind a meta key (`meta`), sequences (`sequences`), what they have run |
 //! | `presence` | the call as those see it who watch the user |
 //! | `headers` | what events say of a leg; its states |
 //! | `asked` | how a command asks a leg |
@@ -28,6 +30,7 @@ mod addresses;
 mod alarm;
 pub mod array;
 mod asked;
+mod aside;
 pub mod caller;
 mod caught;
 pub mod cause;
@@ -40,6 +43,7 @@ mod headers;
 pub mod identity;
 mod inbound;
 mod join;
+mod keys;
 mod known;
 mod leg;
 pub mod legs;
@@ -47,6 +51,7 @@ pub mod letter;
 mod loopback;
 mod mailbox;
 pub mod media;
+mod meta;
 mod moment;
 mod outbound;
 mod peaks;
@@ -54,6 +59,7 @@ mod presence;
 mod progress;
 mod queue;
 mod renegotiation;
+mod sequences;
 mod signalling;
 mod stamps;
 mod times;
@@ -73,15 +79,18 @@ pub use exchange::{Agents, Exchange, Functions, Recorder, Router};
 pub use gate::{Full, Gate};
 pub use headers::{CallState, OtherLeg, State};
 pub use inbound::{Caller, identity, is_sticky};
+pub use keys::{DigitAction, Execution, Target, Way};
 pub use leg::{Direction, Happening, Leg, Progress};
 pub use legs::{Legs, Token, new_uuid};
 pub use letter::{Ended, Letter, News, Order, Shown, Successor, Visit};
 pub use loopback::Inside;
 pub use mailbox::{Letters, MAILBOX, Mailbox, Posted};
 pub use media::{MediaError, View};
+pub use meta::{MetaApp, Where, key_index};
 pub use moment::Moment;
 pub use outbound::{Attempt, Codecs, Through};
 pub use peaks::Figures;
+pub use sequences::{Fits, Sequence};
 pub use times::Times;
 pub use transfer::ask_for_place;
 pub use user_agent::UserAgent;

@@ -5,6 +5,7 @@ use super::alarm::Alarm;
 use super::caller::CallerProfile;
 use super::caught::caught;
 use super::cause::Cause;
+use super::course::Course;
 use super::exchange::Exchange;
 use super::headers::OtherLeg;
 use super::identity::{Privacy, calling_headers, header_variables};
@@ -251,6 +252,8 @@ impl Leg {
             lamp: None,
             told: Default::default(),
             other_leg: other_leg,
+            aside: None,
+            keys: None,
         };
         leg.fire(EventName::ChannelCreate, Vec::new);
         leg.fire(EventName::ChannelOriginate, Vec::new);
@@ -277,6 +280,7 @@ impl Leg {
                 Happening::Over => return,
                 Happening::News(_, News::Ended(ended)) => self.left_alone(ended.cause),
                 Happening::News(_, News::Left(cause)) => self.left_alone(cause),
+                Happening::Execute if self.owner.is_none() => self.course = Some(Box::new(Course::Perform)),
                 _ => {}
             }
         }

@@ -55,7 +55,12 @@ impl Leg {
             Err(MediaError::Description(SdpError::NoCommonCodec)) => match &self.partner {
                 Some(partner) => {
                     let streams = self.media.streams();
-                    let view = View { remote: offer.clone(), agreed: Arc::default(), streams };
+                    let view = View {
+                        remote: offer.clone(),
+                        agreed: Arc::default(),
+                        streams,
+                        screens_digits: false,
+                    };
                     let news = News::Proposed(Arc::new(Proposal { view }));
                     if partner.mailbox().post(Letter::News { from: self.token(), news }) {
                         self.pending.proposed = Some((id, offer));

@@ -208,25 +208,6 @@ impl Leg {
         200
     }
 
-    /// A digit of the far end, however it came. What the relay passes on by itself is not sent again.
-    pub(super) fn on_digit(&mut self, digit: char, duration_ms: u32, source: &'static str) {
-        debug!("{} {}: digit {digit} for {duration_ms} ms by {source}", self.uuid, self.name());
-        self.fire(EventName::Dtmf, || {
-            vec![
-                ("DTMF-Digit".into(), digit.to_string()),
-                ("DTMF-Duration".into(), (duration_ms * 8).to_string()),
-                ("DTMF-Source".into(), source.to_owned()),
-            ]
-        });
-        if let Some(partner) = &self.partner {
-            let relayed = source == "RTP" && partner.view.takes_events();
-            if !relayed {
-                partner.mailbox().post(Letter::Order(Order::Digit { digit, duration_ms }));
-            }
-        }
-        self.tell(Happening::Digit { digit, duration_ms });
-    }
-
     /// Sends a digit to the far end: RFC 4733 where agreed, else INFO.
     pub fn send_digit(&mut self, digit: char, duration_ms: u32) {
         if self.media.send_digit(digit, duration_ms) {

@@ -20,7 +20,7 @@ use super::ports::Pair;
 use super::reception::Reception;
 use super::rtcp::{self, About, Translation};
 use super::rtp::{self, Header};
-use super::shared::{Digit, Forward, Shared, StreamId, Timeouts, Wishes};
+use super::shared::{Digit, Forward, Shared, StreamId, Timeouts, Wishes, Withheld};
 use super::sys;
 
 /// What becomes of a received packet.
@@ -103,6 +103,7 @@ pub(super) struct Line {
     pause_until: Instant,
     timeouts: Timeouts,
     held: bool,
+    withheld: Withheld,
     /// When the last packet came, or when silence began to count.
     heard: Instant,
     silence_told: bool,
@@ -133,6 +134,7 @@ impl Line {
             pause_until: now,
             timeouts: Timeouts::default(),
             held: false,
+            withheld: Withheld::default(),
             heard: now,
             silence_told: false,
         }
@@ -201,6 +203,7 @@ impl Line {
             self.held = held;
             self.restart_silence(now);
         }
+        self.withheld = wishes.withheld.unwrap_or(self.withheld);
         let room = dtmf::QUEUE.saturating_sub(self.digits.len());
         self.digits.extend(wishes.digits.into_iter().take(room));
         if opened {
@@ -356,6 +359,9 @@ impl Line {
         let feed = Feed { stream: self.id.0, ssrc: header.ssrc };
         let pt = header.payload_type;
         match mapping {
+            Some(mapping) if event && self.withheld.pressed => {
+                Next::Skip(Relay { to, feed, header, mapping, event })
+            }
             Some(mapping) => Next::Relay(Relay { to, feed, header, mapping, event }),
             None => {
                 if !event {
@@ -401,6 +407,9 @@ impl Line {
             return; // A digit of ours has the stream.
         }
         let Relay { feed, header, mapping, event, .. } = relay;
+        if *event && self.withheld.relayed {
+            return self.skip(relay);
+        }
         // Events keep the timestamps of the audio beside them, whatever clock their rtpmap names.
         let clock = if *event { self.outgoing.clock() } else { mapping.to_clock };
         let Some(n) = self.outgoing.relay(now, *feed, header.sequence, header.timestamp, clock) else {

@@ -51,7 +51,7 @@ pub use engine::{Engine, EngineConfig, MediaEvent, Sink, StreamError};
 pub use latch::{Learn, Remote};
 pub use payload::{Format, Kind, Mapping, Payload, PayloadMap};
 pub use ports::{OpenError, PortRange};
-pub use shared::{StreamId, Timeouts};
+pub use shared::{StreamId, Timeouts, Withheld};
 pub use stats::Stats;
 pub use stream::Stream;
 pub use sys::{fd_limit, raise_fd_limit};

@@ -52,6 +52,15 @@ pub struct Timeouts {
     pub hold: Option<Duration>,
 }
 
+/// What of telephone-event is not relayed: somebody else decides whether a digit goes on.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Withheld {
+    /// What this stream's peer presses.
+    pub pressed: bool,
+    /// What is relayed to this stream's peer.
+    pub relayed: bool,
+}
+
 /// Where what a stream receives is sent on.
 #[derive(Clone)]
 pub(super) struct Forward {
@@ -75,6 +84,7 @@ pub(super) struct Wishes {
     pub(super) forward: Option<Option<Forward>>,
     pub(super) timeouts: Option<Timeouts>,
     pub(super) hold: Option<bool>,
+    pub(super) withheld: Option<Withheld>,
     pub(super) digits: Vec<Digit>,
 }
 

@@ -8,7 +8,7 @@ use super::dtmf;
 use super::engine::{Inner, StreamError};
 use super::latch::Remote;
 use super::payload::{Format, PayloadMap};
-use super::shared::{Digit, Shared, StreamId, Timeouts, Wishes};
+use super::shared::{Digit, Shared, StreamId, Timeouts, Wishes, Withheld};
 use super::stats::Stats;
 
 /// The owner's handle of one port pair. Dropping it closes the sockets and gives the ports back.
@@ -126,6 +126,11 @@ impl Stream {
     /// On hold the hold timeout counts instead of the media timeout.
     pub fn hold(&self, on: bool) {
         self.want(|w| w.hold = Some(on));
+    }
+
+    /// Says which digits are told of and not relayed. Audio is not touched.
+    pub fn withhold(&self, withheld: Withheld) {
+        self.want(|w| w.withheld = Some(withheld));
     }
 
     /// The media thread has taken over all that was wanted so far. Packets already waiting when a wish is made may

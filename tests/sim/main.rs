@@ -31,6 +31,7 @@ mod test_applications;
 mod test_calls;
 mod test_forks;
 mod test_gateway;
+mod test_keys;
 mod test_reload;
 mod test_schedule;
 mod test_valet;

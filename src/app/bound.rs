@@ -1,0 +1,121 @@
+//! Applications that run in the middle of a call: what keys ordered (`bind_meta_app`, `bind_digit_action`), on a leg
+//! that is in a bridge, or in any application that waits.
+//!
+//! An application waits by [`Call::next_until`], which runs what was ordered in between, and looks after the bridge the
+//! call is in: while something runs, the other side may go. Then every wait returns [`Happening::Over`], so that it falls
+//! through to its end, and the bridge is over as it would have been.
+
+use super::call::Call;
+use crate::channel::{Cause, Execution, Happening, Leg, News, Token};
+use crate::config::Position;
+use crate::dialplan::{Action, Template};
+use std::time::Instant;
+use tracing::warn;
+
+/// How many such applications may run inside each other.
+const DEPTH: u32 = 4;
+
+/// The bridge a call waits in.
+pub(super) struct Bridge {
+    pub(super) partner: Token,
+    /// The partner has answered.
+    pub(super) answered: bool,
+    /// It is over.
+    pub(super) parted: Option<Box<Parted>>,
+}
+
+/// How the partner went.
+#[derive(Debug)]
+pub(super) struct Parted {
+    pub(super) cause: Cause,
+    pub(super) sip: Option<(u16, String)>,
+    pub(super) redirects: Vec<String>,
+}
+
+impl Call {
+    /// Waits for the next thing that concerns the application.
+    pub(super) async fn next(&mut self) -> Happening {
+        self.next_until(None).await
+    }
+
+    /// The same, but no longer than to `deadline`.
+    pub(super) async fn next_until(&mut self, deadline: Option<Instant>) -> Happening {
+        loop {
+            if self.has_parted() {
+                return Happening::Over;
+            }
+            if !self.leg.is_leaving()
+                && let Some(execution) = self.leg.next_execution()
+            {
+                Box::pin(self.perform(execution)).await;
+                continue;
+            }
+            match self.leg.next_until(deadline).await {
+                Happening::Execute => {}
+                Happening::News(from, news) => {
+                    if let Some(news) = self.on_news(from, news) {
+                        return Happening::News(from, news);
+                    }
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// News of the leg this call is bridged with is seen to here.
+    fn on_news(&mut self, from: Token, news: News) -> Option<News> {
+        let Some(bridge) = self.bridge.as_mut().filter(|bridge| bridge.partner == from) else {
+            return Some(news);
+        };
+        let parted = match news {
+            News::Answered(view) => {
+                bridge.answered = true;
+                // A failure is logged there, and the leg hung up.
+                let _ = self.leg.answer(Some(&view));
+                return None;
+            }
+            News::Ended(ended) => {
+                let (sip, redirects) = (ended.sip.clone(), ended.redirects.clone());
+                Parted { cause: ended.cause, sip, redirects }
+            }
+            News::Left(cause) => Parted { cause, sip: None, redirects: Vec::new() },
+            other => return Some(other),
+        };
+        bridge.parted = Some(Box::new(parted));
+        None
+    }
+
+    fn has_parted(&self) -> bool {
+        self.bridge.as_ref().is_some_and(|bridge| bridge.parted.is_some())
+    }
+
+    /// True when a list of applications is not to be gone on with.
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.leg.is_leaving() || self.given_up || (self.performing > 0 && self.has_parted())
+    }
+
+    /// True while an application runs in the middle of a call.
+    pub(super) fn is_performing(&self) -> bool {
+        self.performing > 0
+    }
+
+    async fn perform(&mut self, execution: Execution) {
+        let Execution { application, argument } = execution;
+        if self.performing >= DEPTH {
+            let Leg { uuid, .. } = &self.leg;
+            return warn!(
+                "{uuid} {}: {application} is not run: {DEPTH} run inside each other",
+                self.leg.name()
+            );
+        }
+        self.performing += 1;
+        let action = Action {
+            application: application.into(),
+            data: Template::guarded(argument),
+            at: Position::new("digits", 0, 0),
+        };
+        self.execute(&action).await;
+        self.performing -= 1;
+        self.given_up = false;
+    }
+}
