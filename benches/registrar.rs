@@ -7,6 +7,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -90,9 +91,12 @@ fn directory(users: u32) -> Snapshot {
     Snapshot::of(DirectoryConf { domains: vec![domain] })
 }
 
+/// Where they all are.
+const SOURCE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 7));
+
 /// The Authorization header of user `n`, for a nonce of its own.
 fn login(auth: &Authenticator, now: SystemTime, rules: &Rules, n: u32) -> String {
-    let value = auth.challenges(now, "example.com", false, rules).remove(0);
+    let value = auth.challenges(now, SOURCE, "example.com", false, rules).remove(0);
     let challenge = Challenge::parse(&Text::from(value.as_str())).unwrap();
     let ha1 = ha1(Algorithm::Md5, &n.to_string(), "example.com", "long-enough");
     let uri = "sip:example.com";
@@ -136,7 +140,7 @@ impl Office {
         else {
             panic!("not challenged")
         };
-        self.auth.challenges(now, &realm, stale, &self.rules).remove(0)
+        self.auth.challenges(now, source, &realm, stale, &self.rules).remove(0)
     }
 
     /// The second: carried out.
@@ -274,7 +278,7 @@ fn rounds() {
         Box::new(|n| {
             let outcome = auth.check(now, &parsed[n as usize], flow.remote.ip(), &directory, &acls, &rules);
             let Outcome::Challenge { realm, stale } = outcome else { panic!() };
-            black_box(auth.challenges(now, &realm, stale, &rules));
+            black_box(auth.challenges(now, flow.remote.ip(), &realm, stale, &rules));
         }),
     );
     round(

@@ -83,7 +83,7 @@ fn a_registration_allocates_little() {
         let message = Message::parse(first, &Limits::default()).unwrap();
         assert!(answered.find(at, answered.mark(&message, flow.remote)).is_none());
         let Outcome::Challenge { realm, stale } = check(&message) else { panic!("not challenged") };
-        let value = auth.challenges(now, &realm, stale, &rules).remove(0);
+        let value = auth.challenges(now, flow.remote.ip(), &realm, stale, &rules).remove(0);
         let challenged = CALLS.load(Relaxed) - start;
         drop(message);
 

@@ -2,11 +2,16 @@
 //!
 //! FreeSWITCH counts legs, refuses with `503 Maximum Calls In Progress` and `Retry-After: 300`
 //! (`switch_core_session_request_uuid`, `sofia.c`).
+//!
+//! A second leg is as good as the first: without it a call comes to nothing. So callers whom nobody knows, all together,
+//! begin no more than three quarters of what a second allows, and those of one address no more than half: the rest is for
+//! users, for peers and for the legs that calls lead to.
 
 use super::peaks::{Figures, Peaks};
 use super::unacked::Unacked;
 use crate::media::fd_limit;
-use crate::net::Window;
+use crate::net::{Window, source_key};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -46,13 +51,41 @@ impl Full {
     }
 }
 
+/// What was begun in this second.
+#[derive(Debug)]
+struct Second {
+    since: Instant,
+    passed: u32,
+    /// Callers nobody knows, by address.
+    strangers: HashMap<IpAddr, u32>,
+}
+
+impl Second {
+    /// One more, if `rate` in a second allows it.
+    fn take(&mut self, rate: u32, stranger: Option<IpAddr>, now: Instant) -> bool {
+        if now.saturating_duration_since(self.since) >= Duration::from_secs(1) {
+            *self = Second { since: now, passed: 0, strangers: HashMap::new() };
+        }
+        let Some(source) = stranger else {
+            let free = self.passed < rate;
+            self.passed += u32::from(free);
+            return free;
+        };
+        let own = self.strangers.entry(source_key(source)).or_default();
+        let free = self.passed < rate - rate / 4 && *own < rate.div_ceil(2);
+        *own += u32::from(free);
+        self.passed += u32::from(free);
+        free
+    }
+}
+
 /// The gate every new leg passes.
 #[derive(Debug)]
 pub struct Gate {
     max_sessions: AtomicU32,
     per_second: AtomicU32,
     draining: AtomicBool,
-    second: Mutex<(Instant, u32)>,
+    second: Mutex<Second>,
     since_start: AtomicU64,
     refused: AtomicU64,
     /// When a new call may begin.
@@ -69,7 +102,7 @@ impl Gate {
             max_sessions: max_sessions.into(),
             per_second: per_second.into(),
             draining: false.into(),
-            second: Mutex::new((now, 0)),
+            second: Mutex::new(Second { since: now, passed: 0, strangers: HashMap::new() }),
             since_start: 0.into(),
             refused: 0.into(),
             window: Arc::default(),
@@ -112,12 +145,16 @@ impl Gate {
             self.turned_away();
             return Err(Full::Unacknowledged);
         }
-        self.pass(up, now)
+        self.let_in(up, (!known).then_some(source), now)
     }
 
     /// Lets one more leg in beside the `up` that are.
     pub fn pass(&self, up: usize, now: Instant) -> Result<(), Full> {
-        let refusal = self.refusal(up, now);
+        self.let_in(up, None, now)
+    }
+
+    fn let_in(&self, up: usize, stranger: Option<IpAddr>, now: Instant) -> Result<(), Full> {
+        let refusal = self.refusal(up, stranger, now);
         match refusal {
             None => {
                 self.peaks.note(u32::try_from(up + 1).unwrap_or(u32::MAX), now);
@@ -128,7 +165,7 @@ impl Gate {
         refusal.map_or(Ok(()), Err)
     }
 
-    fn refusal(&self, up: usize, now: Instant) -> Option<Full> {
+    fn refusal(&self, up: usize, stranger: Option<IpAddr>, now: Instant) -> Option<Full> {
         if self.is_draining() {
             return Some(Full::Draining);
         }
@@ -136,17 +173,11 @@ impl Gate {
             return Some(Full::Sessions);
         }
         let rate = self.per_second.load(Ordering::Relaxed);
-        if rate > 0 {
-            let mut second = self.second.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            if now.saturating_duration_since(second.0) >= Duration::from_secs(1) {
-                *second = (now, 0);
-            }
-            if second.1 >= rate {
-                return Some(Full::Rate);
-            }
-            second.1 += 1;
+        if rate == 0 {
+            return None;
         }
-        None
+        let mut second = self.second.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        (!second.take(rate, stranger, now)).then_some(Full::Rate)
     }
 
     /// A request was turned away before anything was begun for it.
@@ -173,6 +204,26 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn strangers_leave_something_to_others() {
+        let t = Instant::now();
+        let gate = Gate::new(0, 30, t);
+        let ip = |n: u8| IpAddr::from([192, 0, 2, n]);
+        let let_in = |n: u8, known| (0..100).filter(|_| gate.pass_caller(ip(n), known, 0, t).is_ok()).count();
+        assert_eq!(let_in(1, false), 15, "one stranger: half");
+        assert_eq!(let_in(2, false), 8, "another: what is left of three quarters");
+        assert_eq!(let_in(3, false), 0);
+        assert_eq!(let_in(4, true), 7, "the last quarter is for those who are known, and for second legs");
+        assert_eq!(gate.pass(0, t), Err(Full::Rate));
+        let later = t + Duration::from_secs(1);
+        assert_eq!(gate.pass_caller(ip(3), false, 0, later), Ok(()));
+        assert_eq!(
+            (0..100).filter(|_| gate.pass(0, later).is_ok()).count(),
+            29,
+            "who is known may have it all"
+        );
+    }
 
     #[test]
     fn limits_hold_and_zero_is_none() {

@@ -1,5 +1,12 @@
 //! The flood guard: how much one source may ask, and what happens to one that guesses passwords.
 //!
+//! All sources share what a profile takes in a second. So that one of them cannot use it up:
+//!
+//! * a source that asks for more than its share, an eighth of the rate, is let in only while half of what a second holds is
+//!   left: it has what the others leave. A single busy peer still has the whole rate.
+//! * a source that is known (it gave right credentials lately, a list or a gateway vouches for it) has a quarter more that
+//!   no stranger can use up: over UDP sources are made up without number, each of which keeps to its share.
+//!
 //! `now` is an argument. The maps are fed by strangers, so each holds two generations of at most half its
 //! capacity: a source that is seen moves to the young one; when that is full it becomes the old one, and the old
 //! one is forgotten. Nothing is ever walked through.
@@ -7,13 +14,21 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+/// One source's own share of the rate is one in so many.
+const SHARE: u32 = 8;
+/// What must be left of a second's worth for who is beyond its share.
+const LEFT: f64 = 0.5;
+/// Those who are known have one in so many of the rate for themselves.
+const RESERVE: u32 = 4;
 
 /// Settings of a [`FloodGuard`].
 #[derive(Clone, Debug)]
 pub struct GuardConf {
-    /// Requests per second of one source; 0 is without limit.
+    /// Requests per second of one source; 0 is without limit of its own.
     pub requests_per_source: u32,
     /// Requests per second of all sources together (`max-recv-requests-per-second`); 0 is without limit.
     pub requests_total: u32,
@@ -44,12 +59,18 @@ impl Default for GuardConf {
 /// profile.
 pub struct FloodGuard {
     conf: GuardConf,
+    /// `conf.requests_total`, which follows a reload.
+    total: AtomicU32,
     inner: Mutex<Inner>,
 }
 
 struct Inner {
     total: Option<Bucket>,
+    /// For those who are known, when the other is used up.
+    reserve: Option<Bucket>,
     requests: Generations<Bucket>,
+    shares: Generations<Bucket>,
+    known: Generations<()>,
     failures: Generations<Failures>,
     banned: Generations<Instant>,
     dropped: u64,
@@ -66,36 +87,49 @@ impl FloodGuard {
     pub fn new(conf: GuardConf) -> Self {
         let inner = Inner {
             total: None,
+            reserve: None,
             requests: Generations::new(conf.sources),
+            shares: Generations::new(conf.sources),
+            known: Generations::new(conf.sources),
             failures: Generations::new(conf.sources),
             banned: Generations::new(conf.sources),
             dropped: 0,
         };
-        Self { conf, inner: Mutex::new(inner) }
+        Self { total: conf.requests_total.into(), conf, inner: Mutex::new(inner) }
+    }
+
+    /// From now on all sources together may ask so much in a second; 0 is without limit.
+    pub fn set_total(&self, per_second: u32) {
+        if self.total.swap(per_second, Ordering::Relaxed) != per_second {
+            let mut inner = self.lock();
+            (inner.total, inner.reserve) = (None, None);
+        }
     }
 
     /// Whether a request from `source` may come in now. Each call counts as one request. A source may spend one
     /// second's worth at once.
     pub fn allow(&self, now: Instant, source: IpAddr) -> bool {
-        self.count(now, source, self.conf.requests_total, true)
+        self.count(now, source, self.total.load(Ordering::Relaxed), true)
     }
 
     /// The same for a request that belongs to a call already let in (ACK, BYE, CANCEL, PRACK, UPDATE): it counts
-    /// for its source, but the load of others does not keep it out, nor does a ban: over UDP anybody can bring one upon
-    /// an address by wrong passwords in its name, and that must not cut off the calls it has.
+    /// for its source, but the load of others does not keep it out, nor does a ban.
     pub fn allow_inside(&self, now: Instant, source: IpAddr) -> bool {
         self.count(now, source, 0, false)
     }
 
     fn count(&self, now: Instant, source: IpAddr, total: u32, outside: bool) -> bool {
         let per_source = self.conf.requests_per_source;
+        if total == 0 && per_source == 0 && !outside {
+            return true;
+        }
         let mut inner = self.lock();
         let inner = &mut *inner;
         let source = source_key(source);
         let allowed = !(outside && inner.is_banned(now, source))
             && (per_source == 0
-                || inner.requests.entry(source, || Bucket::full(now, per_source)).take(now, per_source))
-            && (total == 0 || inner.total.get_or_insert_with(|| Bucket::full(now, total)).take(now, total));
+                || inner.requests.entry(source, || Bucket::full(now, per_source)).take(now, per_source, 0.0))
+            && (total == 0 || inner.fair(now, source, total));
         if !allowed {
             inner.dropped += 1;
         }
@@ -118,15 +152,24 @@ impl FloodGuard {
             return false;
         }
         inner.failures.remove(&source);
+        inner.known.remove(&source);
         inner.banned.insert(source, now + self.conf.ban);
         true
     }
 
-    /// A source gave right credentials: its failures are forgotten.
+    /// A source gave right credentials: its failures are forgotten, and it is known.
     pub fn good_auth(&self, source: IpAddr) {
+        let source = source_key(source);
+        let mut inner = self.lock();
         if self.conf.failures > 0 {
-            self.lock().failures.remove(&source_key(source));
+            inner.failures.remove(&source);
         }
+        inner.known.entry(source, || ());
+    }
+
+    /// An access list or a gateway vouches for this source.
+    pub fn vouched(&self, source: IpAddr) {
+        self.lock().known.entry(source_key(source), || ());
     }
 
     /// Whether nothing of this source is listened to.
@@ -150,6 +193,20 @@ impl FloodGuard {
 }
 
 impl Inner {
+    /// Takes one request out of what all share, as far as this source may.
+    fn fair(&mut self, now: Instant, source: IpAddr, total: u32) -> bool {
+        let share = total.div_ceil(SHARE);
+        let modest = self.shares.entry(source, || Bucket::full(now, share)).take(now, share, 0.0);
+        let common = self.total.get_or_insert_with(|| Bucket::full(now, total));
+        if !modest {
+            return common.take(now, total, LEFT);
+        }
+        let reserve = total.div_ceil(RESERVE);
+        common.take(now, total, 0.0)
+            || (self.known.get(&source).is_some()
+                && self.reserve.get_or_insert_with(|| Bucket::full(now, reserve)).take(now, reserve, 0.0))
+    }
+
     fn is_banned(&mut self, now: Instant, source: IpAddr) -> bool {
         match self.banned.get(&source) {
             Some(until) if *until > now => true,
@@ -180,12 +237,13 @@ impl Bucket {
         Self { tokens: f64::from(rate), at: now }
     }
 
-    fn take(&mut self, now: Instant, rate: u32) -> bool {
+    /// Takes one token, if more than this part of all stay.
+    fn take(&mut self, now: Instant, rate: u32, left: f64) -> bool {
         let rate = f64::from(rate);
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
         self.at = self.at.max(now);
         self.tokens = (self.tokens + passed * rate).min(rate);
-        let enough = self.tokens >= 1.0;
+        let enough = self.tokens >= 1.0 + rate * left;
         if enough {
             self.tokens -= 1.0;
         }
@@ -232,8 +290,8 @@ impl<T> Generations<T> {
     }
 }
 
-/// An IPv6 host has a whole /64 to send from.
-fn source_key(source: IpAddr) -> IpAddr {
+/// What is counted as one source: an IPv6 host has a whole /64 to send from.
+pub fn source_key(source: IpAddr) -> IpAddr {
     match source.to_canonical() {
         IpAddr::V4(ip) => ip.into(),
         IpAddr::V6(ip) => Ipv6Addr::from(u128::from(ip) & !u128::from(u64::MAX)).into(),
@@ -273,6 +331,64 @@ mod tests {
         assert!(guard.allow_inside(t0, ip("192.0.2.1")), "calls go on");
     }
 
+    /// One source asks 3,000 times a second; the others, known or not, have what they need, and what they leave it gets.
+    #[test]
+    fn one_that_floods_has_what_the_others_leave() {
+        let guard = FloodGuard::new(GuardConf::default()); // 1,000/s
+        let t0 = Instant::now();
+        let (flood, phone, stranger) = (ip("192.0.2.1"), ip("192.0.2.2"), ip("192.0.2.3"));
+        guard.good_auth(phone);
+        let (mut flooded, mut phones, mut strangers) = (0, 0, 0);
+        for tick in 0..30_000_u64 {
+            let now = t0 + Duration::from_secs(10) * u32::try_from(tick).unwrap() / 30_000;
+            flooded += u32::from(guard.allow(now, flood));
+            if tick % 60 == 0 {
+                phones += u32::from(guard.allow(now, phone));
+                strangers += u32::from(guard.allow(now, stranger));
+            }
+        }
+        assert_eq!((phones, strangers), (500, 500), "fifty a second each, all served");
+        assert!((9_000..=9_600).contains(&flooded), "the rest is the flood's: {flooded}");
+    }
+
+    #[test]
+    fn one_alone_has_everything() {
+        let guard = FloodGuard::new(GuardConf { requests_total: 100, ..GuardConf::default() });
+        let t0 = Instant::now();
+        let a = ip("192.0.2.1");
+        let served = (0..10_000).filter(|n| guard.allow(t0 + Duration::from_millis(*n), a)).count();
+        assert!((1_000..=1_110).contains(&served), "100/s for 10 s, and what the bucket held: {served}");
+    }
+
+    /// Sources that are made up are all strangers, and each is modest.
+    #[test]
+    fn strangers_without_number_do_not_keep_out_who_is_known() {
+        let guard = FloodGuard::new(GuardConf { sources: 1000, ..GuardConf::default() });
+        let t0 = Instant::now();
+        let phone = ip("203.0.113.1");
+        let mut served = 0;
+        for tick in 0..50_000_u32 {
+            let now = t0 + Duration::from_micros(100) * tick; // 10,000/s for 5 s
+            guard.allow(now, IpAddr::V4(tick.into()));
+            if tick % 100 == 0 {
+                guard.good_auth(phone); // it logs in each time
+                served += u32::from(guard.allow(now, phone));
+            }
+        }
+        assert_eq!(served, 500, "a hundred a second, all served");
+    }
+
+    #[test]
+    fn the_rate_follows_a_reload() {
+        let guard = FloodGuard::new(GuardConf { requests_total: 8, ..GuardConf::default() });
+        let (t0, a) = (Instant::now(), ip("192.0.2.1"));
+        assert!((0..100).filter(|_| guard.allow(t0, a)).count() <= 8);
+        guard.set_total(0);
+        assert_eq!((0..100).filter(|_| guard.allow(t0, a)).count(), 100);
+        guard.set_total(800);
+        assert_eq!((0..1000).filter(|_| guard.allow(t0, a)).count(), 400);
+    }
+
     #[test]
     fn guessing_is_banned_and_forgotten() {
         let guard = FloodGuard::new(GuardConf { failures: 3, ..GuardConf::default() });
@@ -308,6 +424,7 @@ mod tests {
         for size in [
             inner.requests.young.len() + inner.requests.old.len(),
             inner.failures.young.len() + inner.failures.old.len(),
+            inner.shares.young.len() + inner.shares.old.len(),
         ] {
             assert!(size <= 1000, "{size}");
         }

@@ -46,7 +46,7 @@ mod waiting;
 mod window;
 
 pub use dns::Dns;
-pub use guard::{FloodGuard, GuardConf};
+pub use guard::{FloodGuard, GuardConf, source_key};
 pub use local::{interface_address, local_address_towards, local_ip_v4, local_ip_v6};
 pub use report::{Report, SendError};
 pub use send::{LARGEST_DATAGRAM, address_of};

@@ -148,7 +148,7 @@ impl Profile {
                 let register = *request.method() == Method::Register;
                 let (status, name) =
                     if register { (401, "WWW-Authenticate") } else { (407, "Proxy-Authenticate") };
-                let values = self.shared.auth.challenges(now, &realm, stale, &self.rules);
+                let values = self.shared.auth.challenges(now, source, &realm, stale, &self.rules);
                 let headers: Vec<_> = values.into_iter().map(|value| (name, value)).collect();
                 self.reply(request, flow, status, &headers);
                 Admission::Answered

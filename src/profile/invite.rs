@@ -41,7 +41,11 @@ impl Profile {
         if merged {
             return self.reply(&invite, &flow, 482, &[]);
         }
-        let (source, known) = (flow.remote.ip(), admitted.authorized);
+        let source = flow.remote.ip();
+        let known = admitted.authorized || self.is_gateways_address(source);
+        if known && admitted.user.is_none() {
+            self.guard.vouched(source);
+        }
         if let Err(full) = exchange.gate.pass_caller(source, known, exchange.legs.len(), now) {
             warn!("{}: call from {} refused with 503: {}", self.agent.name, flow.remote, full.text());
             self.refused.keep(now, self.refused.mark(&invite, flow.remote), b"");

@@ -30,6 +30,12 @@ pub(super) struct Peer {
 }
 
 impl Profile {
+    /// Whether a gateway of this profile is at that address, whatever the message says.
+    pub(super) fn is_gateways_address(&self, source: IpAddr) -> bool {
+        let gateways = self.shared.exchange.gateways.load();
+        gateways.of_profile(&self.agent.name).iter().any(|gateway| gateway.is_peer(source))
+    }
+
     /// The gateway an INVITE comes from.
     pub(super) fn peer(&self, invite: &Message, source: IpAddr) -> Option<Peer> {
         let gateways = self.shared.exchange.gateways.load();

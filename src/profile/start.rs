@@ -191,6 +191,7 @@ impl Profile {
 
     /// From now on this one hears what the sockets receive.
     pub fn take_over(self: &Arc<Self>) {
+        self.guard.set_total(self.agent.conf.max_recv_requests_per_second);
         self.ear.store(Arc::new(Arc::downgrade(self)));
     }
 

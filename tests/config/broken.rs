@@ -191,6 +191,7 @@ const TABLE: &[Row] = &[
     (Profile, "<param name=\"contact-user\" value=\"‸a@b\"/>", &["contact-user is `a@b`, which is no user part of a URI"]),
     (Profile, "<param name=\"apply-inbound-acl\" value=\"‸lann\"/>", &["apply-inbound-acl: there is no access list lann, so it matches nobody"]),
     (Profile, "<param name=\"apply-nat-acl\" value=\"‸nat.autoo\"/>", &["apply-nat-acl: there is no access list nat.autoo, so it matches nobody; did you mean nat.auto?"]),
+    (Profile, "<param name=\"rfc8760-auth-algorithms\" value=\"‸SHA-512-256,MD5\"/>", &["SHA-512-256 is not provided"]),
     (Profile, "<param name=\"apply-register-acl\" value=\"‸10.0.0.0/33\"/>", &["apply-register-acl: there is no access list 10.0.0.0/33"]),
     (Profile, "<param name=\"‸sip-prot\" value=\"5060\"/>", &["a SIP profile has no parameter sip-prot; did you mean sip-port?"]),
     (Profile, "<param name=\"‸Inbound-Codec-Pref\" value=\"PCMU\"/>", &["a SIP profile has no parameter inbound-codec-pref; did you mean inbound-codec-prefs?"]),

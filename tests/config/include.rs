@@ -29,6 +29,41 @@ fn a_glob_is_sorted_by_byte_and_leaves_hidden_files_out() {
     assert_eq!(loaded.problems, []);
 }
 
+/// So many that they are read ahead: the order is kept, and what is large, broken or includes more is read all the same.
+#[test]
+fn a_folder_of_many_files_is_read_in_its_order() {
+    let folder = Folder::new();
+    folder.write("freeswitch.xml", root(&include("d/*.xml")));
+    for n in 0..3000 {
+        let text = match n {
+            700 => format!("<include>\n<f n=\"{n}\"/>\n<!--{}-->\n</include>\n", " ".repeat(200_000)),
+            800 => format!("<include>\n<f n=\"{n}\"/>\n{}</include>\n", include("../e/*.xml")),
+            900 => format!("<include>\n<f n=\"{n}\"/>\n{}</include>\n", include("0900.xml")),
+            _ => format!("<include>\n<f n=\"{n}\"/>\n</include>\n"),
+        };
+        folder.write(&format!("d/{n:04}.xml"), text);
+    }
+    for n in 0..100 {
+        folder.write(&format!("e/{n:02}.xml"), format!("<include>\n<f n=\"e{n}\"/>\n</include>\n"));
+    }
+    std::fs::create_dir(folder.conf().join("d/2000a.xml")).unwrap();
+    let loaded = folder.load();
+    let order: Vec<&str> = loaded.root.children.iter().filter_map(|c| c.attr("n")).collect();
+    let inner = (0..100).map(|n| format!("e{n}"));
+    let expected = (0..=800).map(|n| n.to_string()).chain(inner).chain((801..3000).map(|n| n.to_string()));
+    assert_eq!(order, expected.collect::<Vec<_>>());
+    assert_eq!(loaded.files.len(), 1 + 3000 + 100);
+    assert_eq!(
+        shown(&loaded, &folder.0),
+        [
+            "conf/d/0900.xml:3:36: conf/d/0900.xml includes itself; remove the include, or narrow the pattern so that it \
+             leaves this file out\n    included from conf/freeswitch.xml:2:1",
+            "conf/freeswitch.xml:2:36: conf/d/2000a.xml cannot be included: it is a folder; it must be a file readable by \
+             the user the switch runs as",
+        ]
+    );
+}
+
 #[test]
 fn paths_are_relative_to_the_including_file_and_the_chain_is_kept() {
     let folder = Folder::new();

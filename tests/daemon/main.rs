@@ -28,6 +28,7 @@ mod test_media;
 mod test_pjsua;
 mod test_records;
 mod test_register;
+mod test_reload;
 mod test_rig;
 mod test_seeds;
 mod test_sipp;

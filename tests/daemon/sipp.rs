@@ -32,11 +32,13 @@ pub struct Scenario<'a> {
     pub port: u16,
     /// Calls to make or take.
     pub calls: u32,
+    /// Calls begun in a second.
+    pub rate: u32,
 }
 
 impl<'a> Scenario<'a> {
     pub fn new(name: &'a str, switch: SocketAddr, user: &'a str) -> Scenario<'a> {
-        Scenario { name, fill: &[], switch, user, number: "", tcp: false, port: 0, calls: 1 }
+        Scenario { name, fill: &[], switch, user, number: "", tcp: false, port: 0, calls: 1, rate: 10 }
     }
 
     pub fn calling(self, number: &'a str) -> Scenario<'a> {
@@ -50,6 +52,11 @@ impl<'a> Scenario<'a> {
     /// So many calls, ten a second.
     pub fn calls(self, calls: u32) -> Scenario<'a> {
         Scenario { calls, ..self }
+    }
+
+    /// So many a second.
+    pub fn at_rate(self, rate: u32) -> Scenario<'a> {
+        Scenario { rate, ..self }
     }
 
     pub fn on_port(self, port: u16) -> Scenario<'a> {
@@ -76,7 +83,15 @@ impl<'a> Scenario<'a> {
         command.current_dir(dir.path()).arg(self.switch.to_string());
         command.args(["-sf", "scenario.xml", "-i", "127.0.0.1", "-p", &port.to_string()]);
         command.args(["-mi", "127.0.0.1", "-mp", &free_pair().to_string(), "-rtp_echo"]);
-        command.args(["-m", &self.calls.to_string(), "-r", "10", "-s", self.number, "-nostdin"]);
+        command.args([
+            "-m",
+            &self.calls.to_string(),
+            "-r",
+            &self.rate.to_string(),
+            "-s",
+            self.number,
+            "-nostdin",
+        ]);
         command.args(["-t", if self.tcp { "t1" } else { "u1" }]);
         command.args(["-trace_err", "-error_file", "errors", "-trace_msg", "-message_file", "messages"]);
         command.args(["-timeout", "60s", "-timeout_error"]);

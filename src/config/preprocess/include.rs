@@ -9,6 +9,7 @@ use crate::config::position::{Position, Source};
 use crate::config::problem::Problem;
 use crate::config::suggest::nearest;
 
+use super::ahead::{Ahead, MANY, Read};
 use super::line::Run;
 use super::path::{normal, open_file, reason};
 
@@ -66,9 +67,29 @@ impl Run<'_> {
         if files.is_empty() {
             self.nothing_included(pattern, &plain, at);
         }
+        if files.len() < MANY || self.ahead {
+            return self.include_all(&files, None, tag, at, depth);
+        }
+        self.ahead = true;
+        std::thread::scope(|scope| {
+            let ahead = Ahead::begin(scope, &files);
+            self.include_all(&files, ahead, tag, at, depth);
+        });
+        self.ahead = false;
+    }
+
+    fn include_all(
+        &mut self,
+        files: &[PathBuf],
+        mut ahead: Option<Ahead>,
+        tag: &Position,
+        at: &Position,
+        depth: usize,
+    ) {
         // A folder of 100,000 files is put into words once.
         let mut folder = (PathBuf::new(), String::new());
         for file in files {
+            let read = ahead.as_mut().and_then(Ahead::take);
             let shown = match (file.parent(), file.file_name()) {
                 (Some(parent), Some(name)) => {
                     if folder.0 != parent || folder.1.is_empty() {
@@ -79,9 +100,12 @@ impl Run<'_> {
                         shown => format!("{}/{}", shown.trim_end_matches('/'), name.display()),
                     }
                 }
-                _ => self.shown(&normal(&file)),
+                _ => self.shown(&normal(file)),
             };
-            self.include_one(&file, shown, tag, at, depth + 1);
+            self.include_one((file, read), shown, (tag, at), depth + 1);
+            if self.full {
+                return;
+            }
         }
     }
 
@@ -112,23 +136,33 @@ impl Run<'_> {
         ));
     }
 
-    fn include_one(&mut self, file: &Path, shown: String, tag: &Position, at: &Position, depth: usize) {
-        if self.full {
-            return;
-        }
+    fn include_one(
+        &mut self,
+        (file, read): (&Path, Option<Read>),
+        shown: String,
+        (tag, at): (&Position, &Position),
+        depth: usize,
+    ) {
         if self.files.len() >= MAX_FILES {
             self.too_large(at);
             return;
         }
-        let opened = open_file(file);
-        if opened.as_ref().is_ok_and(|opened| self.stack.contains(&opened.identity)) {
+        let opened = match read {
+            Some((identity, bytes)) => Ok((identity, Err(bytes))),
+            None => open_file(file).map(|opened| (opened.identity, Ok(opened))),
+        };
+        if opened.as_ref().is_ok_and(|(identity, _)| self.stack.contains(identity)) {
             let problem = Problem::error(at, format!("{shown} includes itself"));
             self.problems.push(
                 problem.hint("remove the include, or narrow the pattern so that it leaves this file out"),
             );
             return;
         }
-        match opened.and_then(|opened| Ok((opened.identity, opened.read()?))) {
+        let read = opened.and_then(|(identity, opened)| match opened {
+            Ok(opened) => Ok((identity, opened.read()?)),
+            Err(bytes) => Ok((identity, bytes)),
+        });
+        match read {
             Ok((identity, bytes)) => {
                 let source = Arc::new(Source { path: shown.into(), included_at: Some(tag.clone()) });
                 self.file(file, Some(identity), &source, &bytes, depth);

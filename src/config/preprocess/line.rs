@@ -88,6 +88,8 @@ pub(super) struct Run<'a> {
     pub(super) answers: HashMap<Ask, Result<IpAddr, String>>,
     pub(super) asked: Duration,
     pub(super) full: bool,
+    /// A folder is being read ahead: one in it is not.
+    pub(super) ahead: bool,
 }
 
 /// A line after `$${}` expansion, with the way back to its columns.
@@ -132,6 +134,7 @@ impl<'a> Run<'a> {
             answers: HashMap::new(),
             asked: Duration::ZERO,
             full: false,
+            ahead: false,
         }
     }
 

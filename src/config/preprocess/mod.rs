@@ -4,9 +4,10 @@
 //! `<include>`, `</include>` or `<?` is dropped whole; a directive is found anywhere on a line and the rest of that
 //! line is lost; XML comments do not protect a directive. Each quirk that bites earns a warning.
 //!
-//! `line` reads lines, `scan` finds what they hold, `include` finds the files of an include, `ask` gets values from outside (commands, STUN), `path`
+//! `line` reads lines, `scan` finds what they hold, `include` finds the files of an include, `ahead` reads many of them ahead, `ask` gets values from outside (commands, STUN), `path`
 //! is about paths and bytes of files.
 
+mod ahead;
 mod ask;
 mod include;
 mod line;

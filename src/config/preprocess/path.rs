@@ -43,7 +43,7 @@ pub(super) type Identity = (u64, u64);
 pub(super) struct Opened {
     pub identity: Identity,
     file: File,
-    length: u64,
+    pub length: u64,
 }
 
 /// Opens an ordinary file. It does not wait for one that is none: the end of a pipe nobody writes to would never come.

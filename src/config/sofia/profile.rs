@@ -5,6 +5,7 @@ use crate::config::position::Position;
 use crate::config::problem::Problem;
 use crate::config::value::is_true;
 use crate::sdp::{Negotiation, Prefs};
+use crate::sip::digest::Algorithm;
 
 use super::address::{Address, External};
 use super::gateway::{self, GatewayConf};
@@ -209,6 +210,8 @@ pub struct ProfileConf {
     pub challenge_realm: Realm,
     /// `nonce-ttl`, seconds, at least 60.
     pub nonce_ttl: u32,
+    /// `rfc8760-auth-algorithms`: what logins are challenged with, strongest first; MD5 unless said.
+    pub auth_algorithms: Vec<Algorithm>,
     /// `log-auth-failures`.
     pub log_auth_failures: bool,
     /// `force-register-domain`.
@@ -378,6 +381,7 @@ impl ProfileConf {
             apply_proxy_acl: Vec::new(),
             challenge_realm: Realm::AutoTo,
             nonce_ttl: 60,
+            auth_algorithms: vec![Algorithm::Md5],
             log_auth_failures: false,
             force_register_domain: None,
             force_register_db_domain: None,

@@ -5,6 +5,7 @@ use crate::config::problem::Problem;
 use crate::config::suggest::nearest;
 use crate::config::value::{Value, is_true};
 use crate::sdp::{Negotiation, Prefs};
+use crate::sip::digest::Algorithm;
 
 use super::address::{Address, External};
 use super::later::{self, Later};
@@ -196,6 +197,23 @@ fn call(conf: &mut ProfileConf, name: &str, value: &mut Value<'_>) -> bool {
     true
 }
 
+/// Digest algorithms with commas between, put into FreeSWITCH's order: the strongest first.
+fn algorithms(value: &mut Value<'_>, into: &mut Vec<Algorithm>) {
+    let words: Vec<&str> = value.text.split(',').map(str::trim).filter(|w| !w.is_empty()).collect();
+    let has = |algorithm: Algorithm| words.iter().any(|w| w.eq_ignore_ascii_case(algorithm.as_str()));
+    let offered = [Algorithm::Sha256, Algorithm::Md5];
+    for word in words.iter().filter(|w| !offered.iter().any(|a| w.eq_ignore_ascii_case(a.as_str()))) {
+        value.doubt(
+            format!("{}: {word} is not provided, logins are not challenged with it", value.name),
+            "write SHA-256, MD5 or both with a comma between",
+        );
+    }
+    let wanted: Vec<Algorithm> = offered.into_iter().filter(|a| has(*a)).collect();
+    if !wanted.is_empty() {
+        *into = wanted;
+    }
+}
+
 fn admission(conf: &mut ProfileConf, name: &str, value: &mut Value<'_>) -> bool {
     match name {
         "auth-calls" => value.flag(&mut conf.auth_calls),
@@ -247,6 +265,7 @@ fn admission(conf: &mut ProfileConf, name: &str, value: &mut Value<'_>) -> bool 
             value.number(0..=DAY, &mut conf.nonce_ttl);
             conf.nonce_ttl = conf.nonce_ttl.max(60);
         }
+        "rfc8760-auth-algorithms" => algorithms(value, &mut conf.auth_algorithms),
         "log-auth-failures" => value.flag(&mut conf.log_auth_failures),
         "force-register-domain" => value.text(&mut conf.force_register_domain),
         "force-register-db-domain" => value.text(&mut conf.force_register_db_domain),

@@ -24,7 +24,8 @@ pub struct Rules {
     pub domain: Option<String>,
     /// How long a nonce is good: `nonce-ttl` and 64·T1 more, as in FreeSWITCH.
     pub nonce_life: Duration,
-    /// What is offered, best first. Phones exist that give up when they see SHA-256, hence MD5 alone.
+    /// What is offered, best first. Phones exist that give up when they see SHA-256, hence MD5 alone unless
+    /// `rfc8760-auth-algorithms` says otherwise.
     pub algorithms: Vec<Algorithm>,
     /// `inbound-reg-force-matching-username`: a REGISTER must be for the user that logs in.
     pub match_username: bool,
@@ -38,7 +39,7 @@ impl Rules {
             domain: conf.force_register_domain.clone().filter(|d| !d.is_empty()),
             nonce_life: Duration::from_secs(conf.nonce_ttl.max(60).into())
                 + Duration::from_millis(conf.timer_t1x64.into()),
-            algorithms: vec![Algorithm::Md5],
+            algorithms: conf.auth_algorithms.clone(),
             match_username: conf.inbound_reg_force_matching_username,
         }
     }
@@ -151,8 +152,10 @@ impl Authenticator {
         if !is_for_this_uri(&credentials, request) {
             return challenge(false);
         }
-        let nonce =
-            self.nonces.read(credentials.nonce(), realm).filter(|n| n.is_fresh(now, rules.nonce_life));
+        let nonce = self
+            .nonces
+            .read(credentials.nonce(), &bound(realm, source))
+            .filter(|n| n.is_fresh(now, rules.nonce_life));
         let Some(nonce) = nonce else { return challenge(true) };
 
         let domain = rules.domain.as_deref().unwrap_or(realm);
@@ -170,9 +173,16 @@ impl Authenticator {
         }
     }
 
-    /// The values for WWW-Authenticate or Proxy-Authenticate, one header each, with a new nonce.
-    pub fn challenges(&self, now: SystemTime, realm: &str, stale: bool, rules: &Rules) -> Vec<String> {
-        let nonce = self.nonces.issue(now, realm);
+    /// The values for WWW-Authenticate or Proxy-Authenticate, one header each, with a new nonce for `source` alone.
+    pub fn challenges(
+        &self,
+        now: SystemTime,
+        source: IpAddr,
+        realm: &str,
+        stale: bool,
+        rules: &Rules,
+    ) -> Vec<String> {
+        let nonce = self.nonces.issue(now, &bound(realm, source));
         rules.algorithms.iter().map(|a| Challenge::new(realm, &nonce, *a, stale).to_string()).collect()
     }
 
@@ -255,6 +265,15 @@ fn authorise(
         }
     }
     Ok(())
+}
+
+/// What a nonce is made for. Who cannot hear what is sent to `source` has none for it: so a wrong password there is that
+/// of somebody there, who may be banned for it. (An IPv6 host has a /64 to send from.)
+fn bound(realm: &str, source: IpAddr) -> String {
+    match source.to_canonical() {
+        IpAddr::V4(ip) => format!("{realm} {ip}"),
+        IpAddr::V6(ip) => format!("{realm} {:x}", u128::from(ip) >> 64),
+    }
 }
 
 /// The nc, when qop makes it count.

@@ -58,6 +58,9 @@ const GOOD: Login<'static> = Login {
     change: ("", ""),
 };
 
+/// Where requests come from.
+const SOURCE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
+
 impl Scene {
     fn new() -> Self {
         let text = format!("<document><section name=\"directory\">{USERS}</section></document>");
@@ -87,12 +90,16 @@ impl Scene {
     }
 
     fn check(&self, request: &Message) -> Outcome {
-        let source = "192.0.2.7".parse().unwrap();
+        self.check_from("192.0.2.7", request)
+    }
+
+    fn check_from(&self, source: &str, request: &Message) -> Outcome {
+        let source = source.parse().unwrap();
         self.auth.check(self.now, request, source, &self.directory, &self.acls, &self.rules)
     }
 
     fn nonce(&self, realm: &str) -> String {
-        let value = self.auth.challenges(self.now, realm, false, &self.rules).remove(0);
+        let value = self.auth.challenges(self.now, SOURCE, realm, false, &self.rules).remove(0);
         Challenge::parse(&Text::from(value.as_str())).unwrap().nonce().to_owned()
     }
 
@@ -136,17 +143,17 @@ fn request(login: &Login<'_>, headers: &str) -> Message {
 #[test]
 fn the_challenge_is_freeswitchs_to_the_letter() {
     let s = Scene::new();
-    let [fresh] = s.auth.challenges(s.now, "192.168.4.4", false, &s.rules).try_into().unwrap();
+    let [fresh] = s.auth.challenges(s.now, SOURCE, "192.168.4.4", false, &s.rules).try_into().unwrap();
     let nonce = Challenge::parse(&Text::from(fresh.as_str())).unwrap().nonce().to_owned();
     assert_eq!(
         fresh,
         format!("Digest realm=\"192.168.4.4\", nonce=\"{nonce}\", algorithm=MD5, qop=\"auth\"")
     );
-    let stale = s.auth.challenges(s.now, "x", true, &s.rules).remove(0);
+    let stale = s.auth.challenges(s.now, SOURCE, "x", true, &s.rules).remove(0);
     assert!(stale.ends_with("\", stale=true, algorithm=MD5, qop=\"auth\""), "{stale}");
     let mut rules = s.rules.clone();
     rules.algorithms = vec![Algorithm::Sha256, Algorithm::Md5];
-    let both = s.auth.challenges(s.now, "x", false, &rules);
+    let both = s.auth.challenges(s.now, SOURCE, "x", false, &rules);
     assert!(both[0].contains("SHA-256") && both[1].contains("MD5"));
 }
 
@@ -253,7 +260,8 @@ fn nonces_age_and_are_ours_alone() {
     assert_eq!(word(&s.login(&Login { password: "x", ..GOOD }, &late)), "challenge d stale");
     assert_eq!(word(&s.login(&GOOD, "212a425d")), "challenge d stale");
     assert_eq!(word(&s.login(&GOOD, &s.nonce("other"))), "challenge d stale");
-    let elsewhere = Authenticator::new(&[4; 32], 64).challenges(s.now, "d", false, &s.rules).remove(0);
+    let elsewhere =
+        Authenticator::new(&[4; 32], 64).challenges(s.now, SOURCE, "d", false, &s.rules).remove(0);
     let elsewhere = Challenge::parse(&Text::from(elsewhere.as_str())).unwrap().nonce().to_owned();
     assert_eq!(word(&s.login(&GOOD, &elsewhere)), "challenge d stale");
 }
@@ -342,4 +350,25 @@ proptest::proptest! {
         }
         proptest::prop_assert_eq!(s.auth.remembered(), 0);
     }
+}
+
+/// Who can send in another's name but not hear what is sent there has no nonce for that address: what it sends is
+/// challenged, and never counts as a wrong password of its victim.
+#[test]
+fn a_nonce_is_for_the_source_that_was_challenged() {
+    let s = Scene::new();
+    let from = |source: &str, password: &'static str| {
+        let login = Login { password, ..GOOD };
+        let nonce = s.nonce("d"); // for SOURCE
+        let challenge = Challenge::new("d", &nonce, Algorithm::Md5, false);
+        let ha1 = ha1(Algorithm::Md5, login.username, "d", login.password);
+        let answer =
+            Credentials::answer(&challenge, login.username, &ha1, login.method, login.uri, "cn", 1).unwrap();
+        word(&s.check_from(source, &request(&login, &format!("{}: {answer}\r\n", login.header))))
+    };
+    assert_eq!(from("192.0.2.7", GOOD.password), "accepted 1000");
+    assert_eq!(from("::ffff:192.0.2.7", GOOD.password), "accepted 1000");
+    assert_eq!(from("192.0.2.8", GOOD.password), "challenge d stale");
+    assert_eq!(from("192.0.2.8", "a guess"), "challenge d stale");
+    assert_eq!(from("192.0.2.7", "a guess"), "forbidden WrongPassword");
 }
