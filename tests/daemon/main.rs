@@ -8,6 +8,7 @@
 
 mod baresip;
 mod dns;
+mod kamailio;
 mod linphonec;
 mod pjsua;
 mod place;
@@ -22,6 +23,7 @@ mod wav;
 mod test_calls;
 mod test_forks;
 mod test_gateway;
+mod test_kamailio;
 mod test_limits;
 mod test_linphone;
 mod test_media;

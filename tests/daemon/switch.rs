@@ -149,27 +149,12 @@ impl Switch {
 
     /// Ready when it answers an OPTIONS, as a phone would see it.
     fn wait_ready(&mut self) {
-        let socket = UdpSocket::bind(("127.0.0.1", 0)).expect("a socket");
-        socket.set_read_timeout(Some(Duration::from_millis(200))).expect("a timeout");
-        let local = socket.local_addr().expect("its address");
-        let (until, mut n) = (Instant::now() + PATIENCE, 0);
-        while Instant::now() < until {
+        let at = self.sip();
+        wait_for_sip(at, || {
             if let Some(status) = self.process.as_mut().and_then(Process::has_ended) {
                 panic!("tandem ended at start: {status}");
             }
-            n += 1;
-            let ask = format!(
-                "OPTIONS sip:{to} SIP/2.0\r\nVia: SIP/2.0/UDP {local};branch=z9hG4bKready{n};rport\r\n\
-                 Max-Forwards: 70\r\nFrom: <sip:ready@{local}>;tag=r{n}\r\nTo: <sip:{to}>\r\n\
-                 Call-ID: ready-{n}-{local}\r\nCSeq: {n} OPTIONS\r\nContent-Length: 0\r\n\r\n",
-                to = self.sip()
-            );
-            let _ = socket.send_to(ask.as_bytes(), self.sip());
-            if socket.recv_from(&mut [0; 2048]).is_ok() {
-                return;
-            }
-        }
-        panic!("tandem answers no OPTIONS at {}", self.sip());
+        });
     }
 
     /// Waits for a log line that holds all of these words.
@@ -180,6 +165,28 @@ impl Switch {
             None => what,
         }
     }
+}
+
+/// Waits until something at `at` answers an OPTIONS; `look` is asked before each try.
+pub fn wait_for_sip(at: SocketAddr, mut look: impl FnMut()) {
+    let socket = UdpSocket::bind(("127.0.0.1", 0)).expect("a socket");
+    socket.set_read_timeout(Some(Duration::from_millis(200))).expect("a timeout");
+    let local = socket.local_addr().expect("its address");
+    let (until, mut n) = (Instant::now() + PATIENCE, 0);
+    while Instant::now() < until {
+        look();
+        n += 1;
+        let ask = format!(
+            "OPTIONS sip:{at} SIP/2.0\r\nVia: SIP/2.0/UDP {local};branch=z9hG4bKready{n};rport\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:ready@{local}>;tag=r{n}\r\nTo: <sip:{at}>\r\n\
+             Call-ID: ready-{n}-{local}\r\nCSeq: {n} OPTIONS\r\nContent-Length: 0\r\n\r\n",
+        );
+        let _ = socket.send_to(ask.as_bytes(), at);
+        if socket.recv_from(&mut [0; 2048]).is_ok() {
+            return;
+        }
+    }
+    panic!("nothing answers OPTIONS at {at}");
 }
 
 fn copy(from: &Path, to: &Path) {

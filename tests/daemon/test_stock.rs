@@ -256,7 +256,7 @@ const DEFAULT: &[Row] = &[
     row("park", "5900", Refused(501), &["fifo(5900@", NOT_THERE]),
     row("unpark", "5901", Ends, &["fifo(5900@", NOT_THERE]),
     row("valet_park", "6000", Ends, &["valet_park(valet_parking_lot ask", NOT_THERE]),
-    row("valet_park", "6001", Ends, &["valet_park(valet_parking_lot 6001)", NOT_THERE]),
+    row("valet_park", "6001", Stays, &["valet_park(valet_parking_lot 6001)", "NORMAL_CLEARING (16)"]),
     row("park (Snom)", "park+7000", Refused(501), &["fifo(7000@", NOT_THERE]),
     row("fax_receive", "9178", Ends, &["rxfax(", NOT_THERE]),
     row("fax_transmit", "9179", Refused(501), &["txfax", NOT_THERE]),
@@ -373,6 +373,23 @@ fn calls_are_picked_up_by_886_and_its_like() {
         assert_heard(number, &site.phone("1010").heard(), TONE, 1.0);
         assert_heard(number, &site.phone("1015").heard(), TONE, 1.0);
     }
+}
+
+/// Whoever dials the slot of a parked call talks to it.
+#[test]
+fn a_parked_call_is_fetched_from_its_slot() {
+    needs!("baresip", "dnsmasq");
+    let Some(mut site) = Site::new(USERS, 9) else { return };
+    let slot = row("valet_park", "6001", Stays, &[]);
+    site.dial(&slot);
+    site.phone("1015").event("CALL_ESTABLISHED");
+    site.dial(&slot.by("1010"));
+    site.phone("1010").event("CALL_ESTABLISHED");
+    std::thread::sleep(Duration::from_secs(2));
+    site.hang_up("1015");
+    site.phone("1010").event("CALL_CLOSED");
+    assert_heard("who fetched it", &site.phone("1010").heard(), TONE, 1.0);
+    assert_heard("who was parked", &site.phone("1015").heard(), TONE, 1.0);
 }
 
 /// The extensions that wait for twenty seconds and then have a prompt to play, side by side: what the caller gets at once.
