@@ -34,6 +34,7 @@
 //! an answer stays one line ([`Rows`] sees to that).
 
 mod channel;
+mod channel_rows;
 mod channels;
 mod clock;
 mod command;
@@ -46,6 +47,7 @@ mod expr;
 mod function;
 mod globals;
 mod help;
+mod interface_rows;
 mod limit;
 mod machine;
 mod network;
@@ -56,6 +58,7 @@ mod say;
 mod show;
 mod status;
 mod stored;
+mod stored_rows;
 mod text;
 mod tree;
 mod valet;

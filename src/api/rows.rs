@@ -32,6 +32,17 @@ impl As {
     }
 }
 
+impl As {
+    /// A number of records alone (`show … count`).
+    pub fn count(&self, count: usize) -> String {
+        match self {
+            As::Delim(_) => format!("\n{count} total.\n"),
+            As::Json => format!("{{\"row_count\":{count},\"rows\":[]}}"),
+            As::Xml => format!("<result row_count=\"{count}\"/>\n"),
+        }
+    }
+}
+
 /// A table.
 #[derive(Clone, Debug)]
 pub struct Rows {
@@ -116,6 +127,9 @@ mod tests {
         let none = Rows { columns: &["a", "b"], rows: Vec::new() };
         assert_eq!(none.print(&As::default()), "\n0 total.\n");
         assert_eq!(none.print(&As::Json), "{\"row_count\": 0}\n");
+        assert_eq!(As::default().count(2), "\n2 total.\n");
+        assert_eq!(As::Json.count(2), "{\"row_count\":2,\"rows\":[]}");
+        assert_eq!(As::Xml.count(2), "<result row_count=\"2\"/>\n");
         assert_eq!(none.print(&As::Xml), "<result row_count=\"0\"/>\n");
         let one = Rows { rows: vec![vec!["x\"\n".to_owned(), "<1>".to_owned()]], ..none };
         assert_eq!(one.print(&As::Delim("|".to_owned())), "a|b\nx\" |<1>\n\n1 total.\n");

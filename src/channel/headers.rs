@@ -287,7 +287,7 @@ impl Leg {
 }
 
 /// Sampling rate and bits per second, as text.
-fn rates(media: &AgreedMedia) -> (String, String) {
+pub fn rates(media: &AgreedMedia) -> (String, String) {
     let codec = &media.codec;
     let (rate, bits) = match &*codec.name.to_ascii_uppercase() {
         "PCMU" | "PCMA" => (codec.clock, 64_000),

@@ -77,7 +77,7 @@ pub use departed::Departed;
 pub use ending::{By, Ending};
 pub use exchange::{Agents, Exchange, Functions, Recorder, Router};
 pub use gate::{Full, Gate};
-pub use headers::{CallState, OtherLeg, State};
+pub use headers::{CallState, OtherLeg, State, rates};
 pub use inbound::{Caller, identity, is_sticky};
 pub use keys::{DigitAction, Execution, Target, Way};
 pub use leg::{Direction, Happening, Leg, Progress};

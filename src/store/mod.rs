@@ -7,6 +7,7 @@
 //! | [`limit`] | who uses how much of what; a leg gives back what it holds when it is dropped | gone |
 //! | [`schedule`] | what is to be done later | gone |
 //! | [`valet`] | who is parked where | gone |
+//! | [`words`] | aliases and completions of the console | gone |
 //!
 //! Keys and values come from callers, so every store has a bound; what does not fit is refused and logged, nothing is
 //! thrown out for it. None of them waits.
@@ -17,6 +18,7 @@ mod journal;
 pub mod limit;
 pub mod schedule;
 pub mod valet;
+pub mod words;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,8 +26,9 @@ use std::sync::Arc;
 pub use db::Db;
 pub use hash::Hash;
 pub use limit::{Held, Limits};
-pub use schedule::Schedule;
+pub use schedule::{Schedule, Task};
 pub use valet::Lots;
+pub use words::Words;
 
 /// The stores of one switch.
 #[derive(Debug)]
@@ -40,6 +43,8 @@ pub struct Stores {
     pub schedule: Schedule,
     /// `valet_park`.
     pub lots: Arc<Lots>,
+    /// `alias` and `complete`.
+    pub words: Words,
 }
 
 impl Stores {
@@ -57,6 +62,7 @@ impl Stores {
             limits: Arc::default(),
             schedule: Schedule::default(),
             lots: Arc::default(),
+            words: Words::default(),
         }
     }
 }

@@ -34,6 +34,7 @@ mod test_gateway;
 mod test_keys;
 mod test_reload;
 mod test_schedule;
+mod test_show;
 mod test_valet;
 mod test_watch;
 mod test_weather;
