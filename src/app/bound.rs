@@ -71,7 +71,9 @@ impl Call {
             News::Answered(view) => {
                 bridge.answered = true;
                 // A failure is logged there, and the leg hung up.
-                let _ = self.leg.answer(Some(&view));
+                if self.leg.answer(Some(&view)).is_ok() {
+                    self.leg.both_up();
+                }
                 return None;
             }
             News::Ended(ended) => {

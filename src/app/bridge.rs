@@ -22,13 +22,10 @@ pub async fn run(call: &mut Call, data: &Expanded) {
         let name = call.leg.name();
         return warn!("{} {name}: bridge in the middle of a call is left out: att_xfer it is", call.leg.uuid);
     }
-    for name in ["bypass_media", "proxy_media"].into_iter().filter(|name| call.leg.variables.is_true(name)) {
-        warn!("{} {}: {name} is not provided yet: the media are relayed", call.leg.uuid, call.leg.name());
-    }
     // In a box of its own, which a call that is up no longer has.
     let calling = Box::pin(originate(&mut call.leg, data.guarded()));
     match calling.await {
-        Ok(winner) => joined(call, winner).await,
+        Ok(winner) => joined(call, winner, By::Us).await,
         Err(failure) => failed(call, &failure),
     }
 }
@@ -37,14 +34,23 @@ pub async fn run(call: &mut Call, data: &Expanded) {
 pub(super) async fn adopt(call: &mut Call, dialled: Vec<Dialled>) {
     let waiting = Box::pin(dial::adopt(&mut call.leg, dialled));
     match waiting.await {
-        Ok(winner) => joined(call, winner).await,
+        Ok(winner) => joined(call, winner, By::Another).await,
         Err(failure) => failed(call, &failure),
     }
 }
 
+/// Who has called the leg that won.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum By {
+    Us,
+    /// A leg that left it to this one: it knows nothing of our far end's description.
+    Another,
+}
+
 /// Joins the legs and waits until one ends.
-async fn joined(call: &mut Call, winner: Winner) {
+async fn joined(call: &mut Call, winner: Winner, by: By) {
     let leg = &mut call.leg;
+    let was_up = leg.is_answered();
     let described = match winner.answered {
         true => leg.answer(Some(&winner.view)),
         false => leg.pre_answer(Some(&winner.view)),
@@ -53,6 +59,17 @@ async fn joined(call: &mut Call, winner: Winner) {
     if described.is_err() || leg.is_leaving() {
         leg.part(leg.cause().unwrap_or(Cause::INCOMPATIBLE_DESTINATION));
         return;
+    }
+    match by {
+        By::Us if was_up => leg.tell_of(&winner.view),
+        By::Us => {}
+        By::Another => leg.lead_together(),
+    }
+    if winner.bypass_after || leg.variables.is_true("bypass_media_after_bridge") {
+        leg.lead_after_bridge();
+    }
+    if winner.answered {
+        leg.both_up();
     }
     leg.variables.set("bridge_channel", &winner.number);
     let (ended, answered) = until_parted(call, winner.mailbox.token, winner.answered).await;
@@ -138,7 +155,11 @@ pub(super) async fn meeting(leg: &mut Leg, peer: &Mailbox) -> Result<(), &'stati
     let deadline = Some(Leg::now() + MEETING);
     loop {
         match leg.next_until(deadline).await {
-            Happening::Joined(with) if with == peer.token => return Ok(()),
+            Happening::Joined(with) if with == peer.token => {
+                leg.lead_together();
+                leg.both_up();
+                return Ok(());
+            }
             Happening::Deadline => return Err("it does not come"),
             Happening::Over => return Err("this leg is over"),
             _ => {}

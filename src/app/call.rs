@@ -202,7 +202,7 @@ impl Call {
             };
             return;
         };
-        if application.needs_media && !self.leg.is_answered() && self.leg.pre_answer(None).is_err() {
+        if application.needs_media && self.leg.need_media().is_err() {
             return;
         }
         self.leg.variables.set("current_application", application.name);

@@ -12,7 +12,7 @@ pub async fn run(call: &mut Call, _data: &Expanded) {
         let (seconds, cause) = text.split_once(':').unwrap_or((text, ""));
         Some((Duration::from_secs(seconds.trim().parse().ok()?), Cause::parse_or_clearing(cause)))
     });
-    if !call.leg.is_answered() && call.leg.pre_answer(None).is_err() {
+    if call.leg.need_media().is_err() {
         return;
     }
     call.leg.fire(EventName::ChannelPark, Vec::new);

@@ -275,6 +275,8 @@ impl Leg {
                 (Some((_, stats)), None) => {
                     format!("{} packets in, {} out", stats.received.packets, stats.sent.packets)
                 }
+                (None, _) if self.media.goes_past() =>
+                    "the media went past the switch (bypass_media)".to_owned(),
                 (None, _) => "no media was negotiated".to_owned(),
             },
         )

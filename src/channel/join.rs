@@ -63,14 +63,7 @@ impl Leg {
     pub fn join(&mut self, mailbox: Mailbox, uuid: Arc<str>, view: Arc<View>) {
         self.media.bridge(&view);
         self.introduce(&mailbox, true);
-        if let Some(ours) = self.media.view() {
-            let order = Order::Join {
-                partner: self.mailbox().clone(),
-                uuid: self.uuid.clone(),
-                view: Arc::new(ours),
-            };
-            mailbox.post(Letter::Order(order));
-        }
+        self.show_to(&mailbox);
         self.variables.set("bridge_uuid", &uuid);
         self.variables.set("signal_bond", &uuid);
         self.dialled.retain(|m| m.token != mailbox.token);
@@ -100,6 +93,25 @@ impl Leg {
         self.watch.beats(Self::now(), every);
     }
 
+    /// Tells the leg it is joined with. A leg that has not heard its far end yet has nothing to show, and does so later.
+    fn show_to(&self, partner: &Mailbox) {
+        if let Some(ours) = self.media.view() {
+            let order = Order::Join {
+                partner: self.mailbox().clone(),
+                uuid: self.uuid.clone(),
+                view: Arc::new(ours),
+            };
+            partner.post(Letter::Order(order));
+        }
+    }
+
+    /// The far end is heard for the first time.
+    pub(super) fn show_to_partner(&self) {
+        if let Some(partner) = &self.partner {
+            self.show_to(partner.mailbox());
+        }
+    }
+
     /// Parts from the other leg without ending either; the other is told to go.
     pub fn part(&mut self, cause: Cause) {
         if let Some(partner) = self.partner.take() {
@@ -115,6 +127,7 @@ impl Leg {
             self.last_partner = Some(Box::new((stats, partner.view.clone())));
         }
         self.media.unbridge();
+        (self.pending.after, self.pending.due) = (None, None);
         self.fire(EventName::ChannelUnbridge, || {
             vec![
                 ("Bridge-A-Unique-ID".into(), self.uuid.to_string()),
@@ -174,8 +187,9 @@ impl Leg {
     fn see(&mut self, view: Arc<View>) {
         self.media.bridge(&view);
         if let Some(partner) = &mut self.partner {
-            partner.view = view;
+            partner.view = view.clone();
         }
+        self.see_way(&view);
     }
 
     /// One of our streams noticed something.

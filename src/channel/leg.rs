@@ -220,8 +220,7 @@ impl Leg {
 
     /// True when the far end's offer has something the profile takes.
     pub fn has_common_codec(&self) -> bool {
-        let prefs = self.agent.inbound_prefs();
-        let negotiation = self.agent.negotiation();
+        let (prefs, negotiation) = (self.own_prefs(), self.negotiation());
         let rules = self.rules();
         self.media.remote().is_some_and(|offer| sdp::is_answerable(offer, &prefs, negotiation, &rules))
     }
@@ -388,7 +387,8 @@ impl Leg {
                 let tie = Tie::new(self.mailbox(), partner);
                 self.variables.set("bridge_uuid", &uuid);
                 self.variables.set("signal_bond", &uuid);
-                self.partner = Some(Partner { tie, uuid, view });
+                self.partner = Some(Partner { tie, uuid, view: view.clone() });
+                self.pay_owed(&view);
                 let is_first = self.times.bridged.is_none();
                 self.times.bridged.get_or_insert(now);
                 self.tell(Happening::Joined(token));

@@ -6,14 +6,15 @@
 
 use super::cause::Cause;
 use super::course::{Course, Route};
-use super::leg::Leg;
 use super::keys::Execution;
+use super::leg::Leg;
 use super::legs::Token;
 use super::mailbox::Mailbox;
-use super::media::View;
+use super::media::{View, Way};
 use crate::media::{MediaEvent, Stats};
 use crate::sip::{Flow, Message};
 use crate::transaction::Id;
+use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
 
@@ -113,6 +114,10 @@ pub enum News {
 pub struct Proposal {
     /// The asking leg's media, its peer's new offer in it.
     pub view: View,
+    /// Which way the media are to go.
+    pub way: Way,
+    /// Its peer's offer as it came, when it is to be passed on; without one the other side's is asked to offer.
+    pub offer: Option<Bytes>,
 }
 
 /// How a leg ended, for the leg it belongs to.

@@ -3,6 +3,10 @@
 //! The description is made here and nowhere else: an offer for a b-leg from what the a-leg can, an answer for
 //! an a-leg from what the b-leg settled on (so that nothing needs transcoding), and the same again on re-INVITE.
 
+mod passing;
+
+pub use passing::{Passed, Way};
+
 use super::user_agent::MediaAddress;
 use crate::media::{
     Engine, Format, Learn, OpenError, Payload, Remote, Sink, Stats, Stream, StreamId, Timeouts, Withheld,
@@ -25,6 +29,8 @@ pub struct View {
     pub streams: SmallVec<[(usize, StreamId); 2]>,
     /// No digit is relayed to its far end: the leg wants to be told of each, and sends it itself.
     pub screens_digits: bool,
+    /// The far end's description as it came, when the other leg is to pass it on.
+    pub passed: Option<Arc<Passed>>,
 }
 
 impl View {
@@ -87,8 +93,10 @@ pub struct LegMedia {
     local: Option<Bytes>,
     /// The same taken apart, while an answer to it is awaited.
     offered: Option<Box<sdp::Session>>,
-    /// Our description before the last one, should the far end refuse that.
-    before: Option<Bytes>,
+    /// Our description before the last one and its way, should the far end refuse that.
+    before: Option<(Bytes, Way)>,
+    way: Way,
+    passed: Option<Arc<Passed>>,
     remote: Option<Arc<sdp::Session>>,
     agreed: Arc<[AgreedMedia]>,
     withheld: Withheld,
@@ -115,6 +123,8 @@ impl LegMedia {
             local: None,
             offered: None,
             before: None,
+            way: Way::Relay,
+            passed: None,
             remote: None,
             agreed: Arc::default(),
             withheld: Withheld::default(),
@@ -147,6 +157,7 @@ impl LegMedia {
             remote: self.remote.clone()?,
             agreed: self.agreed.clone(),
             streams: self.streams(),
+            passed: self.passed.clone(),
             screens_digits: self.withheld.relayed,
         })
     }
@@ -190,17 +201,24 @@ impl LegMedia {
     }
 
     /// Takes the far end's answer to our offer.
-    pub fn take_answer(&mut self, body: &[u8]) -> Result<(), MediaError> {
+    pub fn take_answer(&mut self, body: &Bytes) -> Result<(), MediaError> {
         let answer = sdp::Session::parse_bytes(body)?;
         let local = match self.offered.take() {
             Some(offered) => *offered,
             None => self.described().ok_or(MediaError::NothingOffered)?,
         };
+        if self.way != Way::Relay {
+            self.remote = Some(Arc::new(answer));
+            self.heard(body);
+            self.settle_passed(&local);
+            return Ok(());
+        }
         let agreed = sdp::agreed(&local, &answer);
         if agreed.is_empty() {
             return Err(SdpError::NoCommonCodec.into());
         }
         self.remote = Some(Arc::new(answer));
+        self.passed = None;
         self.settle(agreed);
         Ok(())
     }
@@ -221,6 +239,7 @@ impl LegMedia {
         let draft = sdp::answer(offer, settled, rules)?;
         let (local, body) = self.write(&draft)?;
         self.remote = Some(offer.clone());
+        self.passed = None;
         let agreed = sdp::agreed(&local, offer);
         self.settle(agreed);
         Ok(body)
@@ -228,9 +247,13 @@ impl LegMedia {
 
     /// Our last offer was refused: our description is again what it was (RFC 3264 §4).
     pub fn restore(&mut self) {
-        if let Some(before) = self.before.take() {
+        if let Some((before, way)) = self.before.take() {
             self.local = Some(before);
             self.offered = None;
+            self.way = way;
+            if way == Way::Bypass {
+                self.lines = SmallVec::new();
+            }
         }
     }
 
@@ -247,17 +270,21 @@ impl LegMedia {
             }
         }
         self.lines.retain(|l| wanted.contains(&l.index));
-        let port =
-            |index| self.lines.iter().find(|l| l.index == index).map_or(0, |l| l.stream.local().port());
-        let ports: SmallVec<[u16; 4]> = (0..draft.len()).map(port).collect();
+        let ports: SmallVec<[u16; 4]> = (0..draft.len()).map(|line| self.port(line)).collect();
         let mut local = draft.write(&self.author, &ports)?;
         if let Some(before) = self.described() {
             local = local.numbered_after(&before);
         }
         let body = Bytes::from(local.text().into_boxed_str().into_boxed_bytes());
-        self.before = self.local.replace(body.clone());
+        self.before = self.local.replace(body.clone()).map(|text| (text, self.way));
+        self.way = Way::Relay;
         self.offered = None;
         Ok((local, body))
+    }
+
+    /// Our port for an m-line, 0 without one.
+    fn port(&self, line: usize) -> u16 {
+        self.lines.iter().find(|l| l.index == line).map_or(0, |l| l.stream.local().port())
     }
 
     /// Tells the streams what was agreed.
@@ -285,7 +312,11 @@ impl LegMedia {
     /// Relays between this leg's streams and those of `other`, m-line by m-line.
     pub fn bridge(&self, other: &View) {
         let Some(remote) = &self.remote else { return };
-        for (ours, theirs) in sdp::pair(remote, &other.remote) {
+        let pairs = match self.way {
+            Way::Relay => sdp::pair(remote, &other.remote),
+            Way::Proxy | Way::Bypass => self.lines.iter().map(|l| (l.index, l.index)).collect(),
+        };
+        for (ours, theirs) in pairs {
             let line = self.lines.iter().find(|l| l.index == ours);
             if let (Some(line), Some(stream)) = (line, other.stream(theirs))
                 && let Err(error) = line.stream.bridge_matching(stream)
@@ -333,7 +364,10 @@ impl LegMedia {
 
     /// True when no m-line lets the far end hear or be heard fully: hold.
     pub fn is_held(&self) -> bool {
-        !self.agreed.is_empty() && self.agreed.iter().all(|m| !m.direction.sends())
+        match self.way {
+            Way::Relay => !self.agreed.is_empty() && self.agreed.iter().all(|m| !m.direction.sends()),
+            Way::Proxy | Way::Bypass => self.remote.as_ref().is_some_and(|remote| remote.is_hold()),
+        }
     }
 
     /// What was agreed on the audio line (or the first one), and its counters.
@@ -354,6 +388,7 @@ impl LegMedia {
         self.lines = SmallVec::new();
         self.agreed = Arc::default();
         (self.local, self.offered, self.before, self.remote) = (None, None, None, None);
+        self.passed = None;
     }
 }
 

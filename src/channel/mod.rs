@@ -19,7 +19,8 @@
 //! | `presence` | the call as those see it who watch the user |
 //! | `headers` | what events say of a leg; its states |
 //! | `asked` | how a command asks a leg |
-//! | `media` | descriptions, streams, what was agreed |
+//! | `codecs` | which codecs a leg takes |
+//! | `media`, `way` | descriptions, streams, what was agreed; media that go past us, or through us unread |
 //! | `letter`, `mailbox` (a `queue`), `legs` | what reaches a leg, where it waits, and how the leg is found |
 //! | `caller`, `variables` (their names, `known`; lists in them, `array`), `cause`, `identity` | what is known of a call |
 //! | `unacked` | answered calls whose ACK has not come: how many there may be |
@@ -29,11 +30,12 @@
 mod addresses;
 mod alarm;
 pub mod array;
-mod asked;
 mod aside;
+mod asked;
 pub mod caller;
 mod caught;
 pub mod cause;
+mod codecs;
 pub mod course;
 mod departed;
 mod ending;
@@ -67,6 +69,7 @@ mod transfer;
 mod unacked;
 pub mod user_agent;
 pub mod variables;
+mod way;
 
 pub use asked::NoAnswer;
 pub use caller::CallerProfile;
@@ -85,7 +88,7 @@ pub use legs::{Legs, Token, new_uuid};
 pub use letter::{Ended, Letter, News, Order, Shown, Successor, Visit};
 pub use loopback::Inside;
 pub use mailbox::{Letters, MAILBOX, Mailbox, Posted};
-pub use media::{MediaError, View};
+pub use media::{MediaError, Passed, View, Way};
 pub use meta::{MetaApp, Where, key_index};
 pub use moment::Moment;
 pub use outbound::{Attempt, Codecs, Through};
@@ -95,3 +98,4 @@ pub use times::Times;
 pub use transfer::ask_for_place;
 pub use user_agent::UserAgent;
 pub use variables::Variables;
+pub use way::not_provided;

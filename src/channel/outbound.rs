@@ -15,7 +15,7 @@ use super::legs::{Token, new_uuid};
 use super::letter::News;
 use super::loopback::Inside;
 use super::mailbox::{Mailbox, Tie};
-use super::media::MediaError;
+use super::media::{MediaError, Way};
 use super::moment::Moment;
 use super::progress::media_cause;
 use super::times::Times;
@@ -43,6 +43,9 @@ pub enum Codecs {
     Agreed(Arc<[AgreedMedia]>),
     /// There is no caller, or it has not said what it can.
     Profile,
+    /// The caller's description is passed on, as it is or with our address and ports; without one the called side is asked
+    /// to offer.
+    Passed(Way, Option<bytes::Bytes>),
 }
 
 /// One attempt to be made.
@@ -184,6 +187,7 @@ impl Leg {
         if matches!(variables.get("dtmf_type"), Some("info" | "none")) {
             rules.event_pt = None;
         }
+        rules.verbose |= variables.is_true("verbose_sdp");
         let offer = offer(&mut media, &agent, &variables, &codecs, &rules).map_err(|error| {
             warn!("{uuid} {}: nothing to offer: {error}", caller.chan_name);
             media_cause(&error)
@@ -215,7 +219,7 @@ impl Leg {
             routes,
             headers,
             max_forwards,
-            sdp: Some(offer),
+            sdp: offer,
             reliable: transport.is_reliable(),
             to_destination: destination,
         };
@@ -332,13 +336,25 @@ fn offer(
     variables: &Variables,
     codecs: &Codecs,
     rules: &sdp::Rules,
-) -> Result<bytes::Bytes, MediaError> {
-    let absolute = variables.get("absolute_codec_string").is_some();
-    let prefs = agent.outbound_prefs(variables);
-    match codecs {
+) -> Result<Option<bytes::Bytes>, MediaError> {
+    let absolute = variables.get("absolute_codec_string").is_some_and(|text| !text.trim().is_empty());
+    let prefs = super::codecs::prefs(agent, variables, Direction::Outbound);
+    let made = match codecs {
+        Codecs::Passed(way, Some(text)) => media.pass_offer(*way, text),
+        Codecs::Passed(way, None) => {
+            media.expect(*way);
+            return Ok(None);
+        }
         Codecs::Offered(offer, inbound) => {
-            let wanted = if absolute { &*prefs } else { &**inbound };
-            media.offer(sdp::Source::Offer { offer, prefs: Some(wanted) }, rules)
+            let mixed =
+                !agent.conf.disable_transcoding && variables.is_true("media_mix_inbound_outbound_codecs");
+            let source = match (absolute, mixed) {
+                (true, _) => sdp::Source::Sorted { offer, first: None, then: &prefs },
+                (false, true) if prefs.exact => sdp::Source::Sorted { offer, first: None, then: &prefs },
+                (false, true) => sdp::Source::Sorted { offer, first: Some(inbound), then: &prefs },
+                (false, false) => sdp::Source::Offer { offer, prefs: Some(inbound) },
+            };
+            media.offer(source, rules)
         }
         // The caller has its codec already and nothing is transcoded: what is asked for must be that one.
         Codecs::Agreed(agreed) if absolute && !agreed.iter().any(|m| prefs.rank(&m.codec).is_some()) => {
@@ -346,5 +362,6 @@ fn offer(
         }
         Codecs::Agreed(agreed) => media.offer(sdp::Source::Agreed(agreed), rules),
         Codecs::Profile => media.offer(sdp::Source::Prefs(&prefs), rules),
-    }
+    };
+    made.map(Some)
 }

@@ -2,7 +2,7 @@
 
 use super::cause::Cause;
 use super::leg::{Direction, Leg, Progress};
-use super::media::{MediaError, View};
+use super::media::{MediaError, View, Way};
 use super::moment::Moment;
 use crate::event::EventName;
 use crate::sdp::{self, SdpError};
@@ -21,6 +21,7 @@ impl Leg {
             Some("rfc2833") => rules.event_pt = Some(self.agent.conf.rfc2833_pt),
             _ => {}
         }
+        rules.verbose |= self.variables.is_true("verbose_sdp");
         rules
     }
 
@@ -98,22 +99,38 @@ impl Leg {
 
     /// The description the caller gets; the same in the 200 as in the 183 before it.
     fn describe(&mut self, other: Option<&View>) -> Result<Option<Bytes>, Cause> {
+        let passed = other.and_then(|view| view.passed.as_ref());
+        match passed {
+            Some(passed) if self.media.way() != Way::Relay || self.media.agreed().is_empty() => {
+                self.media.set_timeouts(self.agent.media_timeouts_for(&self.variables));
+                return self.described(|leg| leg.describe_as(passed));
+            }
+            None if self.media.way() != Way::Relay => self.media.forget(),
+            _ => {}
+        }
         if !self.media.agreed().is_empty() {
             return Ok(self.media.local());
         }
         let rules = self.rules();
-        let prefs = self.agent.inbound_prefs();
+        let prefs = self.own_prefs();
         self.media.set_timeouts(self.agent.media_timeouts_for(&self.variables));
         let made = match (self.media.remote().is_some(), other) {
             (true, Some(view)) => self.media.answer(sdp::Settled::Leg(&view.remote), &rules),
             (true, None) => {
-                let negotiation = self.agent.negotiation();
+                let negotiation = self.negotiation();
                 self.media.answer(sdp::Settled::Prefs { prefs: &prefs, negotiation }, &rules)
             }
             (false, Some(view)) => self.media.offer(sdp::Source::Agreed(&view.agreed), &rules),
             (false, None) => self.media.offer(sdp::Source::Prefs(&prefs), &rules),
         };
-        match made {
+        self.described(|_| made)
+    }
+
+    fn described(
+        &mut self,
+        make: impl FnOnce(&mut Leg) -> Result<Bytes, MediaError>,
+    ) -> Result<Option<Bytes>, Cause> {
+        match make(self) {
             Ok(body) => Ok(Some(body)),
             Err(error) => {
                 warn!("{} {}: no description for the caller: {error}", self.uuid, self.name());

@@ -7,7 +7,7 @@
 
 use super::leg::Leg;
 use super::letter::{Letter, News, Proposal};
-use super::media::{MediaError, View};
+use super::media::{MediaError, View, Way};
 use crate::dialog::OfferId;
 use crate::event::EventName;
 use crate::sdp::{self, SdpError};
@@ -18,21 +18,43 @@ use tracing::{info, warn};
 /// What of an offer is open on a leg.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    /// The far end's offer waits for the other side of the bridge.
-    pub(super) proposed: Option<(OfferId, Arc<sdp::Session>)>,
+    /// The far end's offer (or its wish for one) waits for the other side of the bridge.
+    pub(super) proposed: Option<(OfferId, Option<(Arc<sdp::Session>, Bytes)>)>,
     /// Our offer, made for the other side of the bridge, waits for the far end.
     pub(super) offered: bool,
     /// Our description stands in a 200 as an offer; the ACK brings the answer.
     pub(super) unanswered: bool,
     /// Our offer is of the codec of the leg this one has been joined with, which it must take.
     pub(super) aligning: bool,
+    /// Our far end has offered because the other side's asked it to, and waits for the answer in our ACK.
+    pub(super) owed: bool,
+    /// The other side is being led where our media are to go.
+    pub(super) leading: bool,
+    /// The other side has been led there, and our far end is offered to follow.
+    pub(super) led: bool,
+    /// Where both sides are to be led once both are up.
+    pub(super) after: Option<Way>,
+    /// Both are up: so now, or when the offer that is under way is answered.
+    pub(super) due: Option<Way>,
+}
+
+impl Pending {
+    /// Nothing else may be offered now.
+    pub(super) fn is_busy(&self) -> bool {
+        let Pending { proposed, offered, unanswered, aligning, owed, leading, led, after: _, due: _ } = self;
+        proposed.is_some() || *offered || *unanswered || *aligning || *owed || *leading || *led
+    }
 }
 
 impl Leg {
     /// The far end offers (or, without a description, asks us to).
     pub(super) fn on_offer(&mut self, id: OfferId, body: Option<Bytes>) {
-        if self.pending.proposed.is_some() || self.pending.offered || self.pending.aligning {
+        let Pending { proposed, offered, aligning, owed, leading, led, .. } = &self.pending;
+        if proposed.is_some() || *offered || *aligning || *owed || *leading || *led {
             return self.refuse_offer(id, 491);
+        }
+        if self.media.way() != Way::Relay && self.partner.is_some() {
+            return self.propose(id, body);
         }
         let Some(body) = body else {
             return match self.media.local() {
@@ -59,11 +81,12 @@ impl Leg {
                         remote: offer.clone(),
                         agreed: Arc::default(),
                         streams,
+                        passed: None,
                         screens_digits: false,
                     };
-                    let news = News::Proposed(Arc::new(Proposal { view }));
+                    let news = News::Proposed(Arc::new(Proposal { view, way: Way::Relay, offer: None }));
                     if partner.mailbox().post(Letter::News { from: self.token(), news }) {
-                        self.pending.proposed = Some((id, offer));
+                        self.pending.proposed = Some((id, Some((offer, body))));
                     } else {
                         self.refuse_offer(id, 500);
                     }
@@ -86,8 +109,8 @@ impl Leg {
                 self.media.answer_to(offer, sdp::Settled::Leg(&theirs), &rules)
             }
             None => {
-                let prefs = self.agent.inbound_prefs();
-                let settled = sdp::Settled::Prefs { prefs: &prefs, negotiation: self.agent.negotiation() };
+                let prefs = self.own_prefs();
+                let settled = sdp::Settled::Prefs { prefs: &prefs, negotiation: self.negotiation() };
                 self.media.answer_to(offer, settled, &rules)
             }
         }
@@ -101,7 +124,14 @@ impl Leg {
         self.renegotiated();
     }
 
-    fn refuse_offer(&mut self, id: OfferId, status: u16) {
+    /// Our 200 brings an offer; the ACK brings the answer.
+    fn accept_late(&mut self, id: OfferId, offer: Bytes) {
+        if let Err(error) = self.session.accept_offer(Self::now(), id, Some(offer), &[]) {
+            warn!("{} {}: re-INVITE not answered: {error}", self.uuid, self.name());
+        }
+    }
+
+    pub(super) fn refuse_offer(&mut self, id: OfferId, status: u16) {
         if let Err(error) = self.session.refuse_offer(Self::now(), id, status, &[]) {
             warn!("{} {}: re-INVITE not refused: {error}", self.uuid, self.name());
         }
@@ -130,14 +160,31 @@ impl Leg {
             info!("{} {}: {}", self.uuid, self.name(), if held { "put us on hold" } else { "resumed" });
             self.fire(if held { EventName::ChannelHold } else { EventName::ChannelUnhold }, Vec::new);
         }
+        if self.media.way() != Way::Relay
+            && let Some(view) = self.partner_view().cloned()
+        {
+            self.see_way(&view);
+        }
+        self.lead_if_due();
     }
 
     /// The ACK of a 200 that carried our offer brings the answer.
     pub(super) fn on_acknowledged(&mut self, body: Option<Bytes>) {
-        self.pending.unanswered = false;
+        let waited = std::mem::take(&mut self.pending.unanswered);
         self.unacked = None;
-        let Some(body) = body else { return };
+        let Some(body) = body else {
+            if waited && self.media.way() != Way::Relay {
+                warn!("{} {}: no answer in the ACK, and the other side waits for it", self.uuid, self.name());
+                self.hangup(super::Cause::INCOMPATIBLE_DESTINATION);
+            }
+            return;
+        };
+        let is_first = self.media.remote().is_none();
         match self.media.take_answer(&body) {
+            Ok(()) if is_first => {
+                self.show_to_partner();
+                self.renegotiated();
+            }
             Ok(()) => self.renegotiated(),
             Err(error) => {
                 warn!("{} {}: the answer in an ACK cannot be used: {error}", self.uuid, self.name());
@@ -150,11 +197,16 @@ impl Leg {
 
     /// The other side's far end wants codecs the call does not use: offer them to ours.
     pub(super) fn on_proposed(&mut self, proposal: &Proposal) {
-        let Pending { proposed, offered, unanswered, aligning } = &self.pending;
-        if proposed.is_some() || *offered || *unanswered || *aligning || !self.is_answered() {
+        if self.pending.is_busy() {
             return self.tell_settled(Err(491));
         }
-        let prefs = self.agent.outbound_prefs(&self.variables);
+        if proposal.way != Way::Relay {
+            return self.pass_on(proposal);
+        }
+        if !self.is_answered() {
+            return self.tell_settled(Err(491));
+        }
+        let prefs = self.own_prefs();
         let source = sdp::Source::Offer { offer: &proposal.view.remote, prefs: Some(&prefs) };
         let rules = self.rules();
         let Ok(offer) = self.media.offer(source, &rules) else { return self.tell_settled(Err(488)) };
@@ -170,8 +222,9 @@ impl Leg {
     pub(super) fn on_offer_answered(&mut self, body: Option<Bytes>, needs_answer: bool) {
         let asked = std::mem::take(&mut self.pending.offered);
         let aligning = std::mem::take(&mut self.pending.aligning);
+        let led = std::mem::take(&mut self.pending.led);
         if needs_answer {
-            return;
+            return self.pass_late_offer(body);
         }
         let taken = body.map(|body| self.media.take_answer(&body));
         match taken {
@@ -182,11 +235,16 @@ impl Leg {
             Some(Ok(())) => self.renegotiated(),
             Some(Err(error)) => {
                 warn!("{} {}: the answer to our re-INVITE cannot be used: {error}", self.uuid, self.name());
-                self.tell_settled(Err(488));
-                if aligning {
-                    self.out_of_line();
+                match () {
+                    () if aligning => self.out_of_line(),
+                    () if led => {
+                        self.media.restore();
+                        self.not_led();
+                    }
+                    () => self.tell_settled(Err(488)),
                 }
             }
+            None if asked => self.tell_settled(Err(488)),
             None => {}
         }
     }
@@ -195,8 +253,15 @@ impl Leg {
     pub(super) fn on_offer_refused(&mut self, status: u16) {
         info!("{} {}: our re-INVITE was refused with {status}", self.uuid, self.name());
         if std::mem::take(&mut self.pending.offered) {
+            let passed = self.media.way() != Way::Relay;
             self.media.restore();
-            self.tell_settled(Err(488));
+            // An offer of the other far end's own making is refused in our far end's words.
+            let ours = matches!(status, 401 | 407 | 415) || !passed;
+            self.tell_settled(Err(if ours { 488 } else { status }));
+        }
+        if std::mem::take(&mut self.pending.led) {
+            self.media.restore();
+            self.not_led();
         }
         if std::mem::take(&mut self.pending.aligning) {
             self.media.restore();
@@ -210,6 +275,9 @@ impl Leg {
     pub(super) fn align(&mut self) {
         let Some(partner) = &self.partner else { return };
         let view = partner.view.clone();
+        if self.media.way() != Way::Relay || view.passed.is_some() {
+            return; // whoever asked for it leads both
+        }
         let (Some(theirs), Some(ours)) =
             (view.main_line(), self.agreed().iter().find(|m| m.kind == sdp::Kind::Audio))
         else {
@@ -238,12 +306,12 @@ impl Leg {
     }
 
     /// The far end cannot do what the other leg does, and tandem does not translate yet.
-    fn out_of_line(&mut self) {
+    pub(super) fn out_of_line(&mut self) {
         warn!("{} {}: no codec in common with the leg it has been joined with", self.uuid, self.name());
         self.hangup(super::Cause::INCOMPATIBLE_DESTINATION);
     }
 
-    fn tell_settled(&self, view: Result<Arc<View>, u16>) {
+    pub(super) fn tell_settled(&self, view: Result<Arc<View>, u16>) {
         if let Some(partner) = &self.partner {
             partner.mailbox().post(Letter::News { from: self.token(), news: News::Settled(view) });
         }
@@ -251,18 +319,34 @@ impl Leg {
 
     /// What came of our proposal: answer our far end.
     pub(super) fn on_settled(&mut self, view: Result<Arc<View>, u16>) {
+        if self.pending.leading {
+            return self.led(view);
+        }
         let Some((id, offer)) = self.pending.proposed.take() else { return };
         let view = match view {
             Ok(view) => view,
             Err(status) => return self.refuse_offer(id, status),
         };
         let rules = sdp::Rules { mirror: false, ..self.rules() };
-        match self.media.answer_to(&offer, sdp::Settled::Leg(&view.remote), &rules) {
+        let late = offer.is_none();
+        let answer = match (&view.passed, offer) {
+            (Some(passed), None) => self.media.pass_offer(passed.way, &passed.text),
+            (Some(passed), offer) => self.media.pass_answer(offer, passed.way, &passed.text),
+            (None, Some((offer, _))) => self.media.answer_to(&offer, sdp::Settled::Leg(&view.remote), &rules),
+            (None, None) => Err(MediaError::NothingOffered),
+        };
+        match answer {
             Ok(answer) => {
                 if let Some(partner) = &mut self.partner {
                     partner.view = view;
                 }
-                self.accept_offer(id, answer);
+                match late {
+                    true => {
+                        self.pending.unanswered = true;
+                        self.accept_late(id, answer);
+                    }
+                    false => self.accept_offer(id, answer),
+                }
             }
             Err(error) => {
                 warn!("{} {}: a re-INVITE cannot be answered: {error}", self.uuid, self.name());

@@ -4,6 +4,7 @@ use super::cause::Cause;
 use super::ending::{By, Ending};
 use super::leg::{Direction, Happening, Leg, Progress};
 use super::letter::{Letter, News, Order};
+use super::media::Way;
 use super::moment::Moment;
 use crate::dialog::{Event, RequestId};
 use crate::event::EventName;
@@ -125,9 +126,13 @@ impl Leg {
         self.times.answered = Some(now);
         let taken = match (&sdp, needs_answer) {
             (Some(body), false) => self.media.take_answer(body).map_err(|e| e.to_string()),
-            // Every INVITE of ours carries an offer, so a 2xx never does.
+            (Some(body), true) if self.media.way() != Way::Relay => {
+                self.pending.owed = true;
+                self.media.take_late_offer(self.media.way(), body).map_err(|e| e.to_string())
+            }
+            // Every other INVITE of ours carries an offer, so a 2xx never does.
             (Some(_), true) => Err("an offer in the 200 to our offer".to_owned()),
-            (None, _) if self.media.agreed().is_empty() => {
+            (None, _) if self.media.agreed().is_empty() && self.media.remote().is_none() => {
                 Err("a 200 without a session description".to_owned())
             }
             (None, _) => Ok(()),

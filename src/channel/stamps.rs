@@ -6,6 +6,7 @@
 use super::leg::Leg;
 use super::times::micros;
 use crate::media::Stats;
+use crate::sdp::Kind;
 use jiff::{Timestamp, tz::TimeZone};
 use std::fmt::Write;
 use std::time::Instant;
@@ -140,7 +141,16 @@ impl Leg {
     }
 
     fn stamp_media(&mut self) {
-        let Some((media, stats)) = self.media.main_line() else { return };
+        let Some((media, stats)) = self.media.main_line() else {
+            // Past us: where the far end listens is all that is known.
+            let remote = self.media.remote().filter(|_| self.media.goes_past());
+            let told = remote.and_then(|remote| remote.rtp_address(remote.first(&Kind::Audio)?));
+            if let Some(told) = told {
+                self.variables.print("remote_media_ip", told.ip());
+                self.variables.print("remote_media_port", told.port());
+            }
+            return;
+        };
         let (codec, port, told) = (media.codec.name.clone(), media.local_port, media.remote_rtp);
         self.variables.set("read_codec", &codec);
         self.variables.set("write_codec", &codec);

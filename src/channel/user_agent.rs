@@ -75,14 +75,17 @@ const ALLOW: &str =
 impl UserAgent {
     /// A profile that is not open yet.
     pub fn new(conf: ProfileConf, local: SocketAddr, rtp: Vec<IpAddr>, acls: Arc<ArcSwap<Acls>>) -> Self {
-        let prefs =
-            |said: &Option<Prefs>| Arc::new(said.clone().unwrap_or_else(|| Prefs::parse(DEFAULT_CODECS)));
+        // As there, a list that is not given is the other one.
+        let prefs = |said: &Option<Prefs>, other: &Option<Prefs>| {
+            let said = said.as_ref().or(other.as_ref()).cloned();
+            Arc::new(said.unwrap_or_else(|| Prefs::parse(DEFAULT_CODECS)))
+        };
         Self {
             name: conf.name.clone(),
             context: conf.context.as_str().into(),
             dialplan: conf.dialplan.as_str().into(),
-            inbound: prefs(&conf.inbound_codec_prefs),
-            outbound: prefs(&conf.outbound_codec_prefs),
+            inbound: prefs(&conf.inbound_codec_prefs, &conf.outbound_codec_prefs),
+            outbound: prefs(&conf.outbound_codec_prefs, &conf.inbound_codec_prefs),
             trace: conf.sip_trace.into(),
             departed: Arc::new(Departed::new(&timers_of(&conf))),
             conf,
@@ -243,13 +246,9 @@ impl UserAgent {
         self.inbound.clone()
     }
 
-    /// What we offer to the called side: `absolute_codec_string`, `codec_string`, else the profile's list.
-    pub fn outbound_prefs(&self, variables: &Variables) -> Arc<Prefs> {
-        let said = variables.get("absolute_codec_string").or(variables.get("codec_string"));
-        match said {
-            Some(text) => Arc::new(Prefs::parse(text.trim_start_matches('='))),
-            None => self.outbound.clone(),
-        }
+    /// What we offer to the called side.
+    pub fn outbound_prefs(&self) -> Arc<Prefs> {
+        self.outbound.clone()
     }
 
     /// What every description of this profile has.

@@ -8,7 +8,7 @@ use super::rules::COPIED;
 use super::string::find;
 use crate::channel::identity::Privacy;
 use crate::channel::variables::is_true;
-use crate::channel::{Attempt, CallerProfile, Codecs, Leg, Progress, Variables};
+use crate::channel::{Attempt, CallerProfile, Codecs, Leg, Progress, Variables, Way};
 use crate::config::sofia::FromDomain;
 use std::sync::Arc;
 
@@ -147,6 +147,7 @@ pub fn attempt(leg: &Leg, target: Target, variables: Variables) -> Attempt {
             number: full || wish.contains("hide_number"),
         };
     }
+    let inside = target.inside.is_some();
     let callee = |name: &str| {
         let names = [&*format!("origination_callee_id_{name}"), &*format!("effective_callee_id_{name}")];
         names.into_iter().find_map(|n| variables.get(n)).map(Arc::<str>::from)
@@ -189,16 +190,21 @@ pub fn attempt(leg: &Leg, target: Target, variables: Variables) -> Attempt {
         caller,
         other_leg: leg.introduction(),
         privacy,
-        codecs: codecs(leg),
+        codecs: codecs(leg, inside),
         max_forwards: forwards.saturating_sub(1),
     }
 }
 
-fn codecs(leg: &Leg) -> Codecs {
-    let settled = leg.progress() >= Progress::EarlyMedia;
+/// What is offered: the caller's description passed on, its codecs, or a list. A call to ourselves is always relayed.
+fn codecs(leg: &Leg, inside: bool) -> Codecs {
+    let way = if inside { Way::Relay } else { leg.way_for_calls() };
+    if way != Way::Relay {
+        return Codecs::Passed(way, leg.said());
+    }
+    let settled = leg.progress() >= Progress::EarlyMedia && leg.way() == Way::Relay;
     match (settled, leg.agreed(), leg.offered()) {
         (true, agreed, _) if !agreed.is_empty() => Codecs::Agreed(agreed.clone()),
-        (_, _, Some(offer)) => Codecs::Offered(offer.clone(), leg.agent.inbound_prefs()),
+        (_, _, Some(offer)) => Codecs::Offered(offer.clone(), leg.own_prefs()),
         _ => Codecs::Profile,
     }
 }

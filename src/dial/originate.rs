@@ -31,6 +31,8 @@ pub struct Winner {
     pub answered: bool,
     /// The number it was dialled by.
     pub number: Arc<str>,
+    /// Its own variables say `bypass_media_after_bridge`.
+    pub bypass_after: bool,
 }
 
 /// Why nobody won.
@@ -53,6 +55,7 @@ impl From<Cause> for Failure {
 /// Calls what `text` says for `leg`. `text` is expanded already, and guarded against separators from the wire.
 pub async fn originate(leg: &mut Leg, text: &str) -> Result<Winner, Failure> {
     leg.reaches(Moment::PreOriginate);
+    leg.prepare_way();
     outcome::note_begin(leg);
     let (result, hangup) = match Originate::new(leg, text) {
         Ok(mut work) => (work.run().await, work.hangs_up_caller()),
@@ -98,6 +101,7 @@ struct Called {
     ended: Option<Arc<Ended>>,
     /// The cause we have ended it with.
     hung_up: Option<Cause>,
+    bypass_after: bool,
 }
 
 /// One member of a dial string: the whole of a plain one, or one of several that are called independently.
@@ -263,9 +267,9 @@ impl<'a> Originate<'a> {
                 Do::Won { leg, answered } => {
                     let won = self.slot(at, leg).and_then(|slot| slot.called.take());
                     self.note_causes(at);
-                    if let Some(Called { mailbox, uuid, number, view: Some(view), .. }) = won {
+                    if let Some(Called { mailbox, uuid, number, view: Some(view), bypass_after, .. }) = won {
                         outcome::note_cause(self.leg, &uuid, None);
-                        return Acted::Won(Winner { mailbox, uuid, view, answered, number });
+                        return Acted::Won(Winner { mailbox, uuid, view, answered, number, bypass_after });
                     }
                 }
                 Do::Lost(cause) => {
@@ -305,7 +309,8 @@ impl<'a> Originate<'a> {
         for (lane, dialled) in std::mem::take(&mut member.adopted).into_iter().enumerate() {
             let Dialled { mailbox, uuid, number } = dialled;
             let failed = (!self.leg.adopt(&mailbox)).then_some(Cause::DESTINATION_OUT_OF_ORDER);
-            let called = Called { mailbox, uuid, number, view: None, ended: None, hung_up: None };
+            let called =
+                Called { mailbox, uuid, number, view: None, ended: None, hung_up: None, bypass_after: false };
             member.slots.push(Slot { target: None, called: Some(called) });
             let (rules, late) = (LegRules::default(), Cause::NO_ANSWER);
             member.race.enter(Leg::now(), Entrant { lane, step: 0, rules, late, failed });
@@ -398,6 +403,7 @@ impl<'a> Originate<'a> {
         let (uri, number) = (target.uri.clone(), target.number.clone());
         let attempt = attempt::attempt(self.leg, target, variables);
         let owner = self.leg.mailbox().clone();
+        let bypass_after = attempt.variables.is_true("bypass_media_after_bridge");
         let callee = match &*attempt.caller.callee_id_name {
             "" => "Outbound Call".to_owned(),
             name => name.to_owned(),
@@ -412,8 +418,15 @@ impl<'a> Originate<'a> {
                 }
                 outcome::note_leg(self.leg, &uuid, &callee, &callee_number);
                 if let Some(slot) = self.slot(at, index) {
-                    slot.called =
-                        Some(Called { mailbox, uuid, number, view: None, ended: None, hung_up: None });
+                    slot.called = Some(Called {
+                        mailbox,
+                        uuid,
+                        number,
+                        view: None,
+                        ended: None,
+                        hung_up: None,
+                        bypass_after,
+                    });
                 }
             }
             Err(cause) => {

@@ -8,8 +8,10 @@ use std::fmt;
 
 impl Scope for Leg {
     fn variable(&self, name: &str) -> Option<Value<'_>> {
-        let (text, wire) = self.variables.get_marked(name)?;
-        Some(Value { text: Cow::Borrowed(text), wire })
+        match self.variables.get_marked(name) {
+            Some((text, wire)) => Some(Value { text: Cow::Borrowed(text), wire }),
+            None => self.codec_variable(name).map(|text| Value { text: Cow::Owned(text), wire: true }),
+        }
     }
 
     fn profile_field(&self, name: &str) -> Option<Value<'_>> {

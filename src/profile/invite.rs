@@ -75,6 +75,7 @@ impl Profile {
         tokio::spawn(async move {
             drop(at_door);
             let leg = &mut call.leg;
+            let passes = agent.conf.inbound_bypass_media || agent.conf.inbound_proxy_media;
             match offer {
                 Err(error) => {
                     warn!("{} {}: the offer cannot be used: {error}", leg.uuid, leg.name());
@@ -84,11 +85,24 @@ impl Profile {
                     info!("{} {}: an INVITE without offer refused (enable-3pcc)", leg.uuid, leg.name());
                     leg.hangup(Cause::MANDATORY_IE_MISSING);
                 }
+                Ok(()) if !has_offer && agent.conf.enable_3pcc == ThreePcc::Yes && passes => {
+                    info!(
+                        "{} {}: an INVITE without offer cannot have its media passed on (enable-3pcc); refused",
+                        leg.uuid,
+                        leg.name()
+                    );
+                    leg.hangup(Cause::MANDATORY_IE_MISSING);
+                }
                 Ok(()) if !has_offer && agent.conf.enable_3pcc == ThreePcc::Yes => {
                     // The reason for a failure is logged there.
                     let _ = leg.answer(None);
                 }
-                Ok(()) if has_offer && !agent.conf.inbound_late_negotiation && !leg.has_common_codec() => {
+                Ok(())
+                    if has_offer
+                        && !passes
+                        && !agent.conf.inbound_late_negotiation
+                        && !leg.has_common_codec() =>
+                {
                     info!("{} {}: no codec of the offer is taken here", leg.uuid, leg.name());
                     leg.hangup(Cause::INCOMPATIBLE_DESTINATION);
                 }

@@ -16,6 +16,16 @@ pub enum Source<'a> {
         /// What this switch passes.
         prefs: Option<&'a Prefs>,
     },
+    /// The same, but the codecs named in `first` in the a-leg's order and then those named in `then` in the order of that
+    /// list; a codec that neither names is left out.
+    Sorted {
+        /// The a-leg's description.
+        offer: &'a Session,
+        /// These come first.
+        first: Option<&'a Prefs>,
+        /// These in this order.
+        then: &'a Prefs,
+    },
     /// The a-leg is answered already: just what was agreed with it.
     Agreed(&'a [AgreedMedia]),
     /// No a-leg (originate), or it has not said what it can (delayed offer).
@@ -30,7 +40,22 @@ pub enum Source<'a> {
 pub fn offer(source: Source<'_>, rules: &Rules) -> Result<Draft, SdpError> {
     let mut lines: Vec<Line> = match source {
         Source::Offer { offer, prefs } => {
-            offer.media.iter().filter_map(|m| from_offer(offer, m, prefs, rules)).collect()
+            let wanted = |c: &Codec| prefs.is_none_or(|p| p.rank(c).is_some());
+            offer.media.iter().filter_map(|m| from_offer(offer, m, wanted, rules)).collect()
+        }
+        Source::Sorted { offer, first, then } => {
+            let early = |c: &Codec| first.and_then(|p| p.rank(c)).map(|_| 0);
+            let rank = |c: &Codec| early(c).or_else(|| then.rank(c).map(|rank| rank + 1));
+            let wanted = |c: &Codec| rank(c).is_some();
+            let lines = offer.media.iter().filter_map(|m| from_offer(offer, m, wanted, rules));
+            let sorted = lines.map(|mut line| {
+                if let What::On { codecs, .. } = &mut line.what {
+                    // events and noise stay behind
+                    codecs.sort_by_key(|c| if c.is_primary() { rank(c) } else { Some(usize::MAX) });
+                }
+                line
+            });
+            sorted.collect()
         }
         Source::Agreed(agreed) => agreed.iter().map(|m| from_agreed(m, rules)).collect(),
         Source::Prefs(prefs) => {
@@ -101,13 +126,18 @@ fn renumber(line: &mut Line, before: &[Codec]) {
     });
 }
 
-fn from_offer(offer: &Session, media: &Media, prefs: Option<&Prefs>, rules: &Rules) -> Option<Line> {
+/// The m-line with the codecs that are wanted.
+fn from_offer(
+    offer: &Session,
+    media: &Media,
+    wanted: impl Fn(&Codec) -> bool,
+    rules: &Rules,
+) -> Option<Line> {
     if media.port == 0 || !media.is_plain_rtp() {
         return None;
     }
     let all = media.codecs();
-    let wanted = |c: &&Codec| c.is_primary() && prefs.is_none_or(|p| p.rank(c).is_some());
-    let mut codecs: Vec<Codec> = all.iter().filter(wanted).cloned().collect();
+    let mut codecs: Vec<Codec> = all.iter().filter(|c| c.is_primary() && wanted(c)).cloned().collect();
     if codecs.is_empty() {
         return None;
     }

@@ -37,4 +37,5 @@ mod test_schedule;
 mod test_show;
 mod test_valet;
 mod test_watch;
+mod test_ways;
 mod test_weather;

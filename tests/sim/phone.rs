@@ -79,6 +79,8 @@ struct Talk {
     /// It was to be cancelled: no second try with credentials.
     gave_up: bool,
     up: bool,
+    /// It takes no offer any more.
+    balks: bool,
 }
 
 fn now() -> Instant {
@@ -147,6 +149,19 @@ impl Phone {
                 () = alarm => self.timeout(),
             }
             self.drain();
+            self.note_descriptions();
+        }
+    }
+
+    /// What is said and heard in each call that is up, as of now.
+    fn note_descriptions(&self) {
+        for talk in self.talks.iter().filter(|t| t.up && !t.replaced) {
+            let (said, heard) = (talk.session.local_sdp().cloned(), talk.session.remote_sdp().cloned());
+            self.note(talk.call, talk.caller, |side| {
+                if side.end.is_none() {
+                    (side.said, side.heard) = (said, heard);
+                }
+            });
         }
     }
 
@@ -384,6 +399,7 @@ impl Phone {
             replaced: false,
             gave_up: false,
             up: false,
+            balks: false,
         };
         self.talks.push(talk);
     }
@@ -420,6 +436,7 @@ impl Phone {
             replaced: false,
             gave_up: false,
             up: false,
+            balks: false,
         };
         self.talks.push(talk);
         self.schedule(serial, &acts, false);
@@ -506,6 +523,14 @@ impl Phone {
                     .request(now, Method::Info, &[], Some(("application/dtmf-relay", body)))
                     .map(|_| ())
             }
+            Act::Balk => {
+                talk.balks = true;
+                Ok(())
+            }
+            Act::Refer(user) => {
+                let headers = [("Refer-To".to_owned(), format!("<sip:{user}@{DOMAIN}>"))];
+                talk.session.request(now, Method::Refer, &headers, None).map(|_| ())
+            }
             Act::Vanish => {
                 self.end(serial, End::Vanished);
                 self.dead.insert(call_id.clone());
@@ -569,6 +594,7 @@ impl Phone {
             Event::Offer { id, sdp: offer, .. } => {
                 talk.version += 1;
                 let body = match &offer {
+                    _ if talk.balks => None,
                     Some(offer) => sdp::answer(index, talk.version, offer),
                     None => Some(sdp::offer(index, talk.version, Audio::Talk)),
                 };

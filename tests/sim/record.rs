@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use crate::script::{Kind, Script};
 
 /// How a session ended for a phone.
@@ -42,6 +44,9 @@ pub struct Side {
     pub answered: Option<Instant>,
     pub end: Option<(Instant, End)>,
     pub log: Vec<(Instant, String)>,
+    /// Its own description and the one it was given, as they were when it hung up or was hung up.
+    pub said: Option<Bytes>,
+    pub heard: Option<Bytes>,
 }
 
 impl Side {

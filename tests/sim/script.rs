@@ -22,6 +22,10 @@ pub enum Act {
     OfferNothing,
     /// INFO with a digit.
     Digit(char),
+    /// From now on it takes no offer.
+    Balk,
+    /// A blind transfer to that user.
+    Refer(&'static str),
     /// The phone is switched off, as far as this call goes.
     Vanish,
 }
