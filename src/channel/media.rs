@@ -5,7 +5,7 @@
 
 mod passing;
 
-pub use passing::{Passed, Way};
+pub use passing::{Passed, Said, Way};
 
 use super::user_agent::MediaAddress;
 use crate::media::{

@@ -7,7 +7,7 @@
 
 use super::leg::Leg;
 use super::letter::{Letter, News, Proposal};
-use super::media::{MediaError, View, Way};
+use super::media::{MediaError, Said, View, Way};
 use crate::dialog::OfferId;
 use crate::event::EventName;
 use crate::sdp::{self, SdpError};
@@ -19,7 +19,7 @@ use tracing::{info, warn};
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     /// The far end's offer (or its wish for one) waits for the other side of the bridge.
-    pub(super) proposed: Option<(OfferId, Option<(Arc<sdp::Session>, Bytes)>)>,
+    pub(super) proposed: Option<(OfferId, Option<Said>)>,
     /// Our offer, made for the other side of the bridge, waits for the far end.
     pub(super) offered: bool,
     /// Our description stands in a 200 as an offer; the ACK brings the answer.

@@ -29,6 +29,9 @@ pub struct Passed {
     pub text: Bytes,
 }
 
+/// A description, taken apart and as it came.
+pub type Said = (Arc<sdp::Session>, Bytes);
+
 impl LegMedia {
     /// Which way the media go by our last description.
     pub fn way(&self) -> Way {
@@ -49,12 +52,7 @@ impl LegMedia {
 
     /// Our answer to our far end's offer (`None`: the one that waits since it came): what the other leg's far end has said.
     /// When that is not possible, everything stays as it was.
-    pub fn pass_answer(
-        &mut self,
-        offer: Option<(Arc<sdp::Session>, Bytes)>,
-        way: Way,
-        text: &Bytes,
-    ) -> Result<Bytes, MediaError> {
+    pub fn pass_answer(&mut self, offer: Option<Said>, way: Way, text: &Bytes) -> Result<Bytes, MediaError> {
         let remote = offer.as_ref().map(|(remote, _)| remote).or(self.remote.as_ref());
         let remote = remote.cloned().ok_or(MediaError::NothingOffered)?;
         let (local, body) = self.copy(way, text)?;
