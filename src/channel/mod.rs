@@ -88,7 +88,7 @@ pub use legs::{Legs, Token, new_uuid};
 pub use letter::{Ended, Letter, News, Order, Shown, Successor, Visit};
 pub use loopback::Inside;
 pub use mailbox::{Letters, MAILBOX, Mailbox, Posted};
-pub use media::{MediaError, Passed, View, Way};
+pub use media::{MediaError, Passed, View, Way as MediaWay};
 pub use meta::{MetaApp, Where, key_index};
 pub use moment::Moment;
 pub use outbound::{Attempt, Codecs, Through};

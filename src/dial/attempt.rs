@@ -8,7 +8,7 @@ use super::rules::COPIED;
 use super::string::find;
 use crate::channel::identity::Privacy;
 use crate::channel::variables::is_true;
-use crate::channel::{Attempt, CallerProfile, Codecs, Leg, Progress, Variables, Way};
+use crate::channel::{Attempt, CallerProfile, Codecs, Leg, MediaWay, Progress, Variables};
 use crate::config::sofia::FromDomain;
 use std::sync::Arc;
 
@@ -197,11 +197,11 @@ pub fn attempt(leg: &Leg, target: Target, variables: Variables) -> Attempt {
 
 /// What is offered: the caller's description passed on, its codecs, or a list. A call to ourselves is always relayed.
 fn codecs(leg: &Leg, inside: bool) -> Codecs {
-    let way = if inside { Way::Relay } else { leg.way_for_calls() };
-    if way != Way::Relay {
+    let way = if inside { MediaWay::Relay } else { leg.way_for_calls() };
+    if way != MediaWay::Relay {
         return Codecs::Passed(way, leg.said());
     }
-    let settled = leg.progress() >= Progress::EarlyMedia && leg.way() == Way::Relay;
+    let settled = leg.progress() >= Progress::EarlyMedia && leg.way() == MediaWay::Relay;
     match (settled, leg.agreed(), leg.offered()) {
         (true, agreed, _) if !agreed.is_empty() => Codecs::Agreed(agreed.clone()),
         (_, _, Some(offer)) => Codecs::Offered(offer.clone(), leg.own_prefs()),

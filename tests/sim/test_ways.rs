@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rand::Rng;
-use tandem::channel::{Course, Letter, Order, Way};
+use tandem::channel::{Course, Letter, MediaWay as Way, Order};
 use tandem::event::EventName;
 
 use crate::net::{Weather, seeds};
