@@ -44,7 +44,8 @@ pub struct Phone<'a> {
     pub auto: bool,
     /// Whether it registers, and how that is to go.
     pub registration: Registration,
-    /// Further lines of its configuration.
+    /// Further lines of its configuration, before it knows its account: mwi.so subscribes without end when the phone is
+    /// registered within a millisecond of that module's start.
     pub config: &'a str,
     /// Further parameters of its account.
     pub account: &'a str,
@@ -100,8 +101,8 @@ impl Baresip {
             "poll_method epoll\nsip_listen 127.0.0.1:{sip_port}\nnet_interface 127.0.0.1\n\
              audio_source aufile,{tone}\naudio_alert aufile,{none}\naudio_channels 1-1\nausrc_srate 8000\n\
              rtp_ports 16000-18998\nmodule_path {modules}\nmodule g711.so\nmodule aufile.so\n\
-             module sndfile.so\nsnd_path {dir}\nmodule ctrl_tcp.so\nmodule_app account.so\n\
-             module_app menu.so\nctrl_tcp_listen 127.0.0.1:{control_port}\n{more}\n",
+             module sndfile.so\nsnd_path {dir}\nmodule ctrl_tcp.so\n{more}\nmodule_app account.so\n\
+             module_app menu.so\nctrl_tcp_listen 127.0.0.1:{control_port}\n",
             tone = dir.file("tone.wav"),
             none = dir.file("none.wav"),
             modules = modules(),
