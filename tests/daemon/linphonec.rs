@@ -31,6 +31,26 @@ impl Linphonec {
         transport: &str,
         tone: f64,
     ) -> Linphonec {
+        Linphonec::begin(user, password, switch, transport, tone, "")
+    }
+
+    /// Starts it with a friend whose presence it watches, and waits until it is registered.
+    pub fn watching(user: &str, switch: SocketAddr, transport: &str, tone: f64, friend: &str) -> Linphonec {
+        let more =
+            format!("[friend_0]\nurl=\"Friend\" <sip:{friend}@{}>\npol=accept\nsubscribe=1\n", switch.ip());
+        let phone = Linphonec::begin(user, PASSWORD, switch, transport, tone, &more);
+        phone.expect_state("LinphoneRegistrationOk");
+        phone
+    }
+
+    fn begin(
+        user: &str,
+        password: &str,
+        switch: SocketAddr,
+        transport: &str,
+        tone: f64,
+        more: &str,
+    ) -> Linphonec {
         let dir = Dir::new(&format!("linphonec-{user}"));
         let (udp, tcp) = match transport {
             "tcp" => (0, free_port()),
@@ -48,7 +68,7 @@ impl Linphonec {
                  [rtp]\naudio_rtp_port={rtp}\nnortp_timeout=120\n\n\
                  [proxy_0]\nreg_proxy=<sip:{switch};transport={transport}>\n\
                  reg_identity=sip:{user}@{host}\nreg_expires=60\nreg_sendregister=1\npublish=0\n\n\
-                 [auth_info_0]\nusername={user}\npasswd={password}\nrealm={host}\ndomain={host}\n",
+                 [auth_info_0]\nusername={user}\npasswd={password}\nrealm={host}\ndomain={host}\n\n{more}",
                 rtp = free_pair(),
                 host = switch.ip(),
             ),

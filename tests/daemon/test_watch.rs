@@ -1,10 +1,13 @@
 //! Busy lamps and presence by the real binary: a phone with an address book, and a puppet with a lamp that picks up the
 //! call it sees, by what the document tells.
 
-use std::time::Duration;
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 use crate::baresip::Phone;
+use crate::linphonec::Linphonec;
 use crate::needs;
+use crate::process::PATIENCE;
 use crate::puppet::{Answer, Message, Puppet, credentials};
 use crate::switch::{PASSWORD, Setup, Switch};
 
@@ -125,4 +128,133 @@ fn a_profile_that_lets_nobody_watch() {
     let answer = subscribe(&mut lamp, "1001", 1, "Event: dialog");
     assert_eq!(answer.status(), Some(489), "{}", answer.text);
     assert!(answer.header("Warning").contains("manage-presence"), "{}", answer.text);
+}
+
+/// What a watcher was told of a user's calls: `recipient early`, nothing when there is none left.
+fn calls(notify: &Message) -> Vec<String> {
+    let value = |text: &str, name: &str| {
+        let (_, rest) = text.split_once(&format!("{name}=\""))?;
+        rest.split_once('"').map(|(value, _)| value.to_owned())
+    };
+    let state = |text: &str| {
+        let (_, rest) = text.split_once("<state")?;
+        let (_, rest) = rest.split_once('>')?;
+        rest.split_once('<').map(|(state, _)| state.to_owned())
+    };
+    let dialogs = notify.body().split("<dialog ").skip(1);
+    let told = dialogs
+        .map(|d| format!("{} {}", value(d, "direction").unwrap_or_default(), state(d).unwrap_or_default()));
+    told.filter(|told| !told.ends_with("terminated")).collect()
+}
+
+/// Waits until a text stands in a phone's log so many times.
+#[track_caller]
+fn told(phone: &Linphonec, what: &str, times: usize) {
+    let until = Instant::now() + PATIENCE * 2;
+    while phone.trace().matches(what).count() < times {
+        assert!(Instant::now() < until, "{what} not told {times} times");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// One subscription, over one stream: refreshed by the phone, through a reload, with the state true before and after.
+#[test]
+fn linphonec_watches_over_tcp_for_long() {
+    needs!("linphonec", "baresip");
+    let params = &[("force-subscription-expires", "30")];
+    let mut switch = Switch::start_with(Setup { params, ..Setup::default() });
+    if switch.process.is_none() {
+        return;
+    }
+    let a = Linphonec::watching("1000", switch.sip(), "tcp", 440.0, "1001");
+    told(&a, "<basic>closed</basic>", 1);
+    let mut b = Phone::new("1001", switch.sip(), 660.0).start();
+    told(&a, "<basic>open</basic>", 1);
+    switch.process.as_ref().expect("a switch").signal("HUP");
+    switch.expect_log(&["reloaded:"]);
+    b.dial("9196");
+    b.event("CALL_ESTABLISHED");
+    told(&a, "note>Talk 9196", 1);
+    // The phone asks again before its half minute is over, in the same dialog: with its tag in To.
+    told(&a, "\nNOTIFY sip:1000@", 4);
+    b.command("hangup", "");
+    told(&a, "\nNOTIFY sip:1000@", 5);
+    let trace = a.trace();
+    let ids: HashSet<&str> = trace
+        .split("\nNOTIFY sip:1000@")
+        .skip(1)
+        .filter_map(|notify| notify.lines().find(|line| line.starts_with("Call-ID:")))
+        .collect();
+    assert_eq!(ids.len(), 1, "{ids:?}");
+    let asked = trace.matches("\nSUBSCRIBE sip:1001@").count();
+    assert!(asked >= 3, "asked {asked} times: challenged, granted, refreshed");
+    assert!(!trace.contains("Subscription-State: terminated"));
+}
+
+/// A puppet that watches the calls of a user.
+fn lamp(switch: &Switch, user: &str, n: u32) -> Puppet {
+    let mut lamp = Puppet::new("lamp", switch.ip(), switch.sip());
+    let more = "Accept: application/dialog-info+xml\nEvent: dialog\nExpires: 600";
+    assert_eq!(subscribe(&mut lamp, user, n, more).status(), Some(200));
+    assert_eq!(calls(&notified(&mut lamp, "<dialog-info")), [""; 0]);
+    lamp
+}
+
+/// Answers what comes until the lamp shows these calls.
+#[track_caller]
+fn shows(lamp: &mut Puppet, wanted: &[&str]) {
+    let until = Instant::now() + PATIENCE;
+    let mut seen = Vec::new();
+    while Instant::now() < until {
+        let told = calls(&notified(lamp, "<dialog-info"));
+        if told == wanted {
+            return;
+        }
+        seen.push(told);
+    }
+    panic!("{wanted:?} is not shown, but {seen:?}");
+}
+
+#[test]
+fn lamps_are_true_through_a_transfer_and_a_call_of_the_switch_to_itself() {
+    needs!("baresip");
+    let extension = r#"<extension name="itself"><condition field="destination_number" expression="^7(\d+)$">
+        <action application="bridge" data="loopback/$1/default"/></condition></extension>"#;
+    let switch = Switch::start_with(Setup { extension, ..Setup::default() });
+    let [mut a, mut b, mut c] = [("1000", 440.0), ("1001", 660.0), ("1002", 880.0)]
+        .map(|(user, tone)| Phone::new(user, switch.sip(), tone).start());
+    let [mut at_a, mut at_b, mut at_c] =
+        [("1000", 100), ("1001", 200), ("1002", 300)].map(|(user, n)| lamp(&switch, user, n));
+    a.dial("1001");
+    b.event("CALL_INCOMING");
+    shows(&mut at_b, &["recipient early"]);
+    b.command("accept", "");
+    a.event("CALL_ESTABLISHED");
+    shows(&mut at_a, &["initiator confirmed"]);
+    shows(&mut at_b, &["recipient confirmed"]);
+    // 1001 sends the caller on: it is free, and 1002 rings and talks.
+    let uri = format!("sip:1002@{}", switch.ip());
+    b.command("transfer", &uri);
+    c.event("CALL_INCOMING");
+    shows(&mut at_c, &["recipient early"]);
+    shows(&mut at_b, &[]);
+    c.command("accept", "");
+    c.event("CALL_ESTABLISHED");
+    shows(&mut at_c, &["recipient confirmed"]);
+    a.command("hangup", "");
+    c.event("CALL_CLOSED");
+    shows(&mut at_a, &[]);
+    shows(&mut at_c, &[]);
+    // Through the switch's own two legs in between, each phone has one call.
+    a.dial("71001");
+    b.event("CALL_INCOMING");
+    shows(&mut at_b, &["recipient early"]);
+    b.command("accept", "");
+    a.event("CALL_ESTABLISHED");
+    shows(&mut at_a, &["initiator confirmed"]);
+    shows(&mut at_b, &["recipient confirmed"]);
+    b.command("hangup", "");
+    a.event("CALL_CLOSED");
+    shows(&mut at_a, &[]);
+    shows(&mut at_b, &[]);
 }
