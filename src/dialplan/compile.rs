@@ -11,6 +11,7 @@ use super::plan::{
 };
 use super::scope::{Scope, Value};
 use super::words;
+use crate::channel::not_provided;
 use crate::config::suggest::nearest;
 use crate::config::{Element, Position, Problem};
 
@@ -333,6 +334,7 @@ impl Compiler<'_> {
             times.clamp(0, LOOP)
         });
         let data = if element.text.is_empty() { element.attr("data").unwrap_or("") } else { &element.text };
+        self.check_variable(application, data, element);
         Do {
             application: application.into(),
             data: data.into(),
@@ -340,6 +342,18 @@ impl Compiler<'_> {
             times: u32::try_from(times).unwrap_or(1),
             provided,
             at: element.at.clone(),
+        }
+    }
+
+    /// Says so when a variable is set that FreeSWITCH heeds and tandem does not yet.
+    fn check_variable(&mut self, application: &str, data: &str, element: &Element) {
+        let sets =
+            ["set", "export", "bridge_export"].iter().any(|name| name.eq_ignore_ascii_case(application));
+        let Some((name, value)) = data.split_once('=').filter(|_| sets) else { return };
+        let name = name.trim_start_matches("nolocal:").trim();
+        if let Some(instead) = not_provided(name).filter(|_| value.contains('$') || is_true(value.trim())) {
+            let at = element.attr_at("data");
+            self.problems.push(Problem::warning(at, format!("{name} is not provided yet: {instead}")));
         }
     }
 

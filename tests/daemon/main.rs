@@ -38,3 +38,4 @@ mod test_start;
 mod test_stock;
 mod test_transfer;
 mod test_watch;
+mod test_ways;

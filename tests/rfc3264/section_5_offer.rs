@@ -137,3 +137,27 @@ fn a_missing_port_is_our_own_fault() {
     assert_eq!(error.status(), 500);
     assert_eq!(draft.wanted().map(|(i, k)| (i, k.name())).collect::<Vec<_>>(), [(0, "audio")]);
 }
+
+/// `absolute_codec_string` and `media_mix_inbound_outbound_codecs`: nothing the a-leg has not offered, in another order.
+#[test]
+fn a_list_may_put_the_codecs_in_its_own_order() {
+    let a = sdp("m=audio 4000 RTP/AVP 0 8 9 101 13\na=rtpmap:101 telephone-event/8000\n");
+    for (first, then, formats) in [
+        (None, "PCMA,PCMU", &["8", "0", "101", "13"][..]),
+        (None, "G729,PCMU", &["0", "101", "13"]),
+        (Some("PCMU"), "G722,PCMA,PCMU", &["0", "9", "8", "101", "13"]),
+        (Some("PCMA,PCMU"), "G729", &["0", "8", "101", "13"]),
+        (None, "*,PCMU", &["8", "9", "0", "101", "13"]),
+    ] {
+        let (first, then) = (first.map(Prefs::parse), Prefs::parse(then));
+        let source = Source::Sorted { offer: &a, first: first.as_ref(), then: &then };
+        assert_eq!(
+            written(&offer(source, &Rules::default()).unwrap()).media[0].formats,
+            formats,
+            "{first:?} {then}"
+        );
+    }
+    let then = Prefs::parse("G729,opus");
+    let error = offer(Source::Sorted { offer: &a, first: None, then: &then }, &Rules::default()).unwrap_err();
+    assert_eq!(error, SdpError::NoCommonCodec);
+}

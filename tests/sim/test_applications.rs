@@ -123,6 +123,10 @@ fn variables() {
         (&[("set_global", "of_all=1"), ("set", "a=${of_all}")], &[("a", "1")]),
         (&[("verbose_events", "")], &[("verbose_events", "true")]),
         (
+            &[("set", "a=${ep_codec_string}"), ("set", "codec_string=PCMA"), ("set", "b=${ep_codec_string}")],
+            &[("a", "PCMU@8000h@20i@64000b,PCMA@8000h@20i@64000b"), ("b", "PCMA@8000h@20i@64000b")],
+        ),
+        (
             &[("mkdir", "/tmp/tandem-must-not-be"), ("system", "exit 1"), ("bgsystem", "x"), ("set", "a=on")],
             &[("a", "on")],
         ),

@@ -425,3 +425,75 @@ fn legs_that_meet_talk_past_the_switch_when_either_did() {
         });
     }
 }
+
+//------------ Codecs ----------------------------------------------------------------------------------------
+
+/// The formats of the audio line.
+fn formats(side: &Side) -> String {
+    let lines = lines(side, heard);
+    let line = lines.iter().find_map(|line| line.strip_prefix("m=audio ")).unwrap_or_default();
+    line.split(' ').skip(2).collect::<Vec<_>>().join(" ")
+}
+
+/// The caller offers PCMU and PCMA; what the called phone is offered and what the caller is answered.
+#[test]
+fn lists_narrow_and_order_what_is_offered() {
+    for (variables, offered, answered) in [
+        (&[][..], "0 8 101", "0 101"),
+        (&["export absolute_codec_string=PCMA"], "8 101", "8 101"),
+        (&["export absolute_codec_string=PCMA,G729,PCMU"], "8 0 101", "8 101"),
+        (&["absolute_codec_string=PCMA"], "8 101", "8 101"),
+        (&["codec_string=G722,PCMA"], "8 101", "8 101"),
+        // As there, a list of the called side's own does not count beside the caller's codecs …
+        (&["export nolocal:codec_string=PCMA"], "0 8 101", "0 101"),
+        // … unless they are to be mixed.
+        (
+            &[
+                "codec_string=PCMA",
+                "export nolocal:codec_string=PCMU",
+                "export media_mix_inbound_outbound_codecs=true",
+            ],
+            "8 0 101",
+            "8 101",
+        ),
+        (
+            &["export nolocal:codec_string==PCMA,PCMU", "export media_mix_inbound_outbound_codecs=true"],
+            "8 0 101",
+            "8 101",
+        ),
+        (&["codec_string=PCMA,PCMU", "answer "], "0 101", "0 101"),
+        (&["codec_string=PCMA,PCMU", "rtp_codec_negotiation=greedy", "answer "], "8 101", "8 101"),
+    ] {
+        one(variables, vec![], vec![], |call, _| {
+            assert_eq!(
+                (formats(callee(call)), formats(&call.caller)),
+                (offered.to_owned(), answered.to_owned()),
+                "{variables:?}"
+            );
+        });
+    }
+    one(&["export verbose_sdp=true"], vec![], vec![], |call, _| {
+        assert!(lines(callee(call), heard).contains(&"a=rtpmap:0 PCMU/8000"), "{call:?}");
+        assert!(lines(&call.caller, heard).contains(&"a=rtpmap:0 PCMU/8000"), "{call:?}");
+    });
+}
+
+#[test]
+fn without_a_codec_in_common_the_caller_gets_488() {
+    for variables in [
+        &["export absolute_codec_string=G729"][..],
+        &["codec_string=G729"],
+        &["codec_string=G729", "answer "],
+    ] {
+        office::run(async {
+            let mut office = Office::open(0, Weather::fine(), &extensions(&[("6", variables)])).await;
+            let mut script = Script::exactly(CALLER, "61004", ms(0), seconds(5), vec![], vec![]);
+            script.kind = Kind::Refuse(488);
+            office.plan(script);
+            play(&office).await;
+            let (well, all) = office.judge();
+            assert_eq!(well, all, "{variables:?}");
+            office.close().await;
+        });
+    }
+}
