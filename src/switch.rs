@@ -11,6 +11,7 @@ use crate::channel::{Agents, Cause, Exchange, Gate, Leg, Legs, Letter, Order};
 use crate::config::conf::Conf;
 use crate::config::sofia::{External, ProfileConf};
 use crate::config::{self, Ask, Element, Globals, Loaded, Options, Problem, section};
+use crate::dial;
 use crate::dialplan::{Applications, Dialplan};
 use crate::directory::auth::Authenticator;
 use crate::directory::{Directory, Snapshot};
@@ -67,6 +68,7 @@ impl Tree {
             None => (Dialplan::default(), Vec::new()),
         };
         loaded.problems.extend(problems);
+        loaded.problems.extend(dial::unheeded(&loaded.root));
         config::load::sort(&mut loaded.problems);
         Tree { loaded, conf, dialplan }
     }

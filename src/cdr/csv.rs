@@ -1,7 +1,8 @@
 //! `mod_cdr_csv`: a template expanded per leg, into `Master.csv` and a file per accountcode.
 //!
-//! A quotation mark in a value is doubled and a line break becomes a blank, so that what a caller calls himself cannot
-//! begin a field or a record of its own. (FreeSWITCH writes both as they are.)
+//! A quotation mark in a value is doubled and a line break, as every other control character, becomes a blank, so that what
+//! a caller calls himself cannot begin a field or a record of its own, nor do anything to the terminal of who looks at it.
+//! (FreeSWITCH writes them as they are.)
 
 use super::files::Files;
 use super::{has_dialled, is_dialled};
@@ -104,10 +105,11 @@ impl Scope for Row<'_> {
 
 /// The value as it may stand between quotation marks.
 fn field(value: Value<'_>) -> Value<'_> {
-    if !value.text.contains(['"', '\r', '\n']) {
+    let special = |c: char| c == '"' || c.is_control();
+    if !value.text.contains(special) {
         return value;
     }
-    let text = value.text.replace('"', "\"\"").replace(['\r', '\n'], " ");
+    let text = value.text.replace('"', "\"\"").replace(char::is_control, " ");
     Value { text: text.into(), wire: value.wire }
 }
 
@@ -121,6 +123,8 @@ mod tests {
         assert_eq!(value.text, "Eve\"\",\"\"0\"\"  Mallory");
         assert!(value.wire);
         assert_eq!(field(Value::ours("plain")).text, "plain");
+        let value = field(Value::wire("a\0b\u{1b}[2Jc\u{b}d\u{c}e\tf\u{7f}g\u{9b}h é"));
+        assert_eq!(value.text, "a b [2Jc d e f g h é");
     }
 
     #[test]

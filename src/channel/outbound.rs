@@ -8,7 +8,7 @@ use super::cause::Cause;
 use super::course::Course;
 use super::exchange::Exchange;
 use super::headers::OtherLeg;
-use super::identity::{Privacy, calling_headers, header_variables};
+use super::identity::{CidType, Privacy, calling_headers, header_variables};
 use super::inbound::{identity, leg_media};
 use super::leg::{Direction, Happening, Leg, Progress};
 use super::legs::{Token, new_uuid};
@@ -29,6 +29,7 @@ use crate::sip::digest::Login;
 use crate::sip::{Destination, NameAddr, Transport, Uri};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -196,12 +197,10 @@ impl Leg {
         let sticky = matches!(destination, Destination::Flow(_));
         let own = identity(&agent, entry.token(), peer, contact, sticky);
         let login = login(&exchange, &agent, gateway.as_ref().map(|t| &t.gateway), &variables);
-        let cid = variables
-            .get("sip_cid_type")
-            .and_then(super::identity::CidType::named)
-            .unwrap_or_else(|| agent.cid_type());
+        let cid = variables.get("sip_cid_type").and_then(CidType::named).unwrap_or_else(|| agent.cid_type());
+        let asserted = asserted_host(&variables, cid, &host);
         let mut headers =
-            calling_headers(cid, &caller.caller_id_name, &caller.caller_id_number, &host, privacy);
+            calling_headers(cid, &caller.caller_id_name, &caller.caller_id_number, &asserted, privacy);
         if privacy != Privacy::default() && !headers.iter().any(|(name, _)| name == "Privacy") {
             headers.push(("Privacy".to_owned(), "id".to_owned()));
         }
@@ -289,6 +288,21 @@ impl Leg {
             }
         }
     }
+}
+
+/// The host of P-Asserted-Identity with the URI parameters of `sip_invite_pid_params`, when that is what is sent.
+fn asserted_host<'a>(variables: &Variables, cid: CidType, host: &'a str) -> Cow<'a, str> {
+    let params =
+        variables.get("sip_invite_pid_params").map(|p| p.trim_start_matches(';')).unwrap_or_default();
+    if params.is_empty() || cid != CidType::Pid {
+        return host.into();
+    }
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.!~*'()%=;:/[]&+$".contains(c);
+    if !params.chars().all(fits) {
+        warn!("sip_invite_pid_params {params:?} are no URI parameters and are left out");
+        return host.into();
+    }
+    format!("{host};{params}").into()
 }
 
 /// Our Contact, with the user and the parameters the variables ask for.

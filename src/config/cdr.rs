@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::element::{Element, configuration};
 use super::globals::Globals;
 use super::modules::ModulesConf;
+use super::position::Position;
 use super::problem::Problem;
 use super::suggest::nearest;
 use super::value::Value;
@@ -99,7 +100,7 @@ impl CdrConf {
         let log = globals.get("log_dir").map_or_else(|| PathBuf::from("log"), |dir| PathBuf::from(&*dir));
         CdrConf {
             csv: modules.loads("mod_cdr_csv").then(|| CsvConf::read(root, &log, problems)),
-            json: modules.loads("mod_json_cdr").then(|| JsonConf::read(root, &log, problems)),
+            json: modules.loaded_at("mod_json_cdr").map(|at| JsonConf::read(root, at, &log, problems)),
         }
     }
 }
@@ -175,13 +176,13 @@ impl CsvConf {
 }
 
 impl JsonConf {
-    fn read(root: &Element, log: &Path, problems: &mut Vec<Problem>) -> JsonConf {
+    fn read(root: &Element, loaded: &Position, log: &Path, problems: &mut Vec<Problem>) -> JsonConf {
         let mut conf =
             JsonConf { folder: None, b_legs: true, prefix_a: false, rotate: false, encode_values: true };
         let Some(element) = configuration(root, "json_cdr.conf") else {
             problems.push(
                 Problem::warning(
-                    &root.at,
+                    loaded,
                     "mod_json_cdr is loaded, and there is no json_cdr.conf: no record is written",
                 )
                 .hint("add autoload_configs/json_cdr.conf.xml with a log-dir"),
@@ -227,4 +228,25 @@ fn unknown(file: &str, name: &str, known: &[&str], param: &Element, problems: &m
         Some(near) => problem.hint(format!("did you mean {near}?")),
         None => problem,
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Options, parse};
+
+    #[test]
+    fn a_module_without_its_configuration_is_told_where_it_is_loaded() {
+        let text = "<document><section name=\"configuration\"><configuration name=\"modules.conf\"><modules>\n\
+                    <load module=\"mod_json_cdr\"/></modules></configuration></section></document>";
+        let loaded = parse("x.xml", text, &Options::new("/nowhere"));
+        let mut problems = Vec::new();
+        let modules = ModulesConf::read(&loaded.root, &mut problems);
+        CdrConf::read(&loaded.root, &modules, &loaded.globals, &mut problems);
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert!(
+            matches!(told.as_slice(), [one] if one.starts_with("x.xml:2:1: warning: mod_json_cdr is loaded, and there is no")),
+            "{told:?}"
+        );
+    }
 }

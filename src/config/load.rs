@@ -136,7 +136,7 @@ pub fn load(options: &Options) -> Loaded {
     let root = options.conf_dir.join("freeswitch.xml");
     let mut table = first_globals(options);
     let done = preprocess::run(options, &root, &mut table);
-    let mut loaded = assemble(done, table);
+    let mut loaded = assemble(done, table, options);
     if options.write_flat
         && let Err((path, e)) = write_flat(&options.log_dir, &loaded.flat)
     {
@@ -154,7 +154,7 @@ pub fn load(options: &Options) -> Loaded {
 pub fn parse(name: &str, text: &str, options: &Options) -> Loaded {
     let mut table = first_globals(options);
     let done = preprocess::run_text(options, name, text.as_bytes(), &mut table);
-    assemble(done, table).loaded
+    assemble(done, table, options).loaded
 }
 
 struct Assembled {
@@ -162,9 +162,19 @@ struct Assembled {
     flat: Flat,
 }
 
-fn assemble(done: preprocess::Done, table: Table) -> Assembled {
-    let preprocess::Done { flat, root, mut problems, unless_comment, if_comment, unset, files, set, fatal } =
-        done;
+fn assemble(done: preprocess::Done, table: Table, options: &Options) -> Assembled {
+    let preprocess::Done {
+        flat,
+        root,
+        mut problems,
+        unless_comment,
+        if_comment,
+        unset,
+        files,
+        set,
+        idle,
+        fatal,
+    } = done;
     if fatal {
         let at = Position { source: root, line: 0, column: 0 };
         let loaded = Loaded {
@@ -213,10 +223,49 @@ fn assemble(done: preprocess::Done, table: Table) -> Assembled {
             None => problem.hint(format!("set it in vars.xml or with --set {name}=…")),
         });
     }
+    let given: Vec<&str> = options.set.iter().map(|(name, _)| name.as_str()).collect();
+    for name in idle.iter().filter(|name| !is_asked_for(name, &flat)) {
+        let at = Position::new(&format!("--set {name}"), 0, 0);
+        let problem = Problem::warning(&at, format!("no file asks for $${{{name}}}"));
+        let own = |known: &&str| given.iter().any(|g| g.eq_ignore_ascii_case(known));
+        let known: Vec<&str> = table.iter().map(|(n, _)| n).filter(|n| !own(n)).collect();
+        problems.push(match super::suggest::nearest(name, known) {
+            Some(near) => problem.hint(format!("did you mean {near}?")),
+            None => problem.hint("it does nothing unless the dialplan asks for it by another way"),
+        });
+    }
     sort(&mut problems);
     let loaded =
         Loaded { root: document.root, globals: Globals::new(table), problems, unset: names, files, set };
     Assembled { loaded, flat }
+}
+
+/// Names the shipped tree takes, and those of the core: nobody misspells these.
+const USUAL: [&str; 15] = [
+    "domain",
+    "event_socket_ip",
+    "event_socket_password",
+    "event_socket_port",
+    "external_rtp_ip",
+    "external_sip_ip",
+    "external_sip_port",
+    "external_tls_port",
+    "hostname",
+    "internal_sip_port",
+    "internal_tls_port",
+    "local_ip_v4",
+    "local_ip_v6",
+    "rtp_end_port",
+    "rtp_start_port",
+];
+
+/// Whether a global that no file expands may be asked for while the switch runs.
+fn is_asked_for(name: &str, flat: &Flat) -> bool {
+    let text = flat.text();
+    USUAL.contains(&name)
+        || super::secrets::is_secret(name)
+        || text.contains(&format!("${{{name}}}"))
+        || text.contains(&format!("global_getvar({name})"))
 }
 
 /// Errors first; else the order found is kept.

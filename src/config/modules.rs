@@ -93,7 +93,12 @@ impl ModulesConf {
 impl ModulesConf {
     /// Whether the tree asks for `module`.
     pub fn loads(&self, module: &str) -> bool {
-        self.load.iter().any(|(name, _)| name == module)
+        self.loaded_at(module).is_some()
+    }
+
+    /// Where it asks for it first.
+    pub fn loaded_at(&self, module: &str) -> Option<&Position> {
+        self.load.iter().find(|(name, _)| name == module).map(|(_, at)| at)
     }
 }
 

@@ -214,6 +214,7 @@ impl SwitchConf {
                 conf.apply(param, problems);
             }
             conf.check_ports(settings, problems);
+            conf.not_yet(settings, problems);
         }
         for codec in element.child("default-ptimes").into_iter().flat_map(|p| p.children_named("codec")) {
             let ptime = codec.attr("ptime").and_then(|p| p.parse().ok()).filter(|p| (1..=200).contains(p));
@@ -258,6 +259,24 @@ impl SwitchConf {
                     None => problem,
                 });
             }
+        }
+    }
+
+    /// Parameters that are read and do nothing yet, where they ask for something else than FreeSWITCH does by itself.
+    fn not_yet(&self, settings: &Element, problems: &mut Vec<Problem>) {
+        let usual = SwitchConf::default();
+        let mailer = (&self.mailer_app, &self.mailer_app_args);
+        for (name, other) in [
+            ("min-dtmf-duration", self.min_dtmf_duration != usual.min_dtmf_duration),
+            ("max-dtmf-duration", self.max_dtmf_duration != usual.max_dtmf_duration),
+            ("default-dtmf-duration", self.default_dtmf_duration != usual.default_dtmf_duration),
+            ("uuid-version", self.uuid_version != usual.uuid_version),
+            ("mailer-app", mailer != (&usual.mailer_app, &usual.mailer_app_args)),
+        ] {
+            let at = settings.find("param", "name", name).filter(|_| other);
+            problems.extend(at.map(|at| {
+                Problem::note(at.attr_at("name"), format!("{name} is known but not provided yet"))
+            }));
         }
     }
 

@@ -11,6 +11,7 @@ use crate::channel::variables::is_true;
 use crate::channel::{Attempt, CallerProfile, Codecs, Leg, MediaWay, Progress, Variables};
 use crate::config::sofia::FromDomain;
 use std::sync::Arc;
+use tracing::warn;
 
 /// The variables of the dial string round a leg, with what the caller exports and what counts of the caller's own:
 /// outermost first, the last of a name counts.
@@ -81,7 +82,8 @@ pub fn variables(
     }
     let clobber = find(outer, "local_var_clobber").is_some_and(is_true);
     let (first, second) = if clobber { (outer, own) } else { (own, outer) };
-    for (name, value) in target.variables.iter().chain(first).chain(second) {
+    let of_profile = |variable: &&(String, String)| variable.0.starts_with(OF_PROFILE);
+    for (name, value) in target.variables.iter().filter(|v| !of_profile(v)).chain(first).chain(second) {
         put(&mut variables, leg, name, value);
     }
     for (name, value) in own.iter().filter(|(name, _)| steers(name)) {
@@ -109,6 +111,9 @@ pub fn variables(
     }
     variables
 }
+
+/// A gateway's variable that begins so is a field of the called leg's caller profile.
+const OF_PROFILE: &str = "p:";
 
 /// Variables that steer the originate itself: read from `[…]` before `{…}`.
 fn steers(name: &str) -> bool {
@@ -157,7 +162,7 @@ pub fn attempt(leg: &Leg, target: Target, variables: Variables) -> Attempt {
         Some(name) => name.into(),
         None => target.name().into(),
     };
-    let caller = CallerProfile {
+    let mut caller = CallerProfile {
         username: leg.caller.username.clone(),
         dialplan: leg.caller.dialplan.clone(),
         context: target.context.clone().unwrap_or_else(|| leg.caller.context.clone()),
@@ -175,6 +180,13 @@ pub fn attempt(leg: &Leg, target: Target, variables: Variables) -> Attempt {
         privacy_hide_number: privacy.number,
         ..CallerProfile::default()
     };
+    for (name, value) in &target.variables {
+        if let Some(field) = name.strip_prefix(OF_PROFILE)
+            && !caller.set_field(field, value)
+        {
+            warn!("{}: gateway variable {name}: the caller profile has no field {field}", leg.uuid);
+        }
+    }
     let forwards = leg.variables.get("max_forwards").and_then(|f| f.parse::<u8>().ok()).unwrap_or(70);
     Attempt {
         agent: target.agent,

@@ -11,6 +11,7 @@
 //! | `attempt` | what a called leg gets of its caller |
 //! | `originate` | drives the race: makes the legs, hears of them |
 //! | `outcome` | what came of it, in the caller's variables |
+//! | `unheeded` | variables in a tree that are not acted on |
 
 mod attempt;
 pub mod endpoint;
@@ -19,7 +20,9 @@ mod outcome;
 mod race;
 mod rules;
 pub mod string;
+mod unheeded;
 
 pub use originate::{Failure, Winner, adopt, originate};
 pub use outcome::note_failure;
 pub use string::{DialString, Leg};
+pub use unheeded::unheeded;

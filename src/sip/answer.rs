@@ -14,8 +14,8 @@ use super::name::Name;
 use super::text::Text;
 use super::uri::Scheme;
 
-/// Bytes of a broken message that are looked at: headers beyond are not worth an answer.
-const LOOK: usize = 16 * 1024;
+/// A header longer than this is not given back: of From and To only the address stays, without the display name.
+const LONG: usize = 2 * 1024;
 
 impl ParseError {
     /// The response to the broken request `raw` that came over `flow`: status and reason of this error, and Via, From,
@@ -47,7 +47,6 @@ fn phrase(status: u16) -> &'static str {
 }
 
 fn answer(raw: &[u8], flow: &Flow, status: u16, why: &str) -> Option<Bytes> {
-    let raw = raw.get(..LOOK.min(raw.len()))?;
     let start = raw.iter().position(|c| !matches!(c, b'\r' | b'\n'))?;
     let mut lines = Lines { rest: raw.get(start..)? };
     let first = lines.next()?;
@@ -63,7 +62,12 @@ fn answer(raw: &[u8], flow: &Flow, status: u16, why: &str) -> Option<Bytes> {
         let Some(colon) = memchr::memchr(b':', line) else { continue };
         let (name, value) = line.split_at(colon);
         let name = Name::from_bytes(name.trim_ascii_end());
-        let value = unfolded(value.get(1..)?.trim_ascii());
+        let mut value = value.get(1..)?.trim_ascii();
+        if value.len() > LONG && matches!(name, Name::From | Name::To) {
+            value = memchr::memrchr(b'<', value).and_then(|at| value.get(at..)).unwrap_or(&[]);
+        }
+        let value =
+            unfolded(value.get(..LONG.min(value.len())).filter(|v| v.len() == value.len()).unwrap_or(&[]));
         if value.is_empty() {
             continue;
         }
@@ -270,6 +274,29 @@ mod tests {
             });
             let got = got.as_ref().map(|(s, m)| (*s, m.header(Name::Unsupported)));
             assert_eq!(got, want, "{uri} {more}");
+        }
+    }
+
+    /// However long a display name is, whoever sent it hears that it is too long, and can tell what that answers.
+    #[test]
+    fn a_header_of_60_000_bytes_is_answered() {
+        for length in [9_000, 30_000, 60_000] {
+            let name = "x".repeat(length);
+            for from_first in [true, false] {
+                let from = format!("From: \"{name}\" <sip:a@b>;tag=1\r\n");
+                let via = "Via: SIP/2.0/UDP a.example;branch=z9hG4bK1\r\n";
+                let first = if from_first { format!("{from}{via}") } else { format!("{via}{from}") };
+                let raw = format!(
+                    "INVITE sip:b@c SIP/2.0\r\n{first}To: <sip:b@c>\r\nCall-ID: c1\r\nCSeq: 1 INVITE\r\n\
+                     Content-Length: 0\r\n\r\n"
+                );
+                let (error, answer) = refused(&raw);
+                assert_eq!(error.status(), 513, "{error}");
+                let answer = answer.expect("an answer");
+                assert_eq!(answer.status(), Some(513));
+                assert_eq!((answer.from().tag(), answer.call_id()), (Some("1"), "c1"));
+                assert!(answer.raw().len() < 1_000, "{}", answer.raw().len());
+            }
         }
     }
 }

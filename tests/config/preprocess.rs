@@ -218,3 +218,30 @@ fn other_encodings() {
         }
     }
 }
+
+/// `--set` of a name that nobody asks for is most likely misspelt.
+#[test]
+fn a_set_that_nobody_asks_for_is_told() {
+    let text = "<document>\n<X-PRE-PROCESS cmd=\"set\" data=\"internal_sip_port=5060\"/>\n<r a=\"$${asked}\" b=\"${late}\"/>\n</document>\n";
+    let told = |names: &[&str]| {
+        let mut options = Options::new("conf");
+        options.set = names.iter().map(|name| ((*name).to_owned(), "1".to_owned())).collect();
+        let loaded = parse("t.xml", text, &options);
+        loaded.problems.iter().map(ToString::to_string).filter(|p| p.contains("--set ")).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        told(&["asked", "Internal_SIP_port", "late", "domain", "event_socket_port"]),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        told(&["asked", "intenal_sip_port"]),
+        [
+            "--set intenal_sip_port: warning: no file asks for $${intenal_sip_port}; did you mean internal_sip_port?"
+        ]
+    );
+    let other = told(&["asked", "Nothing_like_it"]);
+    assert!(
+        other.len() == 1 && other[0].starts_with("--set nothing_like_it: warning: no file asks for"),
+        "{other:?}"
+    );
+}

@@ -267,6 +267,55 @@ fn names_lead_to_the_address_that_works() {
     });
 }
 
+/// What the far end of a gateway sees of a call: its variables, the fields of the caller profile they name (`p:…`), the
+/// parameters of P-Asserted-Identity, and a To of the dial string's.
+#[test]
+fn a_call_looks_as_the_gateway_says() {
+    office::run(async {
+        let variables = r#"<variables>
+            <variable name="p:caller_id_number" value="4930123" direction="outbound"/>
+            <variable name="p:caller_id_name" value="The Firm" direction="outbound"/>
+            <variable name="sip_cid_type" value="pid"/>
+            <variable name="sip_invite_pid_params" value="user=phone;cpc=ordinary" direction="outbound"/>
+            <variable name="sip_h_X-Only-In" value="1" direction="inbound"/>
+            <variable name="p:nonsense" value="1"/></variables>"#;
+        let carrier = carrier_address();
+        let peer = peer("carrier", &carrier.ip().to_string(), variables);
+        let mut office = open(0, &Weather::fine(), &peer, "sofia/gateway/carrier/$1^999@to.example").await;
+        let socket = office.net.bind_udp(carrier).expect("an address");
+        let mut script = call(OURS, "0555", 0);
+        script.kind = crate::script::Kind::Service;
+        office.plan(script);
+        let far_end = async {
+            let mut buffer = vec![0; 65_535];
+            std::future::poll_fn(|cx| socket.poll_recv_ready(cx)).await.expect("a datagram");
+            let (length, from) = socket.try_recv_from(&mut buffer).expect("a datagram");
+            let invite = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            let kept = invite.lines().filter(|l| {
+                ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].iter().any(|name| l.starts_with(name))
+            });
+            let kept: String = kept.map(|l| format!("{}\r\n", l.trim_end())).collect();
+            let busy = format!("SIP/2.0 486 Busy Here\r\n{kept}Content-Length: 0\r\n\r\n").replacen(
+                "@to.example>\r\n",
+                "@to.example>;tag=busy\r\n",
+                1,
+            );
+            socket.try_send_to(busy.as_bytes(), from).expect("to send");
+            invite
+        };
+        let ((), invite) = tokio::join!(office.play(), far_end);
+        let line = |name: &str| invite.lines().find(|l| l.starts_with(name)).unwrap_or("").trim_end();
+        assert!(invite.starts_with("INVITE sip:555@203.0.113.250 SIP/2.0"), "{invite}");
+        assert_eq!(line("To:"), "To: <sip:999@to.example>");
+        let asserted = line("P-Asserted-Identity:");
+        assert!(asserted.starts_with("P-Asserted-Identity: \"The Firm\" <sip:4930123@"), "{invite}");
+        assert!(asserted.ends_with(";user=phone;cpc=ordinary>"), "{invite}");
+        assert_eq!(line("X-Only-In:"), "", "{invite}");
+        drop(socket);
+        office.close().await;
+    });
+}
+
 //------------ Reload ----------------------------------------------------------------------------------------
 
 fn peer(name: &str, proxy: &str, more: &str) -> String {

@@ -1,6 +1,6 @@
 //! Reading a folder of many files ahead: a disk that is asked for one small file after another mostly waits.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{Builder, Scope};
 
@@ -51,7 +51,7 @@ impl Ahead {
     }
 }
 
-fn small(file: &PathBuf) -> Option<Read> {
+fn small(file: &Path) -> Option<Read> {
     let opened = open_file(file).ok().filter(|opened| opened.length <= SMALL)?;
     Some((opened.identity, opened.read().ok()?))
 }

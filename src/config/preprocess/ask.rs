@@ -43,7 +43,7 @@ impl Run<'_> {
     /// FreeSWITCH asks and waits; here each server is asked once, within a limit, and the local address serves
     /// when it does not answer.
     pub(super) fn stun_set(&mut self, name: &str, value: &str, at: &Position) {
-        if self.locked.contains(&name.to_ascii_lowercase()) {
+        if self.is_locked(name) {
             return;
         }
         let value = value.trim();

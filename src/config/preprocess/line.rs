@@ -38,6 +38,8 @@ pub struct Done {
     pub files: Vec<PathBuf>,
     /// Where each global was set last, by name in lower case.
     pub set: HashMap<String, Position>,
+    /// Names given by `--set`, in lower case, that no file asks for or sets.
+    pub idle: Vec<String>,
     /// The root file could not be read.
     pub fatal: bool,
 }
@@ -75,6 +77,8 @@ pub(super) struct Run<'a> {
     pub(super) table: &'a mut Table,
     /// Names given by `--set`, lower case.
     pub(super) locked: HashSet<String>,
+    /// Those of them that some file asks for, or sets.
+    pub(super) wanted: HashSet<String>,
     pub(super) conf: PathBuf,
     pub(super) flat: Flat,
     pub(super) problems: Vec<Problem>,
@@ -122,6 +126,7 @@ impl<'a> Run<'a> {
             options,
             table,
             locked: options.set.iter().map(|(name, _)| name.to_ascii_lowercase()).collect(),
+            wanted: HashSet::new(),
             conf: absolute(&options.conf_dir),
             flat: Flat::default(),
             problems: Vec::new(),
@@ -148,6 +153,7 @@ impl<'a> Run<'a> {
             unset: self.unset,
             files: self.files,
             set: self.set,
+            idle: self.locked.difference(&self.wanted).cloned().collect(),
             fatal,
         }
     }
@@ -454,8 +460,18 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Whether `--set` gives this name, for which a file has a value too.
+    pub(super) fn is_locked(&mut self, name: &str) -> bool {
+        let name = name.to_ascii_lowercase();
+        let locked = self.locked.contains(&name);
+        if locked {
+            self.wanted.insert(name);
+        }
+        locked
+    }
+
     pub(super) fn set(&mut self, name: &str, value: &str, at: &Position) {
-        if self.locked.contains(&name.to_ascii_lowercase()) {
+        if self.is_locked(name) {
             return;
         }
         if value.len() > MAX_VALUE {
@@ -499,6 +515,9 @@ impl<'a> Run<'a> {
             };
             let end = 2 + length;
             let name = from.get(3..end).unwrap_or("");
+            if !self.locked.is_empty() {
+                self.is_locked(name);
+            }
             if seen == typed.len() {
                 seen = typed.len() - rest.len() + start + end;
             }

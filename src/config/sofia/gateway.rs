@@ -207,6 +207,7 @@ impl GatewayConf {
             gw_auth_acl: None,
             variables: variables(element, problems),
         };
+        parts(element, name, problems);
         let mut ping = Ping { every: 0, min: 1, max: 1, contact: false, user_agent: None, monitoring: false };
         let mut written = Written::default();
         let params = element.child("params").unwrap_or(element);
@@ -504,6 +505,42 @@ fn unknown(param: &str, at: &Element, problems: &mut Vec<Problem>) {
         Some(near) => problem.hint(format!("did you mean {near}? (case counts here)")),
         None => problem.hint("it does nothing; remove it"),
     });
+}
+
+/// Says what is not read of a gateway.
+fn parts(element: &Element, name: &str, problems: &mut Vec<Problem>) {
+    for part in &element.children {
+        match &*part.name {
+            "params" | "param" | "variables" | "variable" => {}
+            "subscriptions" => {
+                for subscription in part.children_named("subscription") {
+                    let event = subscription.attr("event").unwrap_or("");
+                    problems.push(
+                        Problem::warning(
+                            &subscription.at,
+                            format!("gateway {name}: subscriptions are not provided yet: nobody is asked for {event}"),
+                        )
+                        .hint("calls and the registration go on without it"),
+                    );
+                }
+            }
+            other => {
+                let problem = Problem::warning(&part.at, format!("<{other}> means nothing in a <gateway>"));
+                problems.push(match nearest(other, ["params", "param", "variables", "variable"]) {
+                    Some(near) => problem.hint(format!("did you mean <{near}>?")),
+                    None => problem.hint("remove it"),
+                });
+            }
+        }
+    }
+    let split = |part: &str, inner: &str| element.child(part).and(element.children_named(inner).next());
+    for stray in [split("params", "param"), split("variables", "variable")].into_iter().flatten() {
+        let tag = &stray.name;
+        problems.push(
+            Problem::warning(&stray.at, format!("this <{tag}> is not read: the gateway has <{tag}s>"))
+                .hint(format!("put it into <{tag}s>")),
+        );
+    }
 }
 
 fn variables(element: &Element, problems: &mut Vec<Problem>) -> Vec<GatewayVariable> {

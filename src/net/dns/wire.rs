@@ -209,4 +209,99 @@ pub(super) mod tests {
             assert_eq!(holds.as_secs(), expected, "{ttl}");
         }
     }
+
+    /// Answers with an alias, written as servers write them: names point back to where they stood before.
+    fn seeds(query: &[u8], rtype: Rtype) -> Vec<Vec<u8>> {
+        let mut head = query.to_vec();
+        head.truncate(query.len() - 11); // its OPT record
+        head[2] |= 0x80;
+        head[11] = 0;
+        let alias = b"\xc0\x0c\0\x05\0\x01\0\0\x01\x2c\0\x04\x01a\xc0\x10";
+        let at = u8::try_from(head.len() + 12).expect("small"); // where the alias's target stands
+        let data: Vec<u8> = match rtype {
+            Rtype::A => b"\0\x04\xc0\0\x02\x01".to_vec(),
+            Rtype::AAAA => b"\0\x10\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01".to_vec(),
+            Rtype::SRV => [b"\0\x0a\0\x01\0\x02\x13\xc4\x01b\xc0".as_slice(), &[at]].concat(),
+            _ => b"\0\x1a\0\x0a\0\x14\x01s\x07SIP+D2U\0\x04_sip\x04_udp\0".to_vec(),
+        };
+        let mut all = Vec::new();
+        for (count, owner) in [(1, vec![0xc0, 0x0c]), (2, vec![0xc0, at])] {
+            let mut answer = head.clone();
+            answer[7] = count;
+            if count == 2 {
+                answer.extend_from_slice(alias);
+            }
+            answer.extend_from_slice(&owner);
+            answer.extend_from_slice(&rtype.to_int().to_be_bytes());
+            answer.extend_from_slice(b"\0\x01\0\0\x01\x2c");
+            answer.extend_from_slice(&data);
+            all.push(answer);
+        }
+        all
+    }
+
+    /// Real answers with bytes changed, put in, taken out and doubled: whatever comes back is bounded, and nothing panics.
+    #[test]
+    fn answers_that_were_tampered_with_are_bounded() {
+        use rand::rngs::SmallRng;
+        use rand::{Rng, SeedableRng};
+        let mut rng = SmallRng::seed_from_u64(7);
+        let (mut answers, mut foreign) = (0, 0);
+        for rtype in [Rtype::A, Rtype::AAAA, Rtype::SRV, Rtype::NAPTR] {
+            let kind = match rtype {
+                Rtype::SRV => Kind::Srv,
+                Rtype::NAPTR => Kind::Naptr,
+                _ => Kind::Address,
+            };
+            let question = Question::new("sip.example.com", kind);
+            let query = query(77, "sip.example.com", rtype).expect("a query");
+            let mut corpus = seeds(&query, rtype);
+            if rtype == Rtype::SRV {
+                corpus.push(srv_answer(&query, &[(1, 2, 5070, "a.example.com"), (3, 4, 5080, ".")], 300));
+            }
+            for seed in &corpus {
+                let read = reply(seed, 77, &question, rtype);
+                assert!(
+                    matches!(&read, Reply::Answer(records, _) if !records.is_empty()),
+                    "{rtype}: {read:?}"
+                );
+            }
+            for _ in 0..20_000 {
+                let mut bytes = corpus[rng.random_range(0..corpus.len())].clone();
+                for _ in 0..rng.random_range(1..6) {
+                    let at = rng.random_range(0..bytes.len());
+                    match rng.random_range(0..5) {
+                        0 => bytes[at] = rng.random(),
+                        1 => bytes[at] ^= 1 << rng.random_range(0..8),
+                        2 => bytes.insert(at, rng.random()),
+                        3 if bytes.len() > 1 => drop(bytes.remove(at)),
+                        _ => {
+                            let part = bytes[at..].to_vec();
+                            let room = usize::from(u16::MAX) - bytes.len();
+                            bytes.extend_from_slice(&part[..part.len().min(room)]);
+                        }
+                    }
+                }
+                match reply(&bytes, 77, &question, rtype) {
+                    Reply::Answer(records, holds) => {
+                        answers += 1;
+                        assert!((1..=86_400).contains(&holds.as_secs()), "{holds:?}");
+                        let (count, longest) = match &records {
+                            Records::None => (0, 0),
+                            Records::Addresses(all) => (all.len(), 0),
+                            Records::Srv(all) => {
+                                (all.len(), all.iter().map(|r| r.target.len()).max().unwrap_or(0))
+                            }
+                            Records::Naptr(all) => {
+                                (all.len(), all.iter().map(|r| r.replacement.len()).max().unwrap_or(0))
+                            }
+                        };
+                        assert!(count <= MOST && longest <= 4 * 255, "{count} records, a name of {longest}");
+                    }
+                    _ => foreign += 1,
+                }
+            }
+        }
+        assert!(answers > 10_000 && foreign > 10_000, "both kinds are seen: {answers} {foreign}");
+    }
 }

@@ -189,3 +189,32 @@ fn gateways_of_users_are_found() {
     let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
     assert!(said.iter().any(|p| p.contains("gateway d is in profile all as well")), "{said:?}");
 }
+
+#[test]
+fn what_is_not_read_is_named() {
+    let (conf, problems) = read(
+        "\n<param name=\"register\" value=\"false\"/><subscriptions>\n<subscription event=\"message-summary\"/></subscriptions>\n\
+         <param name=\"proxy\" value=\"p\"/>\n<variable name=\"a\" value=\"1\"/><paramz/>",
+    );
+    assert!(conf.is_some());
+    assert_eq!(
+        problems,
+        [
+            "x.xml:3:1: warning: gateway carrier: subscriptions are not provided yet: nobody is asked for message-summary; calls \
+             and the registration go on without it",
+            "x.xml:5:31: warning: <paramz> means nothing in a <gateway>; did you mean <params>?",
+        ]
+    );
+    let (conf, problems) = read(
+        "<params><param name=\"register\" value=\"false\"/></params>\n<param name=\"proxy\" value=\"lost.example\"/>",
+    );
+    assert_eq!(
+        conf.expect("usable").proxy.as_str(),
+        "sip:carrier",
+        "FreeSWITCH reads one place or the other"
+    );
+    assert_eq!(
+        problems,
+        ["x.xml:2:1: warning: this <param> is not read: the gateway has <params>; put it into <params>"]
+    );
+}
