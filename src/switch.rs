@@ -175,6 +175,7 @@ impl Switch {
             router: Default::default(),
             recorder: Default::default(),
         });
+        exchange.stores.fifos.configure(&conf.fifo);
         let _ = exchange.functions.set(Box::new(OnLegs));
         let records = Arc::new(Records::start(&conf.cdr).map_err(StartError::Records)?);
         let _ = exchange.recorder.set(records.clone());
@@ -319,6 +320,7 @@ impl Core {
             dialplan: self.plans.swap(next.dialplan),
         };
         exchange.presence.touch_all();
+        exchange.stores.fifos.configure(&next.conf.fifo);
         exchange.globals.adopt(&next.globals);
         exchange.gate.set(switch.max_sessions, switch.sessions_per_second);
         exchange.media.set_ports(PortRange::new(switch.rtp_start_port, switch.rtp_end_port));

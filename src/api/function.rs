@@ -4,8 +4,8 @@ use std::cell::Cell;
 
 use super::world::World;
 use super::{
-    channel, clock, cond, directory, eval, expr, globals, limit, network, regex, registration, say, stored,
-    text, tree, valet,
+    channel, clock, cond, directory, eval, expr, fifo, globals, limit, network, regex, registration, say,
+    stored, text, tree, valet,
 };
 use crate::dialplan::{Value, plain, trimmed};
 
@@ -88,6 +88,8 @@ const FUNCTIONS: &[Function] = &[
     function("expr", expr::expr, Origin::Configuration).says("<expression>", "reckon"),
     marked("file_exists", network::file_exists, Origin::Configuration)
         .says("<file>", "tell whether there is a file"),
+    function("fifo", fifo::fifo, Origin::Wire).says("list|count|has_outbound|importance [<fifo name>]", "show who waits in which queue"),
+    function("fifo_member", fifo::fifo_member, Origin::Configuration).says("add <fifo_name> <originate_string> [<simo_count>] [<timeout>] [<lag>] [<expires>] | del <fifo_name> <originate_string>", "add or remove a member of a queue"),
     function("find_user_xml", tree::find_user_xml, Origin::Configuration)
         .says("<key> <user> <domain>", "show a user as the directory has it"),
     function("global_getvar", globals::global_getvar, Origin::Configuration)

@@ -44,6 +44,7 @@ mod directory;
 mod eval;
 mod exchange;
 mod expr;
+mod fifo;
 mod function;
 mod globals;
 mod help;

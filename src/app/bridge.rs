@@ -41,14 +41,15 @@ pub(super) async fn adopt(call: &mut Call, dialled: Vec<Dialled>) {
 
 /// Who has called the leg that won.
 #[derive(Clone, Copy, Eq, PartialEq)]
-enum By {
+pub(super) enum By {
+    /// This one.
     Us,
     /// A leg that left it to this one: it knows nothing of our far end's description.
     Another,
 }
 
 /// Joins the legs and waits until one ends.
-async fn joined(call: &mut Call, winner: Winner, by: By) {
+pub(super) async fn joined(call: &mut Call, winner: Winner, by: By) {
     let leg = &mut call.leg;
     let was_up = leg.is_answered();
     let described = match winner.answered {

@@ -20,6 +20,7 @@ mod errands;
 mod eval;
 mod execute_extension;
 mod export;
+mod fifo;
 mod hangup;
 mod heartbeat;
 mod info;

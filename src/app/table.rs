@@ -3,7 +3,7 @@
 use super::call::Call;
 use super::{
     answer, att_xfer, bind_digit_action, bind_meta_app, bridge, check_acl, deflect, echo, eval,
-    execute_extension, export, hangup, heartbeat, info, intercept, limit, log, mkdir, park, pre_answer,
+    execute_extension, export, fifo, hangup, heartbeat, info, intercept, limit, log, mkdir, park, pre_answer,
     privacy, redirect, respond, ring_ready, sched, set, set_global, set_profile_var, set_user, sleep, stored,
     system, transfer, unset, valet_park, verbose_events,
 };
@@ -67,6 +67,7 @@ const TABLE: &[Application] = &[
     plain("eval", eval::run),
     waits("execute_extension", |call, data| Box::pin(execute_extension::run(call, data))),
     plain("export", export::run),
+    Application { needs_media: true, ..waits("fifo", |call, data| Box::pin(fifo::run(call, data))) },
     plain("group", stored::group),
     plain("hangup", hangup::run),
     plain("hash", stored::hash),

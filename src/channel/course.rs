@@ -78,6 +78,15 @@ impl Leg {
         self.course.take().map(|course| *course)
     }
 
+    /// Whether another leg has joined with this one; then it stays where it is, and what it runs goes on.
+    pub fn takes_joined(&mut self) -> bool {
+        let joined = matches!(self.course.as_deref(), Some(Course::Joined));
+        if joined {
+            self.course = None;
+        }
+        joined && !self.is_over()
+    }
+
     /// To whom those are left that this leg is calling.
     pub fn heir(&self) -> Option<&Mailbox> {
         match self.course.as_deref() {

@@ -4,6 +4,7 @@ use super::acl::AclConf;
 use super::cdr::CdrConf;
 use super::directory::DirectoryConf;
 use super::element::{Element, configuration, section};
+use super::fifo::FifoConf;
 use super::globals::Globals;
 use super::load::{Loaded, sort};
 use super::modules::ModulesConf;
@@ -45,6 +46,8 @@ pub struct Conf {
     pub acl: AclConf,
     /// `cdr_csv.conf` and `json_cdr.conf`.
     pub cdr: CdrConf,
+    /// `fifo.conf`.
+    pub fifo: FifoConf,
     /// The section `directory`.
     pub directory: DirectoryConf,
 }
@@ -66,6 +69,7 @@ impl Conf {
             switch: SwitchConf::read(root, &mut problems),
             sofia: SofiaConf::read(root, &mut problems),
             cdr: CdrConf::read(root, &modules, &loaded.globals, &mut problems),
+            fifo: FifoConf::read(root, &mut problems),
             modules,
             acl: configuration(root, "acl.conf")
                 .map(|a| AclConf::from_element(a, &mut problems))

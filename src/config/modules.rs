@@ -17,6 +17,7 @@ pub const PROVIDED: &[&str] = &[
     "mod_dptools",
     "mod_event_socket",
     "mod_expr",
+    "mod_fifo",
     "mod_hash",
     "mod_json_cdr",
     "mod_logfile",
@@ -29,7 +30,7 @@ pub const PROVIDED: &[&str] = &[
 const OTHERS: &str = "alsa amqp amr amrwb av avmd b64 basic bert blacklist bv callcenter cdr_pg_csv cdr_sqlite \
     celt cepstral cidlookup cluechoo codec2 com_g729 conference curl cv dahdi_codec dialplan_asterisk \
     dialplan_directory dingaling directory distributor easyroute enum erlang_event esf esl event_multicast \
-    event_socket event_test event_zmq fail2ban fax fifo file_string flite format_cdr freetdm fsk fsv g723_1 g729 \
+    event_socket event_test event_zmq fail2ban fax file_string flite format_cdr freetdm fsk fsv g723_1 g729 \
     gertc graylog2 gsmopen h26x h323 hiredis html5 httapi http_cache iax ilbc imagick isac java khomp \
     ladspa lcr ldap limit local_stream lua managed mariadb memcache mongo mp4 mp4v msrp native_file \
     nibblebill odbc_cdr opal openh264 openmrcp opus opusfile oreka osp perl pgsql png pocketsphinx portaudio \

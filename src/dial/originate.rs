@@ -33,6 +33,15 @@ pub struct Winner {
     pub number: Arc<str>,
     /// Its own variables say `bypass_media_after_bridge`.
     pub bypass_after: bool,
+    /// The variables round it in the dial string.
+    pub outer: Vec<(String, String)>,
+}
+
+impl Winner {
+    /// What the dial string says for it.
+    pub fn said(&self, name: &str) -> Option<&str> {
+        find(&self.outer, name)
+    }
 }
 
 /// Why nobody won.
@@ -269,7 +278,10 @@ impl<'a> Originate<'a> {
                     self.note_causes(at);
                     if let Some(Called { mailbox, uuid, number, view: Some(view), bypass_after, .. }) = won {
                         outcome::note_cause(self.leg, &uuid, None);
-                        return Acted::Won(Winner { mailbox, uuid, view, answered, number, bypass_after });
+                        let outer = self.members.get_mut(at).map(|m| std::mem::take(&mut m.outer));
+                        let outer = outer.unwrap_or_default();
+                        let won = Winner { mailbox, uuid, view, answered, number, bypass_after, outer };
+                        return Acted::Won(won);
                     }
                 }
                 Do::Lost(cause) => {

@@ -6,6 +6,7 @@
 //! | [`db`] | the same, and groups of dial strings | there: `journal` writes every change to a file |
 //! | [`limit`] | who uses how much of what; a leg gives back what it holds when it is dropped | gone |
 //! | [`schedule`] | what is to be done later | gone |
+//! | [`fifo`] | who waits in which queue, and who serves it | gone, but for what `fifo.conf` says |
 //! | [`valet`] | who is parked where | gone |
 //! | [`words`] | aliases and completions of the console | gone |
 //!
@@ -13,6 +14,7 @@
 //! thrown out for it. None of them waits.
 
 pub mod db;
+pub mod fifo;
 pub mod hash;
 mod journal;
 pub mod limit;
@@ -24,6 +26,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use db::Db;
+pub use fifo::Fifos;
 pub use hash::Hash;
 pub use limit::{Held, Limits};
 pub use schedule::{Schedule, Task};
@@ -45,6 +48,8 @@ pub struct Stores {
     pub lots: Arc<Lots>,
     /// `alias` and `complete`.
     pub words: Words,
+    /// `fifo`.
+    pub fifos: Arc<Fifos>,
 }
 
 impl Stores {
@@ -63,6 +68,7 @@ impl Stores {
             schedule: Schedule::default(),
             lots: Arc::default(),
             words: Words::default(),
+            fifos: Arc::default(),
         }
     }
 }

@@ -253,11 +253,11 @@ const DEFAULT: &[Row] = &[
     row("dynamic_conference", "5001", Refused(501), &["conference(bridge:mydynaconf:", NOT_THERE]),
     row("rtp_multicast_page", "7243", Ends, &["esf_page_group", NOT_THERE]),
     row("rtp_multicast_page", "pagegroup", Ends, &["esf_page_group", NOT_THERE]),
-    row("park", "5900", Refused(501), &["fifo(5900@", NOT_THERE]),
-    row("unpark", "5901", Ends, &["fifo(5900@", NOT_THERE]),
+    row("park", "5900", Stays, &["fifo(5900@", "waits in 5900@"]),
+    row("unpark", "5901", Ends, &["nobody waits in 5900@"]),
     row("valet_park", "6000", Ends, &["valet_park(valet_parking_lot ask", NOT_THERE]),
-    row("valet_park", "6001", Stays, &["valet_park(valet_parking_lot 6001)", "NORMAL_CLEARING (16)"]),
-    row("park (Snom)", "park+7000", Refused(501), &["fifo(7000@", NOT_THERE]),
+    row("valet_park", "6001", Stays, &["parked in 6001 of valet_parking_lot"]),
+    row("park (Snom)", "park+7000", Stays, &["waits in 7000@"]),
     row("fax_receive", "9178", Ends, &["rxfax(", NOT_THERE]),
     row("fax_transmit", "9179", Refused(501), &["txfax", NOT_THERE]),
     row("show_info", "9192", Ends, &["variable_sip_from_user: [1015]", "NORMAL_CLEARING (16)"]),
@@ -322,8 +322,8 @@ const KEYS: &[Row] = &[
     row("call_return", "*69", Rings("1015"), &["transferred to 1015"]).by("1000"),
     row("call_return", "869", Rings("1000"), &["transferred to 1000"]),
     row("call_return", "lcr", Rings("1015"), &["transferred to 1015"]).by("1000"),
-    row("unpark (Snom)", "parking", Ends, &["fifo(7001@", NOT_THERE]).with(";fifo=7001"),
-    row("unpark (Linksys)", "pickup", Ends, &["fifo(7002@", NOT_THERE]).with(";orbit=7002"),
+    row("unpark (Snom)", "parking", Ends, &["nobody waits in 7001@"]).with(";fifo=7001"),
+    row("unpark (Linksys)", "pickup", Ends, &["nobody waits in 7002@"]).with(";orbit=7002"),
 ];
 
 const USERS: &[&str] = &["1015", "1000", "1005", "1010"];
