@@ -23,6 +23,14 @@ impl Linphonec {
         phone
     }
 
+    /// The same by UDP; it sends digits by INFO.
+    pub fn by_info(user: &str, switch: SocketAddr, tone: f64) -> Linphonec {
+        let more = "[sip]\nuse_info=1\nuse_rfc2833=0\n";
+        let phone = Linphonec::begin(user, PASSWORD, switch, "udp", tone, more);
+        phone.expect_state("LinphoneRegistrationOk");
+        phone
+    }
+
     /// Starts it and does not wait for the registration.
     pub fn unregistered(
         user: &str,

@@ -24,6 +24,7 @@ mod test_calls;
 mod test_forks;
 mod test_gateway;
 mod test_kamailio;
+mod test_keys;
 mod test_limits;
 mod test_linphone;
 mod test_media;
