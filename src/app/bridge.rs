@@ -8,10 +8,11 @@ use super::bound::{Bridge, Parted};
 use super::call::Call;
 use crate::channel::variables::is_true;
 use crate::channel::{
-    Cause, Dialled, Happening, Leg, Mailbox, News, Route, Shown, Successor, Token, Variables, ask_for_place,
+    Cause, Dialled, Happening, Leg, Mailbox, News, Outside, Route, Shown, Successor, Token, Variables,
+    ask_for_place,
 };
 use crate::dial::{self, Failure, Winner, note_failure, originate};
-use crate::dialplan::Expanded;
+use crate::dialplan::{Expanded, guarded};
 use crate::sip::Replaces;
 use std::time::Duration;
 use tracing::{info, warn};
@@ -28,6 +29,17 @@ pub async fn run(call: &mut Call, data: &Expanded) {
         Ok(winner) => joined(call, winner, By::Us).await,
         Err(failure) => failed(call, &failure),
     }
+}
+
+/// Calls somebody at another switch who gives the leg the place of another call there (RFC 3891).
+pub(super) async fn outside(call: &mut Call, outside: &Outside) {
+    let Outside { profile, uri, replaces, referred_by } = outside;
+    let mut own = format!("sip_h_Replaces={}", guarded(replaces));
+    if let Some(by) = referred_by {
+        own += &format!(",sip_h_Referred-By={}", guarded(by));
+    }
+    let text = format!("[{own}]sofia/{profile}/{}", guarded(uri));
+    run(call, &Expanded::part(&text)).await;
 }
 
 /// Bridges the leg with the first to answer of those that another leg has called and left to this one.
@@ -257,7 +269,11 @@ fn failed(call: &mut Call, failure: &Failure) {
         Course::Transfer { destination, dialplan, context } => {
             call.transfer(&destination, dialplan.as_deref(), context.as_deref());
         }
-        Course::HangUp => leg.hangup(cause),
+        Course::HangUp => {
+            if !leg.gives_back(cause) {
+                leg.hangup(cause);
+            }
+        }
     }
 }
 

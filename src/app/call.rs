@@ -94,7 +94,9 @@ impl Call {
                         self.leg.uuid,
                         self.leg.name()
                     );
-                    self.leg.hangup(Cause::NORMAL_CLEARING);
+                    if !self.leg.gives_back(Cause::NO_ROUTE_DESTINATION) {
+                        self.leg.hangup(Cause::NORMAL_CLEARING);
+                    }
                 }
             }
         }
@@ -115,6 +117,10 @@ impl Call {
             Course::Adopt(dialled) => bridge::adopt(self, dialled).await,
             Course::Join(peer) => bridge::meet(self, &peer).await,
             Course::Succeed(peer) => bridge::succeed(self, &peer).await,
+            Course::Outside(outside) => {
+                self.queue.clear();
+                bridge::outside(self, &outside).await;
+            }
             Course::Wait => bridge::wait(&mut self.leg).await,
             Course::Perform => bridge::perform(self).await,
             Course::Joined => {
@@ -137,7 +143,9 @@ impl Call {
                     self.leg.caller.destination_number,
                     self.leg.caller.context
                 );
-                self.leg.hangup(Cause::NO_ROUTE_DESTINATION);
+                if !self.leg.gives_back(Cause::NO_ROUTE_DESTINATION) {
+                    self.leg.hangup(Cause::NO_ROUTE_DESTINATION);
+                }
             }
         }
     }
@@ -204,6 +212,9 @@ impl Call {
         };
         if application.needs_media && self.leg.need_media().is_err() {
             return;
+        }
+        if application.needs_media {
+            self.leg.confirm_transfer();
         }
         self.leg.variables.set("current_application", application.name);
         self.leg.variables.set_wire("current_application_data", data);

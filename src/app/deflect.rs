@@ -2,31 +2,47 @@
 
 use super::call::Call;
 use super::redirect;
-use crate::channel::{Happening, Leg};
+use crate::channel::{Cause, Happening, Leg};
 use crate::dialplan::Expanded;
 use std::time::Duration;
-use tracing::warn;
+use tracing::{info, warn};
 
-/// How long the phone has to hang up after it has taken the REFER.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the phone has to tell what came of it.
+const PATIENCE: Duration = Duration::from_secs(10);
 
-/// `sip:uri`.
+/// `sip:uri`, or a number of this switch. The leg is hung up with what the phone tells, or with `no reply` (the variable
+/// `sip_refer_reply`), unless `sip_refer_continue_after_reply`: then the dialplan goes on at once.
 pub async fn run(call: &mut Call, data: &Expanded) {
-    if !call.leg.is_answered() {
-        redirect::run(&mut call.leg, data);
-        return;
+    let leg = &mut call.leg;
+    if !leg.is_answered() {
+        return redirect::run(leg, data);
     }
     let target = data.text.trim().trim_matches(['<', '>']);
-    let uri = if target.contains(':') { target.to_owned() } else { format!("sip:{target}") };
-    if let Err(error) = call.leg.refer(&uri) {
-        warn!("{} {}: deflect to {uri}: {error}", call.leg.uuid, call.leg.name());
+    let uri = match target.split_once(':') {
+        Some((scheme, _)) if ["sip", "sips", "tel"].iter().any(|s| s.eq_ignore_ascii_case(scheme)) => {
+            target.to_owned()
+        }
+        _ if target.contains('@') => format!("sip:{target}"),
+        _ => format!("sip:{target}@{}", leg.agent.host()),
+    };
+    if let Err(error) = leg.refer(&uri) {
+        return warn!("{} {}: deflect to {uri}: {error}", leg.uuid, leg.name());
+    }
+    info!("{} {}: asked to call {uri}", leg.uuid, leg.name());
+    if leg.variables.is_true("sip_refer_continue_after_reply") {
         return;
     }
-    let deadline = Leg::now() + PATIENCE;
+    let deadline = Some(Leg::now() + PATIENCE);
     loop {
-        match call.next_until(Some(deadline)).await {
-            Happening::Over | Happening::Deadline => return,
+        match call.next_until(deadline).await {
+            Happening::Over => return,
+            Happening::Referred(_) => break,
+            Happening::Deadline => {
+                call.leg.variables.set("sip_refer_reply", "no reply");
+                break;
+            }
             _ => {}
         }
     }
+    call.leg.hangup(Cause::BLIND_TRANSFER);
 }

@@ -45,7 +45,6 @@ pub const LEFT_OUT: &[&str] = &[
     "ringback",
     "send_display",
     "send_dtmf",
-    "send_info",
     "session_loglevel",
     "set_audio_level",
     "set_media_stats",

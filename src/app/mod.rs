@@ -41,6 +41,7 @@ mod ring_ready;
 pub mod say;
 mod sched;
 mod scoped;
+mod send_info;
 mod set;
 mod set_global;
 mod set_profile_var;

@@ -4,8 +4,8 @@ use super::call::Call;
 use super::{
     answer, att_xfer, bind_digit_action, bind_meta_app, bridge, check_acl, deflect, echo, eval,
     execute_extension, export, fifo, hangup, heartbeat, info, intercept, limit, log, mkdir, park, pre_answer,
-    privacy, redirect, respond, ring_ready, sched, set, set_global, set_profile_var, set_user, sleep, stored,
-    system, transfer, unset, valet_park, verbose_events,
+    privacy, redirect, respond, ring_ready, sched, send_info, set, set_global, set_profile_var, set_user,
+    sleep, stored, system, transfer, unset, valet_park, verbose_events,
 };
 use crate::channel::Leg;
 use crate::dialplan::Expanded;
@@ -93,6 +93,7 @@ const TABLE: &[Application] = &[
     plain("sched_hangup", sched::hangup),
     plain("sched_heartbeat", heartbeat::scheduled),
     plain("sched_transfer", sched::transfer),
+    plain("send_info", send_info::run),
     plain("set", set::run),
     plain("set_global", set_global::run),
     plain("set_profile_var", set_profile_var::run),

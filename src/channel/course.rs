@@ -33,6 +33,8 @@ pub enum Course {
     Perform,
     /// To be joined with this leg, which was put aside for a talk with this one (`att_xfer`).
     Succeed(Mailbox),
+    /// To call somebody at another switch who gives it the place of another call there.
+    Outside(Box<Outside>),
     /// To wait for another leg, which is about to join with this one.
     Wait,
     /// It has been joined with another leg: to stay with that until it leaves.
@@ -41,6 +43,19 @@ pub enum Course {
     HandOver(Mailbox),
     /// To wait for these, whom another leg has called, as if it had.
     Adopt(Vec<Dialled>),
+}
+
+/// A call with `Replaces` to another switch. All of it but the profile comes from the wire.
+#[derive(Clone, Debug)]
+pub struct Outside {
+    /// The profile that calls.
+    pub profile: String,
+    /// Whom: `sip:user@host:port`.
+    pub uri: String,
+    /// The dialog there.
+    pub replaces: String,
+    /// Who says so.
+    pub referred_by: Option<String>,
 }
 
 /// A leg that is being dialled.

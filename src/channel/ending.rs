@@ -8,9 +8,8 @@ use super::letter::{Ended, Letter, News, Order};
 use super::mailbox::Tie;
 use super::queue::Queue;
 use super::variables::Variables;
-use crate::dialog::CommandError;
 use crate::event::EventName;
-use crate::sip::{Message, Method, Name, Transport};
+use crate::sip::{Message, Name};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,15 +67,6 @@ impl Leg {
     /// Gives an unanswered caller a final answer of the dialplan's choice.
     pub fn respond(&mut self, status: u16, phrase: Option<&str>, headers: &[(String, String)], cause: Cause) {
         self.refuse(By::Switch, cause, status, phrase, headers);
-    }
-
-    /// Asks an answered far end to call somebody else (RFC 3515).
-    pub fn refer(&mut self, uri: &str) -> Result<(), CommandError> {
-        let headers = [
-            ("Refer-To".to_owned(), format!("<{uri}>")),
-            ("Referred-By".to_owned(), self.agent.contact(None, self.agent.local.ip(), Transport::Udp)),
-        ];
-        self.session.request(Self::now(), Method::Refer, &headers, None).map(|_| ())
     }
 
     /// The status an unanswered caller gets for `cause`: the called side's own refusal goes through verbatim
@@ -166,6 +156,7 @@ impl Leg {
             stats: self.media.main_line().map(|(_, stats)| Box::new(stats)),
         });
         self.leave_aside(ending.cause, true);
+        self.end_transfer(ending.cause);
         let from = self.token();
         for mailbox in self.partner.iter().map(|p| &p.tie).chain(&self.owner).map(Tie::mailbox) {
             mailbox.post(Letter::News { from, news: News::Ended(news.clone()) });

@@ -81,6 +81,8 @@ impl Leg {
             lamp: None,
             told: Default::default(),
             other_leg: None,
+            referred: None,
+            transferor: None,
             aside: None,
             keys: None,
         };

@@ -67,6 +67,7 @@ impl Leg {
         self.variables.set("bridge_uuid", &uuid);
         self.variables.set("signal_bond", &uuid);
         self.dialled.retain(|m| m.token != mailbox.token);
+        self.confirm_transfer();
         let tie = Tie::new(self.mailbox(), mailbox);
         self.partner = Some(Partner { tie, uuid: uuid.clone(), view });
         self.times.bridged.get_or_insert_with(Self::now);
@@ -146,6 +147,9 @@ impl Leg {
     /// News of another leg.
     pub(super) fn on_news(&mut self, from: Token, news: News) {
         let Some(news) = self.news_aside(from, news) else { return };
+        if let News::Transferred(status) = news {
+            return self.on_transferred(status);
+        }
         if let News::Replaced(status) = news {
             self.on_replaced(status);
             return self.tell(Happening::News(from, news));

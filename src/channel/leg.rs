@@ -33,7 +33,7 @@ use super::transfer::Handover;
 use super::unacked::Unacknowledged;
 use super::user_agent::UserAgent;
 use super::variables::Variables;
-use crate::dialog;
+use crate::dialog::{self, RequestId};
 use crate::media::Stats;
 use crate::sdp::{self, AgreedMedia};
 use crate::sip::Method;
@@ -98,6 +98,8 @@ pub enum Happening {
     Deadline,
     /// This leg and the one with that token are joined, as one of them asked.
     Joined(Token),
+    /// What came of our REFER: a status as of SIP.
+    Referred(u16),
     /// An application waits to be run ([`Leg::next_execution`]).
     Execute,
     /// The leg is hung up, or sent elsewhere; return.
@@ -166,6 +168,10 @@ pub struct Leg {
     pub(super) told: Told,
     /// The other leg of the call, as it introduced itself while anybody listened.
     pub(super) other_leg: Option<Box<OtherLeg>>,
+    /// Our REFER, while what comes of it is open.
+    pub(super) referred: Option<RequestId>,
+    /// Who is told what comes of where the leg was sent.
+    pub(super) transferor: Option<Box<Mailbox>>,
     /// Who waits while the leg talks to somebody else.
     pub(super) aside: Option<Box<Aside>>,
     /// What digits do, while anything is bound to any.
@@ -410,6 +416,7 @@ impl Leg {
                 self.go(course, Cause::NORMAL_CLEARING);
             }
             Order::Execute(execution) => self.execute_soon(*execution),
+            Order::Confirm { to } => self.transferor = Some(Box::new(to)),
             Order::Across(order) => self.pass_across(*order),
             Order::Belong { to } => self.belong(to),
             Order::Show { to } => self.show(&to),

@@ -101,6 +101,8 @@ pub enum News {
     Shown(Box<Shown>),
     /// What came of a [`Order::Replace`]: a status as of SIP.
     Replaced(u16),
+    /// What came of a transfer whose outcome is waited for ([`Order::Confirm`]): a status as of SIP.
+    Transferred(u16),
     /// The leg's media were negotiated anew.
     Renegotiated(Arc<View>),
     /// The far end asks for codecs the call does not use now: can the other side do them?
@@ -163,6 +165,11 @@ pub enum Order {
     /// That leg is calling you now: tell it how far you are.
     Belong {
         /// Which.
+        to: Mailbox,
+    },
+    /// Tell that leg what comes of where you are sent next ([`News::Transferred`]).
+    Confirm {
+        /// The transferor.
         to: Mailbox,
     },
     /// Run an application in the middle of what you do.

@@ -50,7 +50,14 @@ impl Slot {
             }
             Letter::Gone(_) | Letter::Order(Order::Join { .. } | Order::Belong { .. }) => true,
             Letter::News { news, .. } => {
-                matches!(news, News::Answered(_) | News::Ended(_) | News::Left(_) | News::Settled(_))
+                matches!(
+                    news,
+                    News::Answered(_)
+                        | News::Ended(_)
+                        | News::Left(_)
+                        | News::Settled(_)
+                        | News::Transferred(_)
+                )
             }
             _ => false,
         }

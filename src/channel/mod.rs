@@ -13,7 +13,8 @@
 //! | `join` | two legs joined; digits, silence and verdict |
 //! | `ending`, `caught` | hang-up, the closing line; a panic that ends one leg alone |
 //! | `times`, `stamps` | when things happened, and what a record is told of it |
-//! | `course`, `transfer` | a leg sent elsewhere, two legs that meet; REFER and Replaces |
+//! | `course`, `transfer`, `confirm` | a leg sent elsewhere, two legs that meet; REFER and Replaces; a transfer that is waited for |
+//! | `deflect` | REFER of ours |
 //! | `aside` | a partner that waits while its leg talks to somebody else |
 //! | `keys` | what digits do in a call: keys behind a meta key (`meta`), sequences (`sequences`), what they have run |
 //! | `presence` | the call as those see it who watch the user |
@@ -36,7 +37,9 @@ pub mod caller;
 mod caught;
 pub mod cause;
 mod codecs;
+mod confirm;
 pub mod course;
+mod deflect;
 mod departed;
 mod ending;
 pub mod exchange;
@@ -75,7 +78,7 @@ pub use asked::NoAnswer;
 pub use caller::CallerProfile;
 pub use caught::{Panicked, caught};
 pub use cause::Cause;
-pub use course::{Course, Dialled, Route};
+pub use course::{Course, Dialled, Outside, Route};
 pub use departed::Departed;
 pub use ending::{By, Ending};
 pub use exchange::{Agents, Exchange, Functions, Recorder, Router};

@@ -255,6 +255,8 @@ impl Leg {
             lamp: None,
             told: Default::default(),
             other_leg: other_leg,
+            referred: None,
+            transferor: None,
             aside: None,
             keys: None,
         };

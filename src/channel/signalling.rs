@@ -51,7 +51,7 @@ impl Leg {
             Event::OfferRefused { status } => self.on_offer_refused(status),
             Event::Updated { .. } => {}
             Event::Request { id, message } => self.on_request(id, &message),
-            Event::Response { status, .. } => debug!("{} {}: answered {status}", self.uuid, self.name()),
+            Event::Response { id, status, .. } => self.on_response(id, status),
             Event::Ended => {
                 if self.ending.is_none() {
                     self.timed_out("the session ended");
@@ -120,6 +120,9 @@ impl Leg {
 
     fn on_answered(&mut self, message: &Message, sdp: Option<Bytes>, needs_answer: bool) {
         self.learn_callee(message);
+        if let Some(support) = message.header_named("X-FS-Support").next() {
+            self.variables.set_wire("X-FS-Support", support);
+        }
         let had_media = self.progress >= Progress::EarlyMedia;
         self.progress = Progress::Answered;
         let now = Self::now();
@@ -184,10 +187,16 @@ impl Leg {
 
     fn on_request(&mut self, id: RequestId, message: &Message) {
         let now = Self::now();
+        if *message.method() == Method::Notify {
+            // Answered first: what it tells may end the call.
+            if let Err(error) = self.session.respond(now, id, 200, &[], None) {
+                debug!("{} {}: {error}", self.uuid, self.name());
+            }
+            return self.on_notify(message);
+        }
         let (status, headers) = match message.method() {
             Method::Info => (self.on_info(message), Vec::new()),
             Method::Message => (202, Vec::new()),
-            Method::Notify => (200, Vec::new()),
             Method::Refer => return self.on_refer(id, message),
             _ => (405, vec![("Allow".to_owned(), self.agent.allow().to_owned())]),
         };
@@ -196,12 +205,18 @@ impl Leg {
         }
     }
 
-    /// INFO: digits (`application/dtmf-relay`, `application/dtmf`) are digits, anything else goes across.
+    /// INFO: digits (`application/dtmf-relay`, `application/dtmf`) are digits, a hook flash is told, anything else goes
+    /// across.
     fn on_info(&mut self, message: &Message) -> u16 {
         let kind = message.header(Name::ContentType).unwrap_or("").to_ascii_lowercase();
+        self.fire(EventName::RecvInfo, || vec![("SIP-Content-Type".into(), kind.clone())]);
         if kind.starts_with("application/dtmf") {
             let Some((digit, duration_ms)) = dtmf(&kind, message.body()) else { return 400 };
             self.on_digit(digit, duration_ms, "INFO");
+            return 200;
+        }
+        if kind.starts_with("application/hook-flash") || kind.starts_with("application/x-hook-flash") {
+            debug!("{} {}: hook flash, told and otherwise ignored", self.uuid, self.name());
             return 200;
         }
         if let (Some(partner), false) = (&self.partner, message.body().is_empty()) {
@@ -222,6 +237,19 @@ impl Leg {
         let kind = "application/dtmf-relay";
         if let Err(error) = self.session.request(Self::now(), Method::Info, &[], Some((kind, body.into()))) {
             debug!("{} {}: digit {digit} not sent: {error}", self.uuid, self.name());
+        }
+    }
+
+    /// A text for the far end, by INFO, if it takes such.
+    pub fn send_info(&mut self, text: &str) {
+        let supports = self.variables.get("X-FS-Support").is_some_and(|s| s.contains("send_info"));
+        if !supports && !self.variables.is_true("fs_send_unsupported_info") {
+            return info!("{} {}: send_info: the far end does not take it", self.uuid, self.name());
+        }
+        let headers = self.header_variables("sip_info_h_");
+        let body = Some(("freeswitch/data", Bytes::copy_from_slice(text.as_bytes())));
+        if let Err(error) = self.session.request(Self::now(), Method::Info, &headers, body) {
+            warn!("{} {}: send_info: {error}", self.uuid, self.name());
         }
     }
 

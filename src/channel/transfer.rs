@@ -6,12 +6,12 @@
 //! the call as it was.
 
 use super::cause::Cause;
-use super::course::{Course, Route};
+use super::course::{Course, Outside, Route};
 use super::leg::{Direction, Leg};
 use super::legs::{Legs, Token};
 use super::letter::{Letter, News, Order, Replacement, Successor};
 use super::mailbox::Mailbox;
-use crate::dialog::RequestId;
+use crate::dialog::{RequestId, reason_phrase};
 use crate::sip::{Message, Method, Name, Replaces};
 use std::time::{Duration, Instant};
 use tracing::{debug, info, warn};
@@ -23,11 +23,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Handover {
     /// What the leg is hung up with once its partner has left it.
-    cause: Cause,
+    pub(super) cause: Cause,
     /// The id of the REFER's subscription, while a NOTIFY is owed.
-    notify: Option<u32>,
+    pub(super) notify: Option<u32>,
     /// Until when an answer of the other leg is awaited.
-    until: Instant,
+    pub(super) until: Instant,
+    /// The leg that has left it, when what comes of that is awaited.
+    pub(super) waits_for: Option<Mailbox>,
 }
 
 /// Asks the leg of ours whose dialog `replaces` names for its place: to whom to post, and what. `None` when it names none.
@@ -57,6 +59,8 @@ pub fn ask_for_place(
 /// Where a REFER points.
 struct Target {
     extension: String,
+    /// `sip:user@host:port`.
+    uri: String,
     replaces: Option<Replaces>,
     params: String,
     whole: String,
@@ -67,7 +71,7 @@ impl Target {
     fn read(refer: &Message, full_id: bool) -> Option<Target> {
         let address = refer.refer_to().ok()?;
         let uri = address.uri();
-        let user = uri.user()?;
+        let user = uri.user().filter(|user| !user.chars().any(char::is_control))?;
         let extension = if full_id { format!("{user}@{}", uri.host()) } else { user.into_owned() };
         let (before, headers) = uri.as_str().split_once('?').unwrap_or((uri.as_str(), ""));
         let replaces = address.replaces();
@@ -75,7 +79,9 @@ impl Target {
             return None;
         }
         let params = before.split_once(';').map_or("", |(_, params)| params).to_owned();
-        Some(Target { extension, replaces, params, whole: address.as_str().to_owned() })
+        let port = uri.port().map_or_else(String::new, |port| format!(":{port}"));
+        let outside = format!("sip:{}@{}{port}", uri.raw_user().unwrap_or_default(), uri.raw_host());
+        Some(Target { extension, uri: outside, replaces, params, whole: address.as_str().to_owned() })
     }
 }
 
@@ -108,7 +114,7 @@ impl Leg {
             return self.notify(subscription, 403);
         }
         match &target.replaces {
-            Some(replaces) => self.refer_attended(subscription, &target, replaces),
+            Some(replaces) => self.refer_attended(subscription, refer, &target, replaces),
             None => self.refer_blind(subscription, refer, target),
         }
     }
@@ -135,6 +141,13 @@ impl Leg {
         // A stranger sends nobody where it could not call itself.
         let context = (!self.is_trusted()).then(|| self.agent.context.to_string());
         let course = Course::Extension(Route { wire: true, context, ..Route::to(target.extension) });
+        if self.variables.is_true("confirm_blind_transfer") || self.agent.conf.confirm_blind_transfer {
+            let order = Order::Go { course, variables };
+            if !self.hand_over_and_wait(subscription, Cause::BLIND_TRANSFER, order) {
+                self.notify(subscription, 403);
+            }
+            return;
+        }
         self.hand_over(Cause::BLIND_TRANSFER, None);
         match partner.post(Letter::Order(Order::Go { course, variables })) {
             true => self.notify(subscription, 200),
@@ -153,23 +166,58 @@ impl Leg {
     }
 
     /// The transferor's other leg is asked for its place.
-    fn refer_attended(&mut self, subscription: u32, target: &Target, replaces: &Replaces) {
+    fn refer_attended(&mut self, subscription: u32, refer: &Message, target: &Target, replaces: &Replaces) {
         let by = match self.partner() {
             Some(partner) => Successor::Leg(partner.clone()),
             None => Successor::Extension(Route::to(&*self.caller.destination_number)),
         };
-        let asked = ask_for_place(replaces, &self.exchange.legs, by, self.mailbox());
-        let asked = asked.is_some_and(|(leg, letter)| leg.token != self.token() && leg.post(letter));
-        if asked {
+        let Some((leg, letter)) = ask_for_place(replaces, &self.exchange.legs, by, self.mailbox()) else {
+            return self.refer_outside(subscription, refer, target, replaces);
+        };
+        let own = leg.token == self.token() || self.partner().is_some_and(|p| p.token == leg.token);
+        if !own && leg.post(letter) {
             info!("{} {}: attended transfer to {}", self.uuid, self.name(), target.extension);
             return self.hand_over(Cause::ATTENDED_TRANSFER, Some(subscription));
         }
+        let why = if own { "is of this very call" } else { "has just ended" };
         warn!(
-            "{} {}: attended transfer: call {} is none of this switch's, and a transfer to another's is not provided yet",
+            "{} {}: attended transfer refused: call {} {why}; the call stays as it is",
             self.uuid,
             self.name(),
             replaces.call_id
         );
+        self.variables.set("endpoint_disposition", "ATTENDED_TRANSFER_ERROR");
+        self.notify(subscription, 403);
+    }
+
+    /// The partner calls the third at the other switch, which gives it the place of the transferor's other call there.
+    fn refer_outside(&mut self, subscription: u32, refer: &Message, target: &Target, replaces: &Replaces) {
+        let why = match (self.partner(), self.is_trusted()) {
+            (None, _) => "this call has one leg",
+            (_, false) => "the transferor has not logged in",
+            _ => {
+                info!(
+                    "{} {}: attended transfer to {}, a call of another switch",
+                    self.uuid,
+                    self.name(),
+                    target.uri
+                );
+                let outside = Outside {
+                    profile: self.agent.name.to_string(),
+                    uri: target.uri.clone(),
+                    replaces: replaces.to_string(),
+                    referred_by: refer.header(Name::ReferredBy).map(str::to_owned),
+                };
+                let course = Course::Outside(Box::new(outside));
+                let variables = vec![("sip_refer_to".to_owned(), target.whole.clone())];
+                let order = Order::Go { course, variables };
+                match self.hand_over_and_wait(subscription, Cause::ATTENDED_TRANSFER, order) {
+                    true => return,
+                    false => "the other side is gone",
+                }
+            }
+        };
+        warn!("{} {}: attended transfer to {}: {why}", self.uuid, self.name(), target.uri);
         self.variables.set("endpoint_disposition", "ATTENDED_TRANSFER_ERROR");
         self.notify(subscription, 403);
     }
@@ -250,12 +298,20 @@ impl Leg {
     }
 
     fn hand_over(&mut self, cause: Cause, notify: Option<u32>) {
-        self.handover = Some(Box::new(Handover { cause, notify, until: Self::now() + PATIENCE }));
+        // Its place may be taken by the very leg that it asks for its place: what is owed stays owed.
+        let notify = notify.or(self.handover.take().and_then(|before| before.notify));
+        let until = Self::now() + PATIENCE;
+        self.handover = Some(Box::new(Handover { cause, notify, until, waits_for: None }));
     }
 
     /// What the leg is hung up with, now that its partner has left: it had handed the call over.
-    pub(super) fn has_handed_over(&self) -> Option<Cause> {
-        self.handover.as_ref().map(|handover| handover.cause)
+    pub(super) fn has_handed_over(&mut self) -> Option<Cause> {
+        let handover = self.handover.as_mut()?;
+        let (cause, notify) = (handover.cause, handover.notify.take());
+        if let Some(subscription) = notify {
+            self.notify(subscription, 200);
+        }
+        Some(cause)
     }
 
     /// When the leg stops waiting for what it handed over to be taken.
@@ -276,12 +332,12 @@ impl Leg {
     }
 
     /// Tells the transferor what came of its REFER: the last word of the subscription.
-    fn notify(&mut self, subscription: u32, status: u16) {
+    pub(super) fn notify(&mut self, subscription: u32, status: u16) {
         let headers = [
             ("Event".to_owned(), format!("refer;id={subscription}")),
             ("Subscription-State".to_owned(), "terminated;reason=noresource".to_owned()),
         ];
-        let body = if status < 300 { "SIP/2.0 200 OK\r\n" } else { "SIP/2.0 403 Forbidden\r\n" };
+        let body = format!("SIP/2.0 {status} {}\r\n", reason_phrase(status));
         let body = Some(("message/sipfrag;version=2.0", body.into()));
         if let Err(error) = self.session.request(Self::now(), Method::Notify, &headers, body) {
             debug!("{} {}: no NOTIFY of the transfer: {error}", self.uuid, self.name());

@@ -266,6 +266,9 @@ impl Profile {
                 || ["User-to-User", "Diversion", "Referred-By", "Alert-Info", "Subject", "History-Info"]
                     .iter()
                     .any(|k| name.eq_ignore_ascii_case(k));
+            if name.eq_ignore_ascii_case("X-FS-Support") {
+                variables.set_wire("X-FS-Support", value);
+            }
             let custom = self.agent.conf.parse_all_invite_headers
                 || (kept && !name.eq_ignore_ascii_case("X-FS-Support"));
             if custom {

@@ -429,3 +429,102 @@ fn an_invite_for_a_place_nobody_has_is_refused() {
         assert_eq!(answer.status(), Some(status), "{call}");
     }
 }
+
+/// 1000 and 1001 talk, both puppets: the caller's 200, and the INVITE at the callee.
+fn connected(a: &mut Puppet, b: &mut Puppet, switch: &Switch) -> (Message, Message) {
+    let contact = format!("<sip:1001@{}>", b.local);
+    assert_eq!(
+        b.register("1001", PASSWORD, &switch.ip().to_string(), &contact, Answer::Qop).status(),
+        Some(200)
+    );
+    std::thread::scope(|scope| {
+        let calling = scope.spawn(|| a.call("1000", "1001", "first", &audio(LOCALHOST, 4000)));
+        let invite = b.request("INVITE");
+        let extra = format!("Contact: {contact}\nContent-Type: application/sdp\n");
+        b.reply(&invite, "200 OK", "bees", &extra, &audio(LOCALHOST, 4002));
+        b.request("ACK");
+        (calling.join().expect("the caller"), invite)
+    })
+}
+
+fn refers(phone: &mut Puppet, up: &Message, to: &str, dialog: &str) -> String {
+    let dialog = dialog.replace('@', "%40").replace(';', "%3B").replace('=', "%3D");
+    phone.in_dialog(
+        up,
+        "REFER",
+        3,
+        &format!("Refer-To: <{to}?Replaces={dialog}>\nReferred-By: <sip:1000@x>\n"),
+        "",
+    );
+    assert_eq!(phone.final_status("REFER").status(), Some(202));
+    let notify = phone.request("NOTIFY");
+    phone.reply(&notify, "200 OK", "", "", "");
+    notify.body().trim().to_owned()
+}
+
+fn is_left_alone(phone: &mut Puppet) {
+    assert!(phone.wait(Duration::from_millis(300), |m| m.method() == "BYE").is_none(), "the call goes on");
+}
+
+#[test]
+fn a_call_is_not_transferred_to_itself() {
+    let mut switch = Switch::start();
+    let [mut a, mut b] = ["a", "b"].map(|name| Puppet::new(name, LOCALHOST, switch.sip()));
+    let (up, invite) = connected(&mut a, &mut b, &switch);
+    let dialog = format!("{};to-tag=bees;from-tag={}", invite.header("Call-ID"), invite.tag("From"));
+    let to = format!("sip:1001@{}", switch.ip());
+    assert_eq!(refers(&mut a, &up, &to, &dialog), "SIP/2.0 403 Forbidden");
+    switch.expect_log(&["is of this very call", "stays as it is"]);
+    is_left_alone(&mut a);
+    is_left_alone(&mut b);
+    a.in_dialog(&up, "BYE", 4, "", "");
+    b.request("BYE");
+}
+
+/// The dialog to be replaced is none of this switch's: it calls where the transferor says.
+#[test]
+fn a_transfer_to_a_call_of_another_switch() {
+    let switch = Switch::start();
+    let [mut a, mut b, mut c] = ["a", "b", "c"].map(|name| Puppet::new(name, LOCALHOST, switch.sip()));
+    let (up, _) = connected(&mut a, &mut b, &switch);
+    let to = format!("sip:1002@{}", c.local);
+    let dialog = "there@elsewhere;to-tag=one;from-tag=two";
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            let invite = c.request("INVITE");
+            assert_eq!(invite.header("Replaces"), dialog);
+            assert_eq!(invite.header("Referred-By"), "<sip:1000@x>");
+            let extra = format!("Contact: <sip:1002@{}>\nContent-Type: application/sdp\n", c.local);
+            c.reply(&invite, "200 OK", "cees", &extra, &audio(LOCALHOST, 4004));
+            c.request("ACK");
+        });
+        assert_eq!(refers(&mut a, &up, &to, dialog), "SIP/2.0 200 OK");
+        other.join().expect("the other switch");
+    });
+    let bye = a.request("BYE");
+    a.reply(&bye, "200 OK", "", "", "");
+    is_left_alone(&mut b);
+    is_left_alone(&mut c);
+}
+
+#[test]
+fn another_switch_that_refuses_gives_the_call_back() {
+    let mut switch = Switch::start();
+    let [mut a, mut b, mut c] = ["a", "b", "c"].map(|name| Puppet::new(name, LOCALHOST, switch.sip()));
+    let (up, _) = connected(&mut a, &mut b, &switch);
+    let to = format!("sip:1002@{}", c.local);
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            let invite = c.request("INVITE");
+            c.reply(&invite, "481 Gone", "cees", "", "");
+        });
+        let told = refers(&mut a, &up, &to, "there@elsewhere;to-tag=one;from-tag=two");
+        assert!(told.starts_with("SIP/2.0 4"), "{told}");
+        other.join().expect("the other switch");
+    });
+    switch.expect_log(&["back to the call"]);
+    is_left_alone(&mut a);
+    is_left_alone(&mut b);
+    a.in_dialog(&up, "BYE", 4, "", "");
+    b.request("BYE");
+}

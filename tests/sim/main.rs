@@ -36,6 +36,7 @@ mod test_keys;
 mod test_reload;
 mod test_schedule;
 mod test_show;
+mod test_transfers;
 mod test_valet;
 mod test_watch;
 mod test_ways;

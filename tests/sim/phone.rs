@@ -523,6 +523,10 @@ impl Phone {
                     .request(now, Method::Info, &[], Some(("application/dtmf-relay", body)))
                     .map(|_| ())
             }
+            Act::Info(kind) => {
+                let body = Bytes::from_static(b"something");
+                talk.session.request(now, Method::Info, &[], Some((kind, body))).map(|_| ())
+            }
             Act::Balk => {
                 talk.balks = true;
                 Ok(())
@@ -607,7 +611,29 @@ impl Phone {
                 let (call, caller) = (talk.call, talk.caller);
                 self.note(call, caller, |side| side.note(now, format!("offer refused: {status}")));
             }
-            Event::Request { id, .. } => failed = talk.session.respond(now, id, 200, &[], None),
+            Event::Request { id, message } => {
+                let (call, caller) = (talk.call, talk.caller);
+                let body = String::from_utf8_lossy(message.body()).into_owned();
+                let kind = message.header(Name::ContentType).unwrap_or("");
+                let what = match message.method() {
+                    Method::Refer => {
+                        let to = message.header(Name::ReferTo).unwrap_or("").to_owned();
+                        failed = asked(&mut talk.session, now, id, &to);
+                        to
+                    }
+                    method => {
+                        failed = talk.session.respond(now, id, 200, &[], None);
+                        let first = body.lines().next().unwrap_or("");
+                        if *method == Method::Notify { first.to_owned() } else { format!("{kind} {first}") }
+                    }
+                };
+                let what = format!("{} {what}", message.method());
+                self.note(call, caller, |side| side.note(now, what));
+            }
+            Event::Response { status, .. } if status >= 300 => {
+                let (call, caller) = (talk.call, talk.caller);
+                self.note(call, caller, |side| side.note(now, format!("answered {status}")));
+            }
             _ => {}
         }
         if let Err(error) = failed {
@@ -615,4 +641,29 @@ impl Phone {
             self.note(talk.call, talk.caller, |side| side.note(now, format!("not possible: {error}")));
         }
     }
+}
+
+/// Asked to call somebody: 4… is busy, 5… is not to be called, of 6… nothing is ever said.
+fn asked(
+    session: &mut Session,
+    now: Instant,
+    id: tandem::dialog::RequestId,
+    to: &str,
+) -> Result<(), tandem::dialog::CommandError> {
+    let first = to.split_once("sip:").and_then(|(_, rest)| rest.chars().next());
+    if first == Some('5') {
+        return session.respond(now, id, 603, &[], None);
+    }
+    session.respond(now, id, 202, &[], None)?;
+    let fragment: &'static [u8] = match first {
+        Some('6') => return Ok(()),
+        Some('4') => b"SIP/2.0 486 Busy Here\r\n",
+        _ => b"SIP/2.0 200 OK\r\n",
+    };
+    let headers = [
+        ("Event".to_owned(), "refer".to_owned()),
+        ("Subscription-State".to_owned(), "terminated;reason=noresource".to_owned()),
+    ];
+    let body = Some(("message/sipfrag", Bytes::from_static(fragment)));
+    session.request(now, Method::Notify, &headers, body).map(|_| ())
 }

@@ -22,6 +22,8 @@ pub enum Act {
     OfferNothing,
     /// INFO with a digit.
     Digit(char),
+    /// INFO with a body of that type.
+    Info(&'static str),
     /// From now on it takes no offer.
     Balk,
     /// A blind transfer to that user.

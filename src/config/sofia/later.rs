@@ -37,7 +37,6 @@ const LATER: &[(&str, Miss)] = &[
     ("channel-xml-fetch-on-nightmare-transfer", Little),
     ("cid-type", Little),
     ("cng-pt", Little),
-    ("confirm-blind-transfer", Feature("blind transfer that waits for the new party")),
     ("db-inner-post-trans-execute", Little),
     ("db-inner-pre-trans-execute", Little),
     ("db-post-trans-execute", Little),

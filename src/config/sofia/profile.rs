@@ -302,6 +302,8 @@ pub struct ProfileConf {
     pub presence: PresenceConf,
     /// `disable-transfer`: REFER is refused.
     pub disable_transfer: bool,
+    /// A transferor is told what came of its blind transfer, and takes the call back when that failed.
+    pub confirm_blind_transfer: bool,
     /// `disable-hold`.
     pub disable_hold: bool,
     /// `manual-redirect`: a 3xx goes to the dialplan instead of being followed.
@@ -426,6 +428,7 @@ impl ProfileConf {
             username: None,
             presence: PresenceConf::default(),
             disable_transfer: false,
+            confirm_blind_transfer: false,
             disable_hold: false,
             manual_redirect: false,
             ignore_183nosdp: false,

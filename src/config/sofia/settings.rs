@@ -189,6 +189,7 @@ fn call(conf: &mut ProfileConf, name: &str, value: &mut Value<'_>) -> bool {
         "parse-all-invite-headers" => value.flag(&mut conf.parse_all_invite_headers),
         "inbound-use-callid-as-uuid" => value.flag(&mut conf.inbound_use_callid_as_uuid),
         "outbound-use-uuid-as-callid" => value.flag(&mut conf.outbound_use_uuid_as_callid),
+        "confirm-blind-transfer" => value.flag(&mut conf.confirm_blind_transfer),
         "disable-transfer" => value.flag(&mut conf.disable_transfer),
         "disable-hold" => value.flag(&mut conf.disable_hold),
         "manual-redirect" => value.flag(&mut conf.manual_redirect),
