@@ -271,3 +271,77 @@ fn past_the_switch_descriptions_pass_word_for_word() {
     let bye = b.request("BYE");
     b.reply(&bye, "200 OK", "", "", "");
 }
+
+/// A callee that takes one call with this answer: it, and the INVITE it got.
+fn takes_one(
+    b: Puppet,
+    contact: &str,
+    answer: &str,
+) -> std::thread::JoinHandle<(Puppet, crate::puppet::Message)> {
+    let (mut b, contact, answer) = (b, contact.to_owned(), answer.to_owned());
+    std::thread::spawn(move || {
+        let invite = b.request("INVITE");
+        let extra = format!("Contact: {contact}\nContent-Type: application/sdp\n");
+        b.reply(&invite, "200 OK", "b1", &extra, &answer);
+        b.request("ACK");
+        (b, invite)
+    })
+}
+
+/// `inbound-bypass-media` and `inbound-proxy-media`: every call of the profile, unless its dialplan says no; what the switch
+/// answers by itself is answered as ever, and an INVITE without offer that it would have to answer is refused.
+#[test]
+fn a_profile_may_pass_all_media_on() {
+    for (parameter, variable) in
+        [("inbound-bypass-media", "bypass_media"), ("inbound-proxy-media", "proxy_media")]
+    {
+        let params: &'static [(&str, &str)] = match parameter {
+            "inbound-bypass-media" => &[("inbound-bypass-media", "true"), ("enable-3pcc", "true")],
+            _ => &[
+                ("inbound-proxy-media", "true"),
+                ("enable-3pcc", "true"),
+                ("inbound-late-negotiation", "false"),
+            ],
+        };
+        let extension: &'static str = format!(
+            r#"<extension name="relayed"><condition field="destination_number" expression="^7(10[01][0-9])$">
+              <action application="set" data="{variable}=false"/>
+              <action application="bridge" data="user/$1@${{domain_name}}"/>
+            </condition></extension>"#
+        )
+        .leak();
+        let switch = Switch::start_with(Setup { extension, params, ..Setup::default() });
+        let (host, sip) = (switch.ip(), switch.sip());
+        let mut b = Puppet::new("callee", LOCALHOST, sip);
+        let contact = format!("<sip:1001@{}>", b.local);
+        assert_eq!(
+            b.register("1001", PASSWORD, &host.to_string(), &contact, Answer::Qop).status(),
+            Some(200)
+        );
+        let mut a = Puppet::new("caller", LOCALHOST, sip);
+        let unknown =
+            |n| description(n, "m=audio 4000 RTP/AVP 97\na=rtpmap:97 FANCY/16000\na=x-mine:1\n", "");
+        let known = |n| description(n, "m=audio 4000 RTP/AVP 0\na=x-mine:1\n", "");
+        for (number, offer, passed) in [("1001", unknown(1), true), ("71001", known(1), false)] {
+            let callee = takes_one(b, &contact, &offer);
+            let ok = a.call("1000", number, &format!("{variable}{number}"), &offer);
+            assert_eq!(ok.status(), Some(200), "{}", ok.text);
+            let invite;
+            (b, invite) = callee.join().expect("the callee");
+            for body in [invite.body(), ok.body()] {
+                assert_eq!(body.contains("a=x-mine:1"), passed, "{parameter} {number}: {body}");
+            }
+            a.in_dialog(&ok, "BYE", 3, "", "");
+            a.status("BYE", 200);
+            let bye = b.request("BYE");
+            b.reply(&bye, "200 OK", "", "", "");
+        }
+        let echo = a.call("1000", "9196", &format!("{variable}-echo"), &known(1));
+        assert_eq!(echo.status(), Some(200));
+        assert!(echo.body().contains(&format!("c=IN IP4 {host}")), "{}", echo.body());
+        a.in_dialog(&echo, "BYE", 3, "", "");
+        a.status("BYE", 200);
+        let late = a.call("1000", "1001", &format!("{variable}-late"), "");
+        assert!(late.status() >= Some(400), "{}", late.text);
+    }
+}

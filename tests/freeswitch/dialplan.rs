@@ -431,6 +431,7 @@ fn what_is_wrong_is_told_with_its_place() {
             vec!["d.xml:5:1: note: no call gets to extension late: all before it takes all", "d.xml:4:1"],
         ),
         (format!("</context>\n<context name=\"C\"><extension name=\"x\"><condition>{A}</condition></extension>"), vec!["context C is defined twice", "d.xml:3:1"]),
+        ("<extension name=\"x\"><condition><action application=\"set\" data=\"bypass_media_resume_on_hold=true\"/></condition></extension>".into(), vec!["d.xml:4:", "warning: bypass_media_resume_on_hold is not provided yet: hold goes to the other phone"]),
         ("</context>\n<context>".into(), vec!["<context> has no name"]),
     ] {
         let told = compile(&body);
@@ -456,5 +457,8 @@ fn what_is_wrong_is_told_with_its_place() {
         "<extension name=\"x\"><condition {field} expression=\"^(?!6000)60\\d\\d$\">{A}</condition></extension>"
     );
     assert_eq!(compile(&fine), "");
+    let off = "<extension name=\"x\"><condition><action application=\"set\" data=\"bypass_media_resume_on_hold=false\"/>\
+               <action application=\"set\" data=\"bypass_media=true\"/></condition></extension>";
+    assert_eq!(compile(off), "");
     assert!(words::freeswitch_applications().all(|name| !name.is_empty()));
 }
