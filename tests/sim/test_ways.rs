@@ -497,3 +497,48 @@ fn without_a_codec_in_common_the_caller_gets_488() {
         });
     }
 }
+
+//------------ Who picks up, who is no phone ------------------------------------------------------------------
+
+/// A third takes the caller away from the called phone, and is answered with what the caller has said.
+#[test]
+fn who_picks_up_a_call_past_the_switch_talks_past_it_too() {
+    let more = r#"<extension name="pick up"><condition field="destination_number" expression="^5$">
+        <action application="intercept" data="${hash(select/ways/last)}"/></condition></extension>"#;
+    let ways: &[(&str, &[&str])] = &[("6", &["bypass_media=true", "hash insert/ways/last/${uuid}"])];
+    let extensions = extensions(ways) + more;
+    office::run(async {
+        let mut office = Office::open(0, Weather::fine(), &extensions).await;
+        let pick_up = vec![(40, vec![(When::Begun(seconds(1)), Act::Answer)])];
+        office.plan(Script::among(CALLER, "61004", ms(0), vec![], pick_up));
+        let ends = vec![(When::Up(seconds(10)), Act::HangUp)];
+        office.plan(Script::among(0, "5", seconds(4), ends, vec![]));
+        assert_eq!(play(&office).await, 0, "ports");
+        office.judge();
+        let book = office.book.lock().unwrap();
+        are_direct(&book[0].caller, &book[1].caller);
+        drop(book);
+        office.close().await;
+    });
+}
+
+/// The switch calls itself: that call is relayed, also when its two halves have left.
+#[test]
+fn a_call_to_ourselves_is_relayed() {
+    let extensions = extensions(&[("7", &[])])
+        + r#"<extension name="6"><condition field="destination_number" expression="^6(1\d\d\d)$">
+        <action application="set" data="bypass_media=true"/>
+        <action application="set" data="hangup_after_bridge=true"/>
+        <action application="bridge" data="loopback/7$1/default"/></condition></extension>"#;
+    office::run(async {
+        let mut office = Office::open(0, Weather::fine(), &extensions).await;
+        office.plan(Script::exactly(CALLER, "61004", ms(0), seconds(20), vec![], vec![]));
+        assert!(play(&office).await > 0, "ports");
+        let (well, all) = office.judge();
+        assert_eq!(well, all);
+        let book = office.book.lock().unwrap();
+        assert!(is_relayed(&book[0].caller) && is_relayed(callee(&book[0])), "{:?}", book[0]);
+        drop(book);
+        office.close().await;
+    });
+}
