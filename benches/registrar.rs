@@ -1,7 +1,7 @@
 //! One REGISTER round, the parse left out and counted in. Run with `cargo bench --bench registrar`.
 //!
 //! `-- count N` does N whole registrations (a REGISTER, its 401, the REGISTER with credentials) and nothing else, for
-//! `valgrind --tool=callgrind`. `-- growth` does them with 1,000, 100,000 and 1,000,000 users, in no order.
+//! `valgrind --tool=callgrind`; `-- count N "find among USERS"` finds N users in a directory. `-- growth` does them with 1,000, 100,000 and 1,000,000 users, in no order.
 //!
 //! Machines differ and are noisy: read the figures as ratios within one run. Allocations are exact.
 
@@ -167,6 +167,16 @@ fn count(registrations: u32) {
     }
 }
 
+/// `count N "find among USERS"`: so many users are found in the directory, in no order, and asked for what a call wants.
+fn find(times: u32, users: u32) {
+    let directory = directory(users);
+    for n in 0..times {
+        let user = (u64::from(n) * 7_368_787 % u64::from(users)).to_string();
+        let found = directory.user(&user, "example.com").expect("a user");
+        black_box((found.password(), found.param("dial-string"), found.variable("user_context")));
+    }
+}
+
 /// `growth`: what a registration costs when so many are there already.
 fn growth() {
     const SAMPLE: u32 = 20_000;
@@ -206,6 +216,10 @@ fn growth() {
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["count", n, what] => find(
+            n.parse().expect("a number"),
+            what.strip_prefix("find among ").and_then(|users| users.parse().ok()).expect("find among N"),
+        ),
         ["count", n] => count(n.parse().expect("a number")),
         ["growth"] => growth(),
         _ => rounds(),

@@ -46,16 +46,40 @@ fn instructions(cost: &Cost, times: u64) -> u64 {
     collected.unwrap_or_else(|| panic!("bench {} {}: no count in\n{said}", cost.bench, cost.what))
 }
 
+/// What one costs.
+fn each(cost: &Cost) -> u64 {
+    let (few, many) = (instructions(cost, cost.times), instructions(cost, 3 * cost.times));
+    many.saturating_sub(few) / (2 * cost.times)
+}
+
+fn skipped() -> bool {
+    let skipped = std::env::var_os("TANDEM_COST").is_none();
+    if skipped {
+        eprintln!("skipped: needs valgrind and the built benches (tests/run sets TANDEM_COST)");
+    }
+    skipped
+}
+
+/// To find a user and what a call wants of it costs the same however many there are.
+#[test]
+fn a_user_is_found_as_soon_among_100_000_as_among_100() {
+    if skipped() {
+        return;
+    }
+    let find = |what| each(&Cost { bench: "registrar", what, times: 20_000, bound: 0 });
+    let (few, many) = (find("find among 100"), find("find among 100000"));
+    println!("{few} instructions among 100, {many} among 100,000");
+    assert!(few > 0 && many <= few * 5 / 4, "{few} among 100, {many} among 100,000");
+}
+
 #[test]
 fn nothing_costs_twice_what_it_did() {
-    if std::env::var_os("TANDEM_COST").is_none() {
-        eprintln!("skipped: needs valgrind and the built benches (tests/run sets TANDEM_COST)");
+    if skipped() {
         return;
     }
     let mut dearer = Vec::new();
     for cost in &COSTS {
-        let (few, many) = (instructions(cost, cost.times), instructions(cost, 3 * cost.times));
-        let each = many.saturating_sub(few) / (2 * cost.times);
+        let each = each(cost);
         let line = format!("{} {}: {each} instructions, bound {}", cost.bench, cost.what, cost.bound);
         println!("{line}");
         assert!(each > 0, "{line}: it did nothing");
