@@ -7,7 +7,7 @@ use crate::channel::array;
 use crate::dialplan::{Scope, separate};
 
 const NO_CHANNEL: &str = "-ERR No such channel!\n";
-const ELSEWHERE: &str = "-ERR the variables of another channel cannot be read here yet\n";
+const ELSEWHERE: &str = "-ERR the variables of another channel cannot be read here\n";
 const OK: &str = "+OK\n";
 
 /// `uuid_exists UUID`.
@@ -28,7 +28,7 @@ pub fn uuid_getvar(world: &dyn World, text: &str) -> String {
         Reach::Done => value.unwrap_or_else(|| "_undef_".to_owned()),
         Reach::NoChannel => NO_CHANNEL.to_owned(),
         Reach::Elsewhere => {
-            tracing::warn!("uuid_getvar {text}: reading another channel's variables is not provided yet");
+            tracing::warn!("uuid_getvar {text}: another channel can be read in an application's data only");
             ELSEWHERE.to_owned()
         }
     }

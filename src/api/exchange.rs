@@ -98,6 +98,10 @@ impl World for Asking<'_> {
             work(leg);
             return Reach::Done;
         }
+        if let Some(seen) = self.leg.and_then(|leg| leg.glimpse(uuid)) {
+            work(seen);
+            return Reach::Done;
+        }
         if self.channel_exists(uuid) { Reach::Elsewhere } else { Reach::NoChannel }
     }
 

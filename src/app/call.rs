@@ -193,7 +193,14 @@ impl Call {
 
     /// Runs one action.
     pub(super) async fn execute(&mut self, action: &Action) {
+        for arguments in action.data.arguments_of("uuid_getvar") {
+            // Asked beforehand: an expansion does not wait.
+            let arguments = arguments.expand(&self.leg).text;
+            let uuid = arguments.split_whitespace().next().unwrap_or_default();
+            self.leg.look_at(uuid).await;
+        }
         let expanded = expanded(&self.leg, &action.data);
+        self.leg.forget();
         let (expanded, scope) = match scoped::begin(&mut self.leg, &expanded) {
             Some((expanded, scope)) => (expanded, Some(scope)),
             None => (expanded, None),

@@ -81,6 +81,7 @@ impl Leg {
             lamp: None,
             told: Default::default(),
             other_leg: None,
+            glimpses: Vec::new(),
             referred: None,
             transferor: None,
             aside: None,

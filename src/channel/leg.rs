@@ -17,6 +17,7 @@ use super::cause::Cause;
 use super::course::Course;
 use super::ending::Ending;
 use super::exchange::Exchange;
+use super::glimpse::Glimpse;
 use super::headers::{OtherLeg, Told};
 use super::join::Watch;
 use super::keys::Keys;
@@ -168,6 +169,8 @@ pub struct Leg {
     pub(super) told: Told,
     /// The other leg of the call, as it introduced itself while anybody listened.
     pub(super) other_leg: Option<Box<OtherLeg>>,
+    /// What it has seen of other legs, while an expansion reads it.
+    pub(super) glimpses: Vec<Glimpse>,
     /// Our REFER, while what comes of it is open.
     pub(super) referred: Option<RequestId>,
     /// Who is told what comes of where the leg was sent.

@@ -14,6 +14,7 @@
 //! | `ending`, `caught` | hang-up, the closing line; a panic that ends one leg alone |
 //! | `times`, `stamps` | when things happened, and what a record is told of it |
 //! | `course`, `transfer`, `confirm` | a leg sent elsewhere, two legs that meet; REFER and Replaces; a transfer that is waited for |
+//! | `glimpse` | what a leg has seen of another |
 //! | `deflect` | REFER of ours |
 //! | `aside` | a partner that waits while its leg talks to somebody else |
 //! | `keys` | what digits do in a call: keys behind a meta key (`meta`), sequences (`sequences`), what they have run |
@@ -44,6 +45,7 @@ mod departed;
 mod ending;
 pub mod exchange;
 mod gate;
+mod glimpse;
 mod headers;
 pub mod identity;
 mod inbound;
@@ -83,6 +85,7 @@ pub use departed::Departed;
 pub use ending::{By, Ending};
 pub use exchange::{Agents, Exchange, Functions, Recorder, Router};
 pub use gate::{Full, Gate};
+pub use glimpse::Glimpse;
 pub use headers::{CallState, OtherLeg, State, rates};
 pub use inbound::{Caller, identity, is_sticky};
 pub use keys::{DigitAction, Execution, Target, Way};

@@ -255,6 +255,7 @@ impl Leg {
             lamp: None,
             told: Default::default(),
             other_leg: other_leg,
+            glimpses: Vec::new(),
             referred: None,
             transferor: None,
             aside: None,

@@ -1,7 +1,7 @@
 //! A leg as the dialplan sees it: its variables, caller profile, the globals, API functions.
 
 use super::{Caller, Scope, Template, Value};
-use crate::channel::Leg;
+use crate::channel::{Glimpse, Leg};
 use jiff::Timestamp;
 use std::borrow::Cow;
 use std::fmt;
@@ -26,6 +26,27 @@ impl Scope for Leg {
     fn call(&self, function: &str, arguments: &str, wire: bool) -> Option<Value<'static>> {
         let (text, wire) = self.exchange.functions.get()?.call(self, function, arguments, wire)?;
         Some(Value { text: Cow::Owned(text), wire })
+    }
+}
+
+/// Another leg as it was seen a moment ago.
+impl Scope for Glimpse {
+    fn variable(&self, name: &str) -> Option<Value<'_>> {
+        let (text, wire) = self.variables.get_marked(name)?;
+        Some(Value { text: Cow::Borrowed(text), wire })
+    }
+
+    fn profile_field(&self, name: &str) -> Option<Value<'_>> {
+        let name = name.strip_prefix("aleg_").unwrap_or(name);
+        self.caller.field(name).map(|text| Value { text, wire: true })
+    }
+
+    fn global(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.globals.get(name).map(|text| Cow::Owned(text.to_string()))
+    }
+
+    fn call(&self, _function: &str, _arguments: &str, _wire: bool) -> Option<Value<'static>> {
+        None
     }
 }
 

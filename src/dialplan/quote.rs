@@ -111,6 +111,26 @@ impl Template {
         has_work(&self.0)
     }
 
+    /// The arguments of each `${function(…)}` in it, not expanded.
+    pub fn arguments_of(&self, function: &str) -> Vec<Template> {
+        let mut found = Vec::new();
+        let mut rest = self.0.as_str();
+        while let Some((_, behind)) = rest.split_once("${") {
+            rest = behind;
+            let Some((name, arguments)) = behind.split_once('(') else { break };
+            if !name.eq_ignore_ascii_case(function) {
+                continue;
+            }
+            let mut depth = 1;
+            let end = arguments.find(|c| {
+                depth += i32::from(c == '(') - i32::from(c == ')');
+                depth == 0
+            });
+            found.extend(end.and_then(|end| arguments.get(..end)).map(Template::guarded));
+        }
+        found
+    }
+
     /// Whether there is no data at all.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -321,3 +321,56 @@ fn a_limit_holds_between_calls() {
         office.close().await;
     });
 }
+
+/// A dialplan reads and writes the variables of another call that is up.
+#[test]
+fn another_call_is_read_and_written() {
+    let extensions = r#"
+      <extension name="kept"><condition field="destination_number" expression="^7100$">
+        <action application="set" data="colour=blue"/>
+        <action application="push" data="l=a"/><action application="push" data="l=b"/>
+        <action application="hash" data="insert/calls/kept/${uuid}"/>
+        <action application="answer"/>
+        <action application="sleep" data="8000"/>
+        <action application="respond" data="480"/>
+      </condition></extension>
+      <extension name="asks"><condition field="destination_number" expression="^7101$">
+        <action application="set" data="kept=${hash(select/calls/kept)}"/>
+        <action application="set" data="a=${uuid_getvar(${kept} colour)}-${uuid_getvar(${kept} l[1])}"/>
+        <action application="set" data="b=${uuid_getvar(${kept} destination_number)} ${uuid_getvar(${kept} none)}"/>
+        <action application="set" data="c=${uuid_getvar(${kept} domain)}"/>
+        <action application="set" data="d=${uuid_setvar(${kept} colour red)}"/>
+        <action application="sleep" data="100"/>
+        <action application="set" data="e=${uuid_getvar(${kept} colour)} ${uuid_getvar(nobody colour)}"/>
+        <action application="set" data="f=${uuid_getvar(${uuid} kept)}"/>
+        <action application="respond" data="480"/>
+      </condition></extension>"#;
+    office::run(async {
+        let mut office = Office::open(0, Weather::fine(), extensions).await;
+        let mut events = office.switch.exchange.events.listen();
+        for (number, at) in [("7100", 0), ("7101", 3)] {
+            let mut script = Script::exactly(CALLER, number, seconds(at), seconds(20), vec![], vec![]);
+            script.kind = Kind::Among;
+            office.plan(script);
+        }
+        office.play().await;
+        let mut seen = HashMap::new();
+        while let Ok(event) = events.try_recv() {
+            if event.name == EventName::ChannelHangupComplete {
+                let number = event.header("Caller-Destination-Number").unwrap_or("").to_owned();
+                seen.insert(number, event);
+            }
+        }
+        let of = |number: &str, name: &str| {
+            seen[number].header(&format!("variable_{name}")).unwrap_or("").trim().to_owned()
+        };
+        assert_eq!(of("7101", "a"), "blue-b");
+        assert_eq!(of("7101", "b"), "7100 _undef_");
+        assert_eq!(of("7101", "c"), office::DOMAIN);
+        assert_eq!(of("7101", "d"), "+OK");
+        assert_eq!(of("7101", "e"), "red -ERR No such channel!");
+        assert_eq!(of("7101", "f"), of("7101", "kept"));
+        assert_eq!(of("7100", "colour"), "red");
+        office.close().await;
+    });
+}
