@@ -4,7 +4,7 @@ use super::world::World;
 use crate::channel::Leg;
 use crate::config::fifo::member_id;
 use crate::dialplan::{plain, separate};
-use crate::store::fifo::{Count, Member};
+use crate::store::fifo::{Count, List, Member};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ fn list(world: &dyn World, counts: &[(String, Count)]) -> String {
 }
 
 fn write_queue(out: &mut String, world: &dyn World, name: &str, count: &Count) -> std::fmt::Result {
-    let Some((callers, consumers, members)) = world.stores().fifos.list(name) else { return Ok(()) };
+    let Some(List { callers, consumers, members }) = world.stores().fifos.list(name) else { return Ok(()) };
     let now = Leg::now();
     writeln!(
         out,

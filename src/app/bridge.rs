@@ -6,6 +6,7 @@
 
 use super::bound::{Bridge, Parted};
 use super::call::Call;
+use super::{camp, handed};
 use crate::channel::variables::is_true;
 use crate::channel::{
     Cause, Dialled, Happening, Leg, Mailbox, News, Outside, Route, Shown, Successor, Token, Variables,
@@ -22,6 +23,9 @@ pub async fn run(call: &mut Call, data: &Expanded) {
     if call.leg.partner().is_some() {
         let name = call.leg.name();
         return warn!("{} {name}: bridge in the middle of a call is left out: att_xfer it is", call.leg.uuid);
+    }
+    if call.leg.variables.is_true("campon") {
+        return Box::pin(camp::run(call, data.guarded())).await;
     }
     // In a box of its own, which a call that is up no longer has.
     let calling = Box::pin(originate(&mut call.leg, data.guarded()));
@@ -85,6 +89,7 @@ pub(super) async fn joined(call: &mut Call, winner: Winner, by: By) {
         leg.both_up();
     }
     leg.variables.set("bridge_channel", &winner.number);
+    handed::import(leg, &winner.mailbox);
     let (ended, answered) = until_parted(call, winner.mailbox.token, winner.answered).await;
     match ended {
         None => {}
@@ -250,7 +255,7 @@ fn after(call: &mut Call, cause: Cause) {
 }
 
 /// Nobody answered: does the dialplan go on?
-fn failed(call: &mut Call, failure: &Failure) {
+pub(super) fn failed(call: &mut Call, failure: &Failure) {
     let leg = &mut call.leg;
     if leg.is_leaving() {
         return;

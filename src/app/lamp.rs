@@ -1,11 +1,11 @@
-//! Places that can be watched as users are: slots of a lot, queues.
+//! Places that can be watched as users are: slots of a lot, queues, keys of calls that ring.
 
 use crate::channel::Leg;
 use crate::presence::{Call, DialogId, Party, Place, State, address};
 use std::sync::Arc;
 
 /// Shows that the leg is at a place (`park+6001`) while the answer lives. A `@domain` in the name counts.
-pub fn show(leg: &Leg, kind: &str, name: &str) -> Place {
+pub fn show(leg: &Leg, kind: &str, name: &str, state: State) -> Place {
     let ours = leg.exchange.domain();
     let (name, domain) = name.split_once('@').unwrap_or((name, &ours));
     let place = leg.exchange.presence.place(address(&format!("{kind}+{name}"), domain));
@@ -13,7 +13,7 @@ pub fn show(leg: &Leg, kind: &str, name: &str) -> Place {
     place.show(Arc::new(Call {
         id: leg.uuid.clone(),
         initiator: false,
-        state: State::Confirmed,
+        state,
         held: false,
         remote: (!hidden).then(|| Party {
             name: leg.caller.caller_id_name.clone(),

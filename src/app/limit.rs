@@ -4,6 +4,7 @@ use super::call::Call;
 use crate::channel::{Cause, Leg};
 use crate::config::Position;
 use crate::dialplan::{Action, Expanded, Template, plain, separate};
+use crate::event::EventName;
 use crate::store::limit::{Ask, Backend, Usage};
 use std::time::Duration;
 use tracing::{error, info, warn};
@@ -102,6 +103,20 @@ fn take(call: &mut Call, name: &str, realm: &str, id: &str, max: Option<&str>) -
         info!("{} {}: limit {name} {realm} {id} is exceeded", call.leg.uuid, call.leg.name());
         return false;
     };
+    call.leg.exchange.events.fire(EventName::Custom("limit::usage"), || {
+        let max = max.map_or(-1, i64::from);
+        let (most, most_rate) = if interval.is_some() { (-1, max) } else { (max, -1) };
+        vec![
+            ("backend".into(), name.to_owned()),
+            ("realm".into(), realm.to_owned()),
+            ("key".into(), id.to_owned()),
+            ("usage".into(), total.to_string()),
+            ("rate".into(), rate.to_string()),
+            ("max".into(), most.to_string()),
+            ("ratemax".into(), most_rate.to_string()),
+        ]
+    });
+    let variables = &mut call.leg.variables;
     for (what, number) in [("limit_usage", total), ("limit_rate", rate)] {
         if what == "limit_usage" || backend == Backend::Hash {
             variables.print(what, number);

@@ -11,8 +11,6 @@ use tracing::warn;
 
 /// Applications without which the rest of an extension still makes sense.
 pub const LEFT_OUT: &[&str] = &[
-    "acknowledge_call",
-    "capture",
     "capture_text",
     "cng_plc",
     #[cfg(not(feature = "curl"))]
@@ -49,7 +47,6 @@ pub const LEFT_OUT: &[&str] = &[
     "set_audio_level",
     "set_media_stats",
     "set_mute",
-    "set_name",
     "set_zombie_exec",
     "soft_hold",
     "start_dtmf",
@@ -60,11 +57,9 @@ pub const LEFT_OUT: &[&str] = &[
     "stop_record_session",
     "stop_tone_detect",
     "tone_detect",
-    "transfer_vars",
     "unhold",
     "unloop",
     "vad_test",
-    "wait_for_answer",
     "wait_for_silence",
 ];
 

@@ -4,6 +4,7 @@
 //! application that only changes the leg is a plain function and may run at hunt time (`inline="true"`); one that
 //! waits is a future over the call. `table` is the flat list of both.
 
+mod acknowledge_call;
 mod answer;
 mod att_xfer;
 mod bind_digit_action;
@@ -11,6 +12,8 @@ mod bind_meta_app;
 mod bound;
 mod bridge;
 mod call;
+mod camp;
+mod capture;
 mod check_acl;
 #[cfg(feature = "curl")]
 mod curl;
@@ -21,6 +24,7 @@ mod eval;
 mod execute_extension;
 mod export;
 mod fifo;
+mod handed;
 mod hangup;
 mod heartbeat;
 mod info;
@@ -32,6 +36,7 @@ mod missing;
 mod mkdir;
 mod moment;
 mod park;
+mod pickup;
 mod places;
 mod pre_answer;
 mod privacy;
@@ -44,6 +49,7 @@ mod scoped;
 mod send_info;
 mod set;
 mod set_global;
+mod set_name;
 mod set_profile_var;
 mod set_user;
 mod sleep;

@@ -2,10 +2,11 @@
 
 use super::call::Call;
 use super::{
-    answer, att_xfer, bind_digit_action, bind_meta_app, bridge, check_acl, deflect, echo, eval,
-    execute_extension, export, fifo, hangup, heartbeat, info, intercept, limit, log, mkdir, park, pre_answer,
-    privacy, redirect, respond, ring_ready, sched, send_info, set, set_global, set_profile_var, set_user,
-    sleep, stored, system, transfer, unset, valet_park, verbose_events,
+    acknowledge_call, answer, att_xfer, bind_digit_action, bind_meta_app, bridge, capture, check_acl,
+    deflect, echo, eval, execute_extension, export, fifo, handed, hangup, heartbeat, info, intercept, limit,
+    log, mkdir, park, pickup, pre_answer, privacy, redirect, respond, ring_ready, sched, send_info, set,
+    set_global, set_name, set_profile_var, set_user, sleep, stored, system, transfer, unset, valet_park,
+    verbose_events,
 };
 use crate::channel::Leg;
 use crate::dialplan::Expanded;
@@ -47,6 +48,7 @@ const fn waits(
 
 /// Every application there is, by name.
 const TABLE: &[Application] = &[
+    plain("acknowledge_call", acknowledge_call::run),
     plain("answer", answer::run),
     Application { needs_media: true, ..waits("att_xfer", |call, data| Box::pin(att_xfer::run(call, data))) },
     plain("bgsystem", system::beside),
@@ -55,6 +57,7 @@ const TABLE: &[Application] = &[
     plain("block_dtmf", bind_meta_app::block),
     waits("bridge", |call, data| Box::pin(bridge::run(call, data))),
     plain("bridge_export", export::bridge),
+    plain("capture", capture::run),
     plain("check_acl", check_acl::run),
     plain("clear_digit_action", bind_digit_action::clear),
     #[cfg(feature = "curl")]
@@ -82,6 +85,9 @@ const TABLE: &[Application] = &[
     plain("multiset", set::multiset),
     plain("multiunset", set::multiunset),
     waits("park", |call, data| Box::pin(park::run(call, data))),
+    waits("pickup", |call, data| Box::pin(pickup::run(call, data))),
+    // What pickup/KEY calls.
+    waits("pickup_wait", |call, data| Box::pin(pickup::wait(call, data))),
     plain("pre_answer", pre_answer::run),
     plain("privacy", privacy::run),
     plain("push", set::push),
@@ -96,11 +102,13 @@ const TABLE: &[Application] = &[
     plain("send_info", send_info::run),
     plain("set", set::run),
     plain("set_global", set_global::run),
+    plain("set_name", set_name::run),
     plain("set_profile_var", set_profile_var::run),
     plain("set_user", set_user::run),
     waits("sleep", |call, data| Box::pin(sleep::run(call, data))),
     waits("system", |call, data| Box::pin(system::run(call, data))),
     waits("transfer", |call, data| Box::pin(transfer::run(call, data))),
+    plain("transfer_vars", handed::give),
     plain("unbind_meta_app", bind_meta_app::unbind),
     plain("unblock_dtmf", bind_meta_app::unblock),
     plain("unset", unset::run),
@@ -111,6 +119,7 @@ const TABLE: &[Application] = &[
     },
     plain("verbose_events", verbose_events::run),
     plain("stop", eval::run),
+    waits("wait_for_answer", |call, data| Box::pin(acknowledge_call::wait(call, data))),
 ];
 
 /// The application called `name`, whatever its case.

@@ -7,6 +7,7 @@ use super::lamp;
 use crate::channel::{Cause, Course, Happening, Leg, Letter, Order, Route};
 use crate::dialplan::{Expanded, plain, separate};
 use crate::event::EventName;
+use crate::presence::State;
 use crate::store::valet::{Found, Space};
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,7 +118,10 @@ async fn wait(call: &mut Call, lot: &str, space: Space) {
     leg.variables.set_wire("valet_lot_extension", &slot);
     tell(leg, lot, &slot, "hold");
     let domain = lot.split_once('@').map(|(_, domain)| format!("{slot}@{domain}"));
-    let lamps = [lamp::show(leg, "park", domain.as_deref().unwrap_or(&slot)), lamp::show(leg, "park", lot)];
+    let lamps = [
+        lamp::show(leg, "park", domain.as_deref().unwrap_or(&slot), State::Confirmed),
+        lamp::show(leg, "park", lot, State::Confirmed),
+    ];
     let orbit = orbit(leg);
     let timeout = leg.variables.get("valet_parking_timeout").and_then(|text| text.trim().parse::<u64>().ok());
     let usual = orbit.as_ref().map(|_| USUAL);

@@ -142,7 +142,8 @@ impl Search<'_> {
             },
             "loopback" => vec![vec![self.loopback(called)]],
             "null" => vec![vec![self.null(called)]],
-            "pickup" | "verto.rtc" | "rtmp" | "skinny" | "freetdm" => {
+            "pickup" => vec![vec![Ok(self.pickup(called))]],
+            "verto.rtc" | "rtmp" | "skinny" | "freetdm" => {
                 warn!("{}: endpoint {}/ is not provided yet", self.leg.uuid, called.endpoint);
                 fails(Cause::CHAN_NOT_IMPLEMENTED)
             }
@@ -337,6 +338,17 @@ impl Search<'_> {
             variables: Vec::new(),
         };
         Ok(self.target_inside(&called.address, inside))
+    }
+
+    /// `pickup/KEY`: rings until somebody runs the application `pickup` with that key.
+    fn pickup(&mut self, called: &string::Leg) -> Target {
+        let inside = Inside {
+            destination: "pickup_wait:${pickup_key}".into(),
+            context: None,
+            dialplan: Some("inline".into()),
+            variables: vec![("pickup_key", called.address.clone(), called.wire)],
+        };
+        self.target_inside(&called.address, inside)
     }
 
     fn target_inside(&self, number: &str, inside: Inside) -> Target {

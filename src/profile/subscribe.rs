@@ -23,7 +23,7 @@ const PACE: Duration = Duration::from_millis(200);
 const RETRY_AFTER: u32 = 60;
 
 /// What the names of places begin with.
-const PLACES: [&str; 2] = ["park+", "queue+"];
+const PLACES: [&str; 3] = ["park+", "pickup+", "queue+"];
 
 /// Whom or what a subscription is about.
 pub(super) struct Watched {
@@ -128,7 +128,8 @@ impl Profile {
         })
     }
 
-    /// A user of that domain, or one of its places: a slot where calls are parked, a lot, a queue.
+    /// A user of that domain, or one of its places: a slot where calls are parked, a lot, a queue, a key
+    /// that calls are picked up by.
     fn known(&self, name: &str, domain: &str) -> Option<Watched> {
         let directory = &self.shared.exchange.directory;
         let at =

@@ -119,6 +119,17 @@ pub struct Wish {
     pub order: Vec<u8>,
 }
 
+/// Who is in a queue (`fifo list`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct List {
+    /// Callers who wait, with their priorities, in the order they will be served.
+    pub callers: Vec<(u8, Caller)>,
+    /// Consumers, and whether they are free.
+    pub consumers: Vec<(Arc<str>, bool)>,
+    /// Members.
+    pub members: Vec<Member>,
+}
+
 /// How many there are in a queue (`fifo count`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
@@ -232,14 +243,14 @@ impl Fifos {
         all
     }
 
-    /// The callers of a queue in the order they will be served, the consumers with whether they are free, and the members.
-    pub fn list(&self, name: &str) -> Option<(Vec<(u8, Caller)>, Vec<(Arc<str>, bool)>, Vec<Member>)> {
+    /// Who is in a queue; `None` when there is no such queue.
+    pub fn list(&self, name: &str) -> Option<List> {
         let inner = self.inner();
         let queue = inner.queues.get(name)?;
         let callers = queue.waiting.iter().filter(|w| !w.claimed);
         let callers = callers.map(|w| (w.priority, w.caller.clone())).collect();
         let consumers = queue.consumers.iter().map(|c| (c.uuid.clone(), c.idle)).collect();
-        Some((callers, consumers, queue.members.clone()))
+        Some(List { callers, consumers, members: queue.members.clone() })
     }
 
     /// How many callers wait, all queues together.

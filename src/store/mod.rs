@@ -5,6 +5,7 @@
 //! | [`hash`] | values by realm and key | gone |
 //! | [`db`] | the same, and groups of dial strings | there: `journal` writes every change to a file |
 //! | [`limit`] | who uses how much of what; a leg gives back what it holds when it is dropped | gone |
+//! | [`pickup`] | who may be picked up while it rings | gone |
 //! | [`schedule`] | what is to be done later | gone |
 //! | [`fifo`] | who waits in which queue, and who serves it | gone, but for what `fifo.conf` says |
 //! | [`valet`] | who is parked where | gone |
@@ -18,6 +19,7 @@ pub mod fifo;
 pub mod hash;
 mod journal;
 pub mod limit;
+pub mod pickup;
 pub mod schedule;
 pub mod valet;
 pub mod words;
@@ -29,6 +31,7 @@ pub use db::Db;
 pub use fifo::Fifos;
 pub use hash::Hash;
 pub use limit::{Held, Limits};
+pub use pickup::Pickups;
 pub use schedule::{Schedule, Task};
 pub use valet::Lots;
 pub use words::Words;
@@ -50,6 +53,8 @@ pub struct Stores {
     pub words: Words,
     /// `fifo`.
     pub fifos: Arc<Fifos>,
+    /// `pickup`.
+    pub pickups: Arc<Pickups>,
 }
 
 impl Stores {
@@ -69,6 +74,7 @@ impl Stores {
             lots: Arc::default(),
             words: Words::default(),
             fifos: Arc::default(),
+            pickups: Arc::default(),
         }
     }
 }

@@ -38,6 +38,9 @@ struct Slot {
     taken: bool,
 }
 
+/// Slots by name, and the legs in them.
+pub type Slots = Vec<(String, Arc<str>)>;
+
 /// What is in a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
@@ -146,7 +149,7 @@ impl Lots {
     }
 
     /// Every lot with its slots and the legs in them, by name (`valet_info`).
-    pub fn entries(&self) -> Vec<(String, Vec<(String, Arc<str>)>)> {
+    pub fn entries(&self) -> Vec<(String, Slots)> {
         let inner = self.inner();
         let mut all: Vec<_> = inner
             .lots

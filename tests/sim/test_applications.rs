@@ -123,6 +123,28 @@ fn variables() {
         (&[("set_global", "of_all=1"), ("set", "a=${of_all}")], &[("a", "1")]),
         (&[("verbose_events", "")], &[("verbose_events", "true")]),
         (
+            &[
+                ("capture", "c|7001-x|^(\\d+)-(.)"),
+                ("set", "n=${c[1]}${c[2]}"),
+                ("capture", "d|x|^y"),
+                ("capture", "e|("),
+            ],
+            &[("n", "7001x"), ("d", ""), ("e", "")],
+        ),
+        (&[("transfer_vars", "sip_from_user"), ("acknowledge_call", ""), ("set", "a=on")], &[("a", "on")]),
+        (&[("set_name", "sofia/x/desk"), ("set", "n=${channel_name}")], &[("n", "sofia/x/desk")]),
+        (
+            &[
+                ("send_info", "x"),
+                ("set", "fs_send_unsupported_info=true"),
+                ("send_info", "x"),
+                ("set", "a=on"),
+            ],
+            &[("a", "on")],
+        ),
+        (&[("pickup", ""), ("pickup", "nobody"), ("set", "a=on")], &[("a", "on")]),
+        (&[("pickup_wait", "key"), ("set", "a=on")], &[("a", "on")]),
+        (
             &[("set", "a=${ep_codec_string}"), ("set", "codec_string=PCMA"), ("set", "b=${ep_codec_string}")],
             &[("a", "PCMU@8000h@20i@64000b,PCMA@8000h@20i@64000b"), ("b", "PCMA@8000h@20i@64000b")],
         ),

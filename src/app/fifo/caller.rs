@@ -6,6 +6,7 @@ use super::super::lamp;
 use super::{now, stands, tell};
 use crate::channel::{Cause, Happening, Leg, Letter, Order};
 use crate::dial::{Winner, originate};
+use crate::presence::State;
 use crate::store::fifo::{Caller, Engaged, Engagement, PRIORITIES, Ticket};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -55,7 +56,7 @@ pub(super) async fn run(call: &mut Call, name: &str, importance: u32, answers: b
     stands(leg, "WAITING");
     tell(leg, name, "push", || vec![("FIFO-Slot".into(), priority.to_string())]);
     let orbit = Orbit::of(leg);
-    let lamp = lamp::show(leg, "queue", name);
+    let lamp = lamp::show(leg, "queue", name, State::Confirmed);
     let transfers = call.transfers();
     let parting = wait(call, name, &ticket, orbit.as_ref().map(|orbit| orbit.until)).await;
     let served_by = ticket.served_by();

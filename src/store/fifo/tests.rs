@@ -160,7 +160,7 @@ fn members_are_called_for_one_caller_after_the_other() {
     assert_eq!(fifos.counts()[0].1.calling, 1);
     ringing.answered(1);
     assert!(first.leave() && !first.leave());
-    let (_, _, members) = fifos.list("q").unwrap();
+    let members = fifos.list("q").unwrap().members;
     assert_eq!(members.iter().map(|m| (m.used, m.ringing)).collect::<Vec<_>>(), [(0, 0), (1, 0)]);
     ringing.over(now);
     // b is left alone for its lag and a second; then it is its turn last.
@@ -221,7 +221,7 @@ fn a_configuration_is_taken_and_what_goes_on_is_not_touched() {
     fifos.configure(&conf(&["b", "c"]));
     drop(ringing);
     let members = |fifos: &Fifos| -> Vec<String> {
-        fifos.list("q").unwrap().2.iter().map(|member| member.id.to_string()).collect()
+        fifos.list("q").unwrap().members.iter().map(|member| member.id.to_string()).collect()
     };
     assert_eq!(members(&fifos), ["b", "own", "c"]);
     fifos.configure(&FifoConf::default());
