@@ -9,8 +9,6 @@ use crate::config::{Element, Position, Problem, configuration, section};
 /// The name, and what happens instead.
 const UNHEEDED: &[(&str, &str)] = &[
     ("bridge_early_media", "early media of the called are ignored"),
-    ("bypass_media", "the media are relayed"),
-    ("bypass_media_after_bridge", "the media are relayed"),
     ("enable_heartbeat_events", "no heartbeats are told"),
     ("fax_enable_t38", "there is no fax"),
     ("fax_enable_t38_request", "there is no fax"),
@@ -21,7 +19,6 @@ const UNHEEDED: &[(&str, &str)] = &[
     ("media_webrtc", "there is no WebRTC"),
     ("monitor_early_media_fail", "early media are ignored"),
     ("monitor_early_media_ring", "early media are ignored"),
-    ("proxy_media", "the media are relayed with a description of ours"),
     ("ringback", "no tone is played: the caller gets 180"),
     ("rtp_autofix_timing", "packets are relayed as they come"),
     ("rtp_jitter_buffer_plc", "packets are relayed as they come"),
@@ -110,9 +107,9 @@ mod tests {
     fn each_is_told_once_at_its_first_place() {
         let text = r#"<document><section name="dialplan"><context name="c"><extension name="x"><condition>
 <action application="export" data="nolocal:rtp_secure_media=true"/>
-<action application="bridge" data="{ringback='%(1,2,3)',proxy_media=false}[group_confirm_key=1,leg_timeout=20]user/1"/>
+<action application="bridge" data="{ringback='%(1,2,3)',rtp_secure_media=false}[group_confirm_key=1,leg_timeout=20]user/1"/>
 <action application="set" data="my_ringback=1"/>
-<action application="set"><![CDATA[bypass_media = true]]></action>
+<action application="set"><![CDATA[t38_passthru = true]]></action>
 </condition></extension></context></section>
 <section name="directory"><domain name="d"><params><param name="dial-string" value="{jitterbuffer_msec=60}x"/></params>
 <user id="1"><variables><variable name="rtp_secure_media" value="mandatory"/></variables></user></domain></section>
@@ -125,7 +122,7 @@ mod tests {
                 "x.xml:2:36: warning: variable rtp_secure_media is not provided yet (and in one more place); RTP is not encrypted",
                 "x.xml:3:36: warning: variable ringback is not provided yet; no tone is played: the caller gets 180",
                 "x.xml:3:36: warning: variable group_confirm_key is not provided yet; a leg with it is not called",
-                "x.xml:5:1: warning: variable bypass_media is not provided yet; the media are relayed",
+                "x.xml:5:1: warning: variable t38_passthru is not provided yet; there is no fax",
                 "x.xml:7:85: warning: variable jitterbuffer_msec is not provided yet; packets are relayed as they come",
             ]
         );
