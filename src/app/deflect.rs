@@ -14,10 +14,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// `sip_refer_reply`), unless `sip_refer_continue_after_reply`: then the dialplan goes on at once.
 pub async fn run(call: &mut Call, data: &Expanded) {
     let leg = &mut call.leg;
-    if !leg.is_answered() {
-        return redirect::run(leg, data);
-    }
     let target = data.text.trim().trim_matches(['<', '>']);
+    if !leg.is_answered() {
+        let number = !target.is_empty() && !target.contains([':', '@', ',']);
+        return match number {
+            true => redirect::to(leg, &[format!("sip:{target}@{}", leg.agent.host())]),
+            false => redirect::run(leg, data),
+        };
+    }
     let uri = match target.split_once(':') {
         Some((scheme, _)) if ["sip", "sips", "tel"].iter().any(|s| s.eq_ignore_ascii_case(scheme)) => {
             target.to_owned()

@@ -13,10 +13,18 @@ pub fn run(leg: &mut Leg, data: &Expanded) {
         warn!("{} {}: redirect after answer; use deflect", leg.uuid, leg.name());
         return;
     }
+    let targets = data.split(',').map(|t| t.trim().trim_matches(['<', '>'])).filter(|t| !t.is_empty());
+    let uris = targets.map(plain).map(|target| match target.contains(':') {
+        true => target.into_owned(),
+        false => format!("sip:{target}"),
+    });
+    to(leg, &uris.collect::<Vec<_>>());
+}
+
+/// Sends an unanswered caller to these places.
+pub(super) fn to(leg: &mut Leg, uris: &[String]) {
     let mut contacts = Vec::new();
-    for target in data.split(',').map(|t| t.trim().trim_matches(['<', '>'])).filter(|t| !t.is_empty()) {
-        let target = plain(target);
-        let text = if target.contains(':') { target.into_owned() } else { format!("sip:{target}") };
+    for text in uris {
         match text.parse::<Uri>() {
             Ok(uri) => contacts.push(format!("<{uri}>")),
             Err(error) => warn!("{} {}: redirect: {text}: {error}", leg.uuid, leg.name()),

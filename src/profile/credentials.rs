@@ -3,7 +3,7 @@
 use super::start::Profile;
 use crate::directory::User;
 use crate::directory::auth::{AuthLine, Outcome};
-use crate::sip::{Flow, Message, Method};
+use crate::sip::{Flow, Message, Method, Transport};
 use std::sync::Arc;
 use std::time::SystemTime;
 use tracing::{debug, info, warn};
@@ -33,6 +33,8 @@ pub(super) struct Admitted {
     pub(super) context: Option<String>,
     /// Credentials were checked, or an access list vouches.
     pub(super) authorized: bool,
+    /// It is our own: the profile calls itself.
+    pub(super) looped: bool,
 }
 
 impl Profile {
@@ -74,6 +76,14 @@ impl Profile {
                 info!("{}: {} from {source} refused: no access list lets it in", conf.name, request.method());
                 self.reply(request, flow, 403, &[]);
                 return Admission::Answered;
+            }
+            // No host takes in a datagram from elsewhere that bears its own address.
+            if flow.transport == Transport::Udp && flow.remote == self.agent.local {
+                return Admission::Admitted(Admitted {
+                    authorized: true,
+                    looped: true,
+                    ..Admitted::default()
+                });
             }
             return self.log_in(request, flow);
         }

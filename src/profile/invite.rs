@@ -220,6 +220,9 @@ impl Profile {
         if admitted.authorized {
             variables.set("sip_authorized", "true");
         }
+        if admitted.looped {
+            variables.set("sip_looped_call", "true");
+        }
         if let Some(list) = &admitted.acl {
             variables.set("sip_acl_authed_by", list);
         }

@@ -433,6 +433,31 @@ fn ringing_for_twenty_seconds() {
     assert_eq!(lines, rows.len());
 }
 
+/// A call the switch makes to its own address comes in without a login, is told by `sip_looped_call`, and `unloop` sends it
+/// back to be called directly.
+#[test]
+fn a_call_to_ourselves_is_unrolled() {
+    needs!("baresip");
+    let Some(tree) = vanilla() else { return };
+    let extension = r#"<extension name="itself"><condition field="destination_number" expression="^7(10\d\d)$">
+        <action application="bridge" data="sofia/internal/$1@${domain_name}"/></condition></extension>"#;
+    let mut switch = Switch::start_with(Setup { tree: Some(tree), extension, ..Setup::default() });
+    if switch.process.is_none() {
+        return;
+    }
+    let [mut a, mut b] = ["1015", "1000"].map(|user| Phone::new(user, switch.sip(), TONE).start());
+    a.dial("71000");
+    b.event("CALL_INCOMING");
+    switch.expect_log(&["EXECUTE", "deflect(1000)"]);
+    switch.expect_log(&["redirected to 1000@"]);
+    b.command("accept", "");
+    a.event("CALL_ESTABLISHED");
+    std::thread::sleep(Duration::from_secs(2));
+    a.command("hangup", "");
+    b.event("CALL_CLOSED");
+    assert_heard("the called one", &b.heard(), TONE, 1.0);
+}
+
 /// With the password the tree is shipped with, every call waits ten seconds, and the log says why.
 #[test]
 fn the_shipped_password_costs_ten_seconds() {
