@@ -375,6 +375,28 @@ fn calls_are_picked_up_by_886_and_its_like() {
     }
 }
 
+/// The called phone's `*1` asks for a number and cannot yet, `*3` sends both to a conference.
+#[test]
+fn keys_of_the_called_phone() {
+    needs!("baresip", "dnsmasq");
+    let Some(mut site) = Site::new(&["1015", "1000"], 9) else { return };
+    site.dial(&row("Local_Extension", "1000", Rings("1000"), &[]));
+    let called = site.phone("1000");
+    called.event("CALL_INCOMING");
+    called.command("accept", "");
+    called.event("CALL_ESTABLISHED");
+    std::thread::sleep(Duration::from_secs(1));
+    for (key, then) in [("1", "read("), ("3", "conference(3000-")] {
+        for digit in ["*", key] {
+            site.phone("1000").command("sndcode", digit);
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        site.switch.expect_log(&[then, "is not provided yet"]);
+    }
+    site.phone("1000").event("CALL_CLOSED");
+    site.phone("1015").event("CALL_CLOSED");
+}
+
 /// Whoever dials the slot of a parked call talks to it.
 #[test]
 fn a_parked_call_is_fetched_from_its_slot() {
