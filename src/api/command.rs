@@ -2,7 +2,7 @@
 
 use super::desk::{Desk, Work};
 use super::function::{self, Function};
-use super::{channels, help, machine, show, status};
+use super::{channels, help, machine, originate, show, status};
 
 /// A command: what somebody types on the console or sends over the event socket.
 #[derive(Clone, Copy, Debug)]
@@ -53,8 +53,14 @@ pub(super) const fn waits(
 }
 
 /// Every family of commands; each file has its own list.
-const FAMILIES: &[&[Command]] =
-    &[channels::COMMANDS, help::COMMANDS, machine::COMMANDS, show::COMMANDS, status::COMMANDS];
+const FAMILIES: &[&[Command]] = &[
+    channels::COMMANDS,
+    help::COMMANDS,
+    machine::COMMANDS,
+    originate::COMMANDS,
+    show::COMMANDS,
+    status::COMMANDS,
+];
 
 /// Every command, those that are functions of expansions too left out.
 pub fn commands() -> impl Iterator<Item = &'static Command> {

@@ -52,6 +52,7 @@ mod interface_rows;
 mod limit;
 mod machine;
 mod network;
+mod originate;
 mod regex;
 mod registration;
 mod rows;

@@ -4,6 +4,7 @@ use super::bound::Bridge;
 use super::table::{self, Run};
 use super::{bridge, missing, moment, scoped};
 use crate::channel::{Cause, Course, Leg, Route, Router, caught};
+use crate::config::Position;
 use crate::dialplan::{Action, Dialplan, Expanded, Hunt, Hunter, Template, inline};
 use crate::event::EventName;
 use crate::sip::Replaces;
@@ -112,6 +113,10 @@ impl Call {
                     && self.leg.variables.get("force_transfer_dialplan").is_some_and(is_inline);
                 let dialplan = if wire && forced { Some("XML".to_owned()) } else { dialplan };
                 self.transfer(&destination, dialplan.as_deref(), context.as_deref());
+            }
+            Course::Application { name, arguments } => {
+                let (data, at) = (Template::new(&*arguments), Position::new("originate", 0, 0));
+                self.queue = VecDeque::from([Action { application: name, data, at }]);
             }
             Course::HandOver(_) => self.leg.hangup(Cause::ATTENDED_TRANSFER),
             Course::Adopt(dialled) => bridge::adopt(self, dialled).await,

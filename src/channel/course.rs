@@ -27,6 +27,13 @@ const UNANSWERED: Duration = Duration::from_secs(181);
 pub enum Course {
     /// To an extension of the dialplan.
     Extension(Route),
+    /// To run one application, and to end.
+    Application {
+        /// Its name.
+        name: Box<str>,
+        /// Its arguments, not expanded yet.
+        arguments: Box<str>,
+    },
     /// To be joined with this leg, whatever that one is doing.
     Join(Mailbox),
     /// To run what keys have ordered, in the bridge it is in, and stay there.

@@ -141,7 +141,9 @@ impl Leg {
     /// Fires a channel event with the headers every channel event has, and `more`.
     #[track_caller]
     pub fn fire(&self, name: EventName, more: impl FnOnce() -> Headers) {
-        self.exchange.events.fire(name, || self.headers(name, more()));
+        if !self.is_nobody() {
+            self.exchange.events.fire(name, || self.headers(name, more()));
+        }
     }
 
     /// What is known of the leg now, as an event for one who asked (`CHANNEL_DATA`).
@@ -273,7 +275,7 @@ impl Leg {
 
     /// The same for a leg that is yet to be made.
     pub fn introduction(&self) -> Option<Box<OtherLeg>> {
-        self.exchange.events.is_heard().then(|| self.card(true))
+        (self.exchange.events.is_heard() && !self.is_nobody()).then(|| self.card(true))
     }
 
     fn card(&self, originator: bool) -> Box<OtherLeg> {

@@ -360,6 +360,9 @@ impl Leg {
                 dialog::Output::Event(event) => self.on_session(event),
             }
         }
+        if self.is_nobody() {
+            return;
+        }
         if self.exchange.presence.is_on() {
             self.present();
         }

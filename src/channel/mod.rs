@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `leg` | the leg itself: what it owns, how it waits |
 //! | `inbound`, `outbound` | how a leg begins: called, or calling |
+//! | `nobody` | a leg that calls for a command, and the called one that goes its own way |
 //! | `addresses` | whom our INVITE names, and where it goes |
 //! | `loopback` | two legs of ours that call each other |
 //! | `signalling` | what its session tells, and what it does about that by itself |
@@ -60,6 +61,7 @@ mod mailbox;
 pub mod media;
 mod meta;
 mod moment;
+mod nobody;
 mod outbound;
 mod peaks;
 mod presence;

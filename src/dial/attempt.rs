@@ -100,10 +100,18 @@ pub fn variables(
     {
         variables.set_wire(ours, value);
     }
-    variables.set("originator", &leg.uuid);
-    variables.set("originating_leg_uuid", &leg.uuid);
-    variables.set("signal_bond", &leg.uuid);
-    variables.copy(&leg.variables, "call_uuid");
+    if leg.is_nobody() {
+        for name in ["origination_caller_id_name", "origination_caller_id_number"] {
+            if variables.get(name).is_none() {
+                variables.copy(&leg.variables, name);
+            }
+        }
+    } else {
+        variables.set("originator", &leg.uuid);
+        variables.set("originating_leg_uuid", &leg.uuid);
+        variables.set("signal_bond", &leg.uuid);
+        variables.copy(&leg.variables, "call_uuid");
+    }
     if variables.is_true("sip_auto_answer") {
         let ours = target.agent.host();
         variables.print("sip_h_Call-Info", format_args!("<sip:{ours}>;answer-after=0"));

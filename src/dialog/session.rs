@@ -177,6 +177,14 @@ impl Session {
         session
     }
 
+    /// A session without an INVITE, over from the start: of one who only hears of other sessions.
+    pub fn none(now: Instant, own: Identity, rng: SmallRng) -> Session {
+        let mut session = Session::new(now, own, rng);
+        session.waits.stop_all();
+        session.phase = Phase::Ended;
+        session
+    }
+
     //------------ Drive -------------------------------------------------------------------------------------
 
     /// Takes a message of this session.

@@ -33,6 +33,7 @@ mod test_fifo;
 mod test_forks;
 mod test_gateway;
 mod test_keys;
+mod test_originate;
 mod test_pickup;
 mod test_reload;
 mod test_schedule;
