@@ -4,7 +4,7 @@ mod generation;
 mod house;
 mod profiles;
 
-use crate::api::{Desk, House, OnLegs};
+use crate::api::{self, Desk, House, OnLegs};
 use crate::app::{self, Calls, Plans};
 use crate::cdr::Records;
 use crate::channel::{Agents, Cause, Exchange, Gate, Leg, Legs, Letter, Order};
@@ -195,11 +195,12 @@ impl Switch {
         let expiry = tokio::spawn(serve_expiry(profiles.clone(), exchange.clone()));
         let board = exchange.presence.clone();
         let watches = tokio::spawn(async move { board.serve().await });
-        let errands = tokio::spawn(app::serve_errands(exchange.clone()));
         exchange.events.fire(EventName::Startup, Vec::new);
         let turn = tokio::sync::Mutex::default();
         let core = Arc::new(Core { exchange: exchange.clone(), plans, records, profiles, dns, turn });
         let whole = Arc::new(Whole::new(&core, options, log));
+        let desk = Desk::new(exchange.clone(), whole.clone());
+        let errands = tokio::spawn(app::serve_errands(exchange.clone(), api::put_off(desk)));
         Ok(Switch { exchange, core, whole, closed, expiry, watches, errands })
     }
 

@@ -2,7 +2,10 @@
 
 use super::desk::{Desk, Work};
 use super::function::{self, Function};
-use super::{channels, help, machine, originate, show, status};
+use super::{
+    beside, channels, fsctl, help, later, machine, originate, show, status, system, unprovided, uuid_route,
+    uuid_signal,
+};
 
 /// A command: what somebody types on the console or sends over the event socket.
 #[derive(Clone, Copy, Debug)]
@@ -54,12 +57,19 @@ pub(super) const fn waits(
 
 /// Every family of commands; each file has its own list.
 const FAMILIES: &[&[Command]] = &[
+    beside::COMMANDS,
     channels::COMMANDS,
+    fsctl::COMMANDS,
     help::COMMANDS,
+    later::COMMANDS,
     machine::COMMANDS,
     originate::COMMANDS,
     show::COMMANDS,
     status::COMMANDS,
+    system::COMMANDS,
+    unprovided::COMMANDS,
+    uuid_route::COMMANDS,
+    uuid_signal::COMMANDS,
 ];
 
 /// Every command, those that are functions of expansions too left out.

@@ -33,6 +33,7 @@
 //! Arguments are split by [`separate`](crate::dialplan::separate), which knows quotes. Whatever came from the wire and goes into
 //! an answer stays one line ([`Rows`] sees to that).
 
+mod beside;
 mod channel;
 mod channel_rows;
 mod channels;
@@ -45,10 +46,12 @@ mod eval;
 mod exchange;
 mod expr;
 mod fifo;
+mod fsctl;
 mod function;
 mod globals;
 mod help;
 mod interface_rows;
+mod later;
 mod limit;
 mod machine;
 mod network;
@@ -61,11 +64,16 @@ mod show;
 mod status;
 mod stored;
 mod stored_rows;
+mod system;
 mod text;
 mod tree;
+mod unprovided;
+mod uuid_route;
+mod uuid_signal;
 mod valet;
 mod world;
 
+pub use beside::put_off;
 pub use command::{Command, Serve, commands, is_command, listed, run, split};
 pub use desk::{Desk, House, Shutdown, Work};
 pub use exchange::OnLegs;

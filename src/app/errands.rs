@@ -8,13 +8,16 @@ use std::sync::Arc;
 use std::time::Instant;
 use tracing::{info, warn};
 
+/// Who runs commands; in a layer above. Never waits.
+pub type Runs = Box<dyn Fn(Box<str>) + Send + Sync>;
+
 /// Does what is due and tells what happens to tasks; never ends. One task of the switch runs it.
-pub async fn serve(exchange: Arc<Exchange>) {
+pub async fn serve(exchange: Arc<Exchange>, command: Runs) {
     let schedule = &exchange.stores.schedule;
     loop {
         let now = Leg::now();
         while let Some(errand) = schedule.take_due(now) {
-            run(&exchange, errand);
+            run(&exchange, errand, &command);
             tell(&exchange, now);
         }
         tell(&exchange, now);
@@ -50,7 +53,7 @@ fn headers(task: &Task, now: Instant) -> Headers {
 }
 
 /// Does one thing. Who is gone meanwhile is not looked for further.
-fn run(exchange: &Arc<Exchange>, errand: Errand) {
+fn run(exchange: &Arc<Exchange>, errand: Errand, command: &Runs) {
     match errand {
         Errand::Hangup { uuid, cause, bleg } => {
             let order = Order::Hangup(Cause::from_number(cause));
@@ -62,15 +65,21 @@ fn run(exchange: &Arc<Exchange>, errand: Errand) {
                 Route { dialplan: owned(dialplan), context: owned(context), wire, ..Route::to(destination) };
             post(exchange, &uuid, Order::Go { course: Course::Extension(route), variables: Vec::new() });
         }
-        Errand::Broadcast { uuid, what, aleg, bleg } => broadcast(exchange, &uuid, &what, aleg, bleg),
-        Errand::Command(line) => warn!("{line}: commands cannot be put off yet"),
+        Errand::Broadcast { uuid, what, aleg, bleg } => {
+            if let Err(why) = broadcast(exchange, &uuid, &what, aleg, bleg) {
+                warn!("{uuid}: broadcast: {why}; left out");
+            }
+        }
+        Errand::Command(line) => command(line),
     }
 }
 
-fn broadcast(exchange: &Exchange, uuid: &str, what: &str, aleg: bool, bleg: bool) {
-    if let Err(why) = sched::is_possible(what) {
-        return warn!("{uuid}: broadcast: {why}; left out");
-    }
+/// Runs `application[!cause]::arguments` on a leg, on the one it is bridged with, or on both.
+///
+/// # Errors
+/// Why it cannot be run: it is a file, or no application there is.
+pub fn broadcast(exchange: &Exchange, uuid: &str, what: &str, aleg: bool, bleg: bool) -> Result<(), String> {
+    sched::is_possible(what)?;
     let (head, arguments) = what.split_once("::").unwrap_or((what, ""));
     let (application, cause) = head.split_once('!').map_or((head, None), |(name, cause)| (name, Some(cause)));
     let execution = || Execution { application: application.to_owned(), argument: arguments.to_owned() };
@@ -85,6 +94,7 @@ fn broadcast(exchange: &Exchange, uuid: &str, what: &str, aleg: bool, bleg: bool
     if let Some(cause) = cause {
         post(exchange, uuid, Order::Hangup(Cause::parse_or_clearing(cause)));
     }
+    Ok(())
 }
 
 fn post(exchange: &Exchange, uuid: &str, order: Order) {

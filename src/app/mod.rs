@@ -62,6 +62,7 @@ mod valet_park;
 mod verbose_events;
 
 pub use call::{Call, Calls, Plans};
-pub use errands::serve as serve_errands;
+pub use errands::{broadcast, serve as serve_errands};
 pub use missing::LEFT_OUT;
+pub use sched::is_possible;
 pub use table::{Application, Run, names, refused};

@@ -75,7 +75,10 @@ pub fn cancel(leg: &mut Leg, data: &Expanded) {
 }
 
 /// Whether something can be broadcast: an application there is, not a file.
-pub(super) fn is_possible(what: &str) -> Result<(), String> {
+///
+/// # Errors
+/// Why it cannot.
+pub fn is_possible(what: &str) -> Result<(), String> {
     let Some((name, _)) = what.split_once("::") else {
         return Err(format!("playing {} is not provided yet", plain(what)));
     };

@@ -16,7 +16,7 @@ pub async fn run(call: &mut Call, data: &Expanded) {
     let deadline = Leg::now() + Duration::from_millis(ms.min(24 * 3_600_000));
     loop {
         match call.next_until(Some(deadline)).await {
-            Happening::Deadline | Happening::Over => return,
+            Happening::Deadline | Happening::Break | Happening::Over => return,
             _ => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use super::cause::Cause;
 use super::leg::{Happening, Leg};
-use crate::dialog::{CommandError, RequestId};
+use crate::dialog::{CommandError, RequestId, reason_phrase};
 use crate::event::EventName;
 use crate::sip::{Message, Method, Name, Transport};
 use tracing::{debug, info};
@@ -30,6 +30,7 @@ impl Leg {
             self.variables.print("sip_refer_status_code", status);
             if status >= 300 {
                 self.referred = None;
+                self.deflected(status, &format!("SIP/2.0 {status} {}", reason_phrase(status)));
                 self.tell(Happening::Referred(status));
             }
         }
@@ -58,6 +59,7 @@ impl Leg {
         self.referred = None;
         self.variables.print_wire("sip_refer_target_status_code", status);
         self.variables.set_wire("sip_refer_reply", body);
+        self.deflected(status, body.lines().next().unwrap_or(""));
         self.tell(Happening::Referred(status));
         if status == 200 && !self.variables.is_true("sip_refer_continue_after_reply") {
             self.hangup(Cause::BLIND_TRANSFER);

@@ -7,6 +7,7 @@
 //! begin no more than three quarters of what a second allows, and those of one address no more than half: the rest is for
 //! users, for peers and for the legs that calls lead to.
 
+use super::leg::Direction;
 use super::peaks::{Figures, Peaks};
 use super::unacked::Unacked;
 use crate::media::fd_limit;
@@ -26,6 +27,8 @@ pub enum Full {
     Rate,
     /// The switch is going down.
     Draining,
+    /// Such legs are not to begin for now (`fsctl pause`).
+    Paused,
     /// Too many answered calls wait for their ACK.
     Unacknowledged,
 }
@@ -37,6 +40,7 @@ impl Full {
             Full::Sessions => "Over Session Limit!",
             Full::Rate => "Throttle Error!",
             Full::Draining => "shutting down, no new calls",
+            Full::Paused => "paused, no new calls",
             Full::Unacknowledged => "too many answered calls wait for their ACK",
         }
     }
@@ -44,7 +48,7 @@ impl Full {
     /// Seconds after which the caller may try again.
     pub fn retry_after(self) -> u32 {
         match self {
-            Full::Sessions | Full::Draining => 300,
+            Full::Sessions | Full::Draining | Full::Paused => 300,
             Full::Rate => 1,
             Full::Unacknowledged => 32,
         }
@@ -85,6 +89,8 @@ pub struct Gate {
     max_sessions: AtomicU32,
     per_second: AtomicU32,
     draining: AtomicBool,
+    /// No new legs that come in, and that go out.
+    paused: [AtomicBool; 2],
     second: Mutex<Second>,
     since_start: AtomicU64,
     refused: AtomicU64,
@@ -102,6 +108,7 @@ impl Gate {
             max_sessions: max_sessions.into(),
             per_second: per_second.into(),
             draining: false.into(),
+            paused: Default::default(),
             second: Mutex::new(Second { since: now, passed: 0, strangers: HashMap::new() }),
             since_start: 0.into(),
             refused: 0.into(),
@@ -128,6 +135,21 @@ impl Gate {
         self.draining.store(false, Ordering::Relaxed);
     }
 
+    fn pause_of(&self, side: Direction) -> &AtomicBool {
+        let [inbound, outbound] = &self.paused;
+        if side == Direction::Inbound { inbound } else { outbound }
+    }
+
+    /// No new legs that come in (or go out) from now on, or such legs again.
+    pub fn pause(&self, side: Direction, paused: bool) {
+        self.pause_of(side).store(paused, Ordering::Relaxed);
+    }
+
+    /// True while such legs do not begin.
+    pub fn is_paused(&self, side: Direction) -> bool {
+        self.pause_of(side).load(Ordering::Relaxed)
+    }
+
     /// True when the switch is going down.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
@@ -145,16 +167,17 @@ impl Gate {
             self.turned_away();
             return Err(Full::Unacknowledged);
         }
-        self.let_in(up, (!known).then_some(source), now)
+        self.let_in(Direction::Inbound, up, (!known).then_some(source), now)
     }
 
-    /// Lets one more leg in beside the `up` that are.
+    /// Lets one more leg out beside the `up` that are.
     pub fn pass(&self, up: usize, now: Instant) -> Result<(), Full> {
-        self.let_in(up, None, now)
+        self.let_in(Direction::Outbound, up, None, now)
     }
 
-    fn let_in(&self, up: usize, stranger: Option<IpAddr>, now: Instant) -> Result<(), Full> {
-        let refusal = self.refusal(up, stranger, now);
+    fn let_in(&self, side: Direction, up: usize, stranger: Option<IpAddr>, now: Instant) -> Result<(), Full> {
+        let paused = self.is_paused(side).then_some(Full::Paused);
+        let refusal = paused.or_else(|| self.refusal(up, stranger, now));
         match refusal {
             None => {
                 self.peaks.note(u32::try_from(up + 1).unwrap_or(u32::MAX), now);

@@ -97,6 +97,8 @@ pub enum Happening {
     Order(Order),
     /// The deadline has come.
     Deadline,
+    /// What waits is to wait no longer (`uuid_break`).
+    Break,
     /// This leg and the one with that token are joined, as one of them asked.
     Joined(Token),
     /// What came of our REFER: a status as of SIP.

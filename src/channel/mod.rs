@@ -21,7 +21,7 @@
 //! | `keys` | what digits do in a call: keys behind a meta key (`meta`), sequences (`sequences`), what they have run |
 //! | `presence` | the call as those see it who watch the user |
 //! | `headers` | what events say of a leg; its states |
-//! | `asked` | how a command asks a leg |
+//! | `asked`, `commanded` | how a command asks a leg, and what it may want of the far end |
 //! | `codecs` | which codecs a leg takes |
 //! | `media`, `way` | descriptions, streams, what was agreed; media that go past us, or through us unread |
 //! | `letter`, `mailbox` (a `queue`), `legs` | what reaches a leg, where it waits, and how the leg is found |
@@ -39,6 +39,7 @@ pub mod caller;
 mod caught;
 pub mod cause;
 mod codecs;
+mod commanded;
 mod confirm;
 pub mod course;
 mod deflect;
@@ -82,6 +83,7 @@ pub use asked::NoAnswer;
 pub use caller::CallerProfile;
 pub use caught::{Panicked, caught};
 pub use cause::Cause;
+pub use commanded::Deflected;
 pub use course::{Course, Dialled, Outside, Route};
 pub use departed::Departed;
 pub use ending::{By, Ending};

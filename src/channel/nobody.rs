@@ -93,6 +93,8 @@ impl Leg {
             lamp: None,
             told: Default::default(),
             other_leg: None,
+            aside: None,
+            keys: None,
         }))
     }
 

@@ -16,6 +16,9 @@ impl Leg {
         if self.exchange.globals.get("suppress_cng").is_some_and(|v| super::variables::is_true(&v)) {
             rules.suppress_noise = true;
         }
+        if self.pending.holds {
+            rules.direction = sdp::Direction::SendOnly;
+        }
         match self.variables.get("dtmf_type").map(str::to_ascii_lowercase).as_deref() {
             Some("info" | "none") => rules.event_pt = None,
             Some("rfc2833") => rules.event_pt = Some(self.agent.conf.rfc2833_pt),

@@ -5,6 +5,7 @@
 //! the new codecs to its own far end; what comes of it (`Settled`) is the answer. While one side waits so, an
 //! offer from the other meets 491 (RFC 3261 §14.2): glare across the two legs.
 
+use super::commanded::Deflected;
 use super::leg::Leg;
 use super::letter::{Letter, News, Proposal};
 use super::media::{MediaError, Said, View, Way};
@@ -13,6 +14,7 @@ use crate::event::EventName;
 use crate::sdp::{self, SdpError};
 use bytes::Bytes;
 use std::sync::Arc;
+use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 /// What of an offer is open on a leg.
@@ -36,13 +38,26 @@ pub(super) struct Pending {
     pub(super) after: Option<Way>,
     /// Both are up: so now, or when the offer that is under way is answered.
     pub(super) due: Option<Way>,
+    /// We hold the far end, as a command wants it.
+    pub(super) holds: bool,
+    /// Our offer puts the far end on hold, or takes it back.
+    pub(super) holding: Option<bool>,
+    /// Who waits for what comes of our REFER.
+    pub(super) deflected: Option<oneshot::Sender<Deflected>>,
 }
 
 impl Pending {
     /// Nothing else may be offered now.
     pub(super) fn is_busy(&self) -> bool {
-        let Pending { proposed, offered, unanswered, aligning, owed, leading, led, after: _, due: _ } = self;
-        proposed.is_some() || *offered || *unanswered || *aligning || *owed || *leading || *led
+        let Pending { proposed, offered, unanswered, aligning, owed, leading, led, holding, .. } = self;
+        proposed.is_some()
+            || *offered
+            || *unanswered
+            || *aligning
+            || *owed
+            || *leading
+            || *led
+            || holding.is_some()
     }
 }
 
@@ -153,11 +168,11 @@ impl Leg {
                 partner.mailbox().post(Letter::News { from: self.token(), news });
             }
         }
-        let held = self.media.is_held();
+        let held = self.media.is_held() || self.pending.holds;
         if held != self.held {
             self.held = held;
             self.times.hold(Self::now(), held);
-            info!("{} {}: {}", self.uuid, self.name(), if held { "put us on hold" } else { "resumed" });
+            info!("{} {}: {}", self.uuid, self.name(), if held { "on hold" } else { "resumed" });
             self.fire(if held { EventName::ChannelHold } else { EventName::ChannelUnhold }, Vec::new);
         }
         if self.media.way() != Way::Relay
@@ -223,6 +238,7 @@ impl Leg {
         let asked = std::mem::take(&mut self.pending.offered);
         let aligning = std::mem::take(&mut self.pending.aligning);
         let led = std::mem::take(&mut self.pending.led);
+        let holding = self.pending.holding.take();
         if needs_answer {
             return self.pass_late_offer(body);
         }
@@ -235,6 +251,8 @@ impl Leg {
             Some(Ok(())) => self.renegotiated(),
             Some(Err(error)) => {
                 warn!("{} {}: the answer to our re-INVITE cannot be used: {error}", self.uuid, self.name());
+                self.pending.holding = holding;
+                self.hold_refused();
                 match () {
                     () if aligning => self.out_of_line(),
                     () if led => {
@@ -252,6 +270,7 @@ impl Leg {
     /// Our far end refused it: everything stays.
     pub(super) fn on_offer_refused(&mut self, status: u16) {
         info!("{} {}: our re-INVITE was refused with {status}", self.uuid, self.name());
+        self.hold_refused();
         if std::mem::take(&mut self.pending.offered) {
             let passed = self.media.way() != Way::Relay;
             self.media.restore();

@@ -1,0 +1,55 @@
+//! FreeSWITCH's commands that are not there: each says so by name, and why.
+
+use super::command::{Command, now};
+use super::desk::Desk;
+
+/// A command that is refused: its name, FreeSWITCH's usage, and why.
+macro_rules! refused {
+    ($($name:literal, $usage:literal, $why:literal;)*) => {
+        pub(super) const COMMANDS: &[Command] = &[$(now($name, $usage, concat!("not provided: ", $why), {
+            fn refuse(_: &Desk, _: &str) -> String {
+                concat!("-ERR ", $name, " is not provided: ", $why, "\n").to_owned()
+            }
+            refuse
+        })),*];
+    };
+}
+
+refused! {
+    "event_channel_broadcast", "<channel> <json>", "there are no event channels";
+    "pause", "<uuid> <on|off>", "no sound is played yet";
+    "sched_record", "<uuid> <path>", "nothing is recorded yet";
+    "tone_detect", "<uuid> <key> <tone_spec> [<flags> <timeout> <app> <args> <hits>]", "nothing listens to sound yet";
+    "uuid_audio", "<uuid> [start [read|write] [mute|level <level>]|stop]", "sound is relayed, not changed";
+    "uuid_capture_text", "<uuid> <on|off>", "there is no real-time text";
+    "uuid_codec_debug", "<uuid> audio|video <level>", "nothing is encoded here";
+    "uuid_codec_param", "<uuid> audio|video read|write <param> <val>", "nothing is encoded here";
+    "uuid_debug_media", "<uuid> <read|write|both|vread|vwrite|vboth|all> <on|off>", "packets are not logged one by one";
+    "uuid_displace", "<uuid> [start|stop] <path> [<limit>] [mux]", "no sound is played yet";
+    "uuid_display", "<uuid> <display>", "a display is not changed in mid-call yet";
+    "uuid_drop_dtmf", "<uuid> [on | off ] [ mask_digits <digits> | mask_file <file>]", "digits are not masked";
+    "uuid_early_ok", "<uuid>", "early media are decided on when they begin";
+    "uuid_fileman", "<uuid> <cmd>:<val>", "no sound is played yet";
+    "uuid_jitterbuffer", "<uuid> [0|<min_msec>[:<max_msec>]]", "packets are relayed as they come";
+    "uuid_limit", "<uuid> <backend> <realm> <resource> [<max>[/interval]] [number [dialplan [context]]]",
+        "limits are counted by the call's own dialplan (application limit)";
+    "uuid_limit_release", "<uuid> <backend> [realm] [resource]", "limits are given back when the call moves on";
+    "uuid_loglevel", "<uuid> <level>", "the log has one level for all (fsctl loglevel)";
+    "uuid_media", "[off] <uuid>", "media stay with the switch: a call is not taken out of the path, or back, in its middle";
+    "uuid_media_3p", "[off] <uuid>", "media stay with the switch";
+    "uuid_media_params", "<uuid> <json>", "video is relayed as it comes";
+    "uuid_media_reneg", "<uuid>[ <codec_string>]", "codecs are changed only when a far end asks";
+    "uuid_outgoing_answer", "<uuid>", "a called channel is answered by its far end alone";
+    "uuid_pause", "<uuid> <on|off>", "no sound is played yet";
+    "uuid_preprocess", "<>", "sound is relayed, not changed";
+    "uuid_record", "<uuid> [start|stop|mask|unmask] <path> [<limit>] [<recording_vars>]", "nothing is recorded yet";
+    "uuid_recovery_refresh", "<uuid> <uri>", "calls are not recovered after a restart";
+    "uuid_send_text", "<uuid> <text>", "there is no real-time text";
+    "uuid_set_media_stats", "<uuid>", "statistics become variables when the call ends";
+    "uuid_simplify", "<uuid>", "the switch stays in every call it makes";
+    "uuid_video_bandwidth", "<uuid> <bitrate>", "video is relayed as it comes";
+    "uuid_video_bitrate", "<uuid> <bitrate>", "video is relayed as it comes";
+    "uuid_video_refresh", "<uuid> [auto|manual]", "video is relayed as it comes";
+    "uuid_xfer_zombie", "<uuid>", "a call whose caller is gone is given up";
+    "uuid_zombie_exec", "<uuid>", "nothing runs on a channel that is hung up";
+}
