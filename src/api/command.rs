@@ -130,6 +130,11 @@ pub fn unknown(name: &str) -> String {
     format!("-ERR {name} Command not found!\n")
 }
 
+/// `-ERR …` in one line, whatever stands in the reason.
+pub(super) fn refused(why: &str) -> String {
+    format!("-ERR {}\n", why.replace(char::is_control, " "))
+}
+
 /// `-USAGE: …`, for arguments that are none.
 pub(super) fn usage(name: &str) -> String {
     let usage = commands().find(|c| c.name == name).map_or("", |c| c.usage);

@@ -1,7 +1,7 @@
 //! What is put off: `sched_api`, `sched_hangup`, `sched_transfer`, `sched_broadcast`, `sched_del`, `unsched_api`
 //! (mod_commands.c). The table of tasks is [`crate::store::schedule`].
 
-use super::command::{Command, now, usage, waits};
+use super::command::{Command, now, refused, usage, waits};
 use super::desk::{Desk, NO_CHANNEL, OK};
 use crate::app;
 use crate::channel::{Cause, Leg};
@@ -128,7 +128,7 @@ fn sched_broadcast(desk: &Desk, text: &str) -> String {
     }
     let Some(when) = when(time) else { return NO_TIME.to_owned() };
     if let Err(why) = app::is_possible(what) {
-        return format!("-ERR {why}\n");
+        return refused(&why);
     }
     let side = rest.first().map(|side| side.to_ascii_lowercase());
     let side = side.as_deref().unwrap_or("aleg");

@@ -158,7 +158,7 @@ mod tests {
             ("user/1000 5000 XML public", "user/1000", extension("5000", "XML", "public")),
             ("user/1000 5000 undef public", "user/1000", extension("5000", "XML", "public")),
             ("user/1000 'set:a=b,park' inline", "user/1000", extension("set:a=b,park", "inline", "default")),
-            ("{a='b c'}user/1000 &", "{a='b c'}user/1000", extension("&", "XML", "default")),
+            ("{a='b c'}user/1000 &", "{a=b c}user/1000", extension("&", "XML", "default")),
         ] {
             let wish = Wish::read(text).unwrap_or_else(|| panic!("{text}"));
             assert_eq!((wish.dial_string.as_str(), &wish.course), (dial_string, &course), "{text}");

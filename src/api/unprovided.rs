@@ -35,8 +35,8 @@ refused! {
         "limits are counted by the call's own dialplan (application limit)";
     "uuid_limit_release", "<uuid> <backend> [realm] [resource]", "limits are given back when the call moves on";
     "uuid_loglevel", "<uuid> <level>", "the log has one level for all (fsctl loglevel)";
-    "uuid_media", "[off] <uuid>", "media stay with the switch: a call is not taken out of the path, or back, in its middle";
-    "uuid_media_3p", "[off] <uuid>", "media stay with the switch";
+    "uuid_media", "[off] <uuid>", "media are led past the switch by the variables bypass_media and bypass_media_after_bridge";
+    "uuid_media_3p", "[off] <uuid>", "media are led past the switch by the variables bypass_media and bypass_media_after_bridge";
     "uuid_media_params", "<uuid> <json>", "video is relayed as it comes";
     "uuid_media_reneg", "<uuid>[ <codec_string>]", "codecs are changed only when a far end asks";
     "uuid_outgoing_answer", "<uuid>", "a called channel is answered by its far end alone";

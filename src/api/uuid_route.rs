@@ -1,7 +1,7 @@
 //! Commands that send a channel somewhere: `uuid_transfer`, `uuid_dual_transfer`, `uuid_bridge`, `uuid_park`,
 //! `uuid_broadcast`, `uuid_deflect`, `uuid_redirect` (mod_commands.c).
 
-use super::command::{Command, usage, waits};
+use super::command::{Command, refused, usage, waits};
 use super::desk::{Desk, NO_CHANNEL, OK};
 use crate::app;
 use crate::channel::{Cause, Course, Deflected, Leg, Letter, Order, Route};
@@ -166,7 +166,7 @@ async fn uuid_broadcast(desk: &Desk, text: &str) -> String {
     let (aleg, bleg) = (both || side.contains("aleg"), both || side.contains("bleg"));
     match app::broadcast(&desk.exchange, uuid, what, aleg, bleg) {
         Ok(()) => "+OK Message sent\n".to_owned(),
-        Err(why) => format!("-ERR {why}\n"),
+        Err(why) => refused(&why),
     }
 }
 

@@ -154,10 +154,8 @@ impl Leg {
         // The further addresses are those of the hop it would have had.
         let others = if destination == before { others } else { Vec::new() };
         let mut rng = SmallRng::from_rng(&mut rand::rng());
-        let uuid: Arc<str> = match variables.get("origination_uuid") {
-            Some(uuid) => uuid.into(),
-            None => new_uuid(),
-        };
+        let wished = variables.get("origination_uuid").filter(|uuid| is_name(uuid));
+        let uuid: Arc<str> = wished.map_or_else(new_uuid, Arc::from);
         let (entry, letters) = exchange
             .legs
             .enter(Token(rand::rng().random()), uuid.clone())
@@ -306,6 +304,11 @@ fn asserted_host<'a>(variables: &Variables, cid: CidType, host: &'a str) -> Cow<
         return host.into();
     }
     format!("{host};{params}").into()
+}
+
+/// Whether a leg can be called by that: answers to commands name it.
+fn is_name(uuid: &str) -> bool {
+    (1..=256).contains(&uuid.len()) && !uuid.contains(|c: char| c.is_control() || c == ' ')
 }
 
 /// Our Contact, with the user and the parameters the variables ask for.

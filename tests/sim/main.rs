@@ -29,6 +29,7 @@ mod watcher;
 mod test_alone;
 mod test_applications;
 mod test_calls;
+mod test_commands;
 mod test_fifo;
 mod test_forks;
 mod test_gateway;
