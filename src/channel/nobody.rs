@@ -93,6 +93,9 @@ impl Leg {
             lamp: None,
             told: Default::default(),
             other_leg: None,
+            glimpses: Vec::new(),
+            referred: None,
+            transferor: None,
             aside: None,
             keys: None,
         }))
@@ -122,7 +125,7 @@ impl Leg {
             return;
         }
         let caller = &mut self.caller;
-        if &*caller.callee_id_name == "" {
+        if caller.callee_id_name.is_empty() {
             caller.callee_id_name = "Outbound Call".into();
         }
         self.variables.set("pre_transfer_caller_id_name", &*caller.caller_id_name);

@@ -252,7 +252,7 @@ impl Leg {
             last_partner: None,
             lamp: None,
             told: Default::default(),
-            other_leg: other_leg,
+            other_leg,
             glimpses: Vec::new(),
             referred: None,
             transferor: None,
@@ -260,6 +260,7 @@ impl Leg {
             keys: None,
         };
         leg.fire(EventName::ChannelCreate, Vec::new);
+        leg.fire(EventName::ChannelOutgoing, Vec::new);
         leg.fire(EventName::ChannelOriginate, Vec::new);
         leg.reaches(Moment::Originate);
         Ok(leg)
