@@ -63,4 +63,6 @@ pub mod cdr;
 
 pub mod observe;
 
+pub mod esl;
+
 pub mod switch;

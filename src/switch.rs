@@ -15,6 +15,7 @@ use crate::dial;
 use crate::dialplan::{Applications, Dialplan};
 use crate::directory::auth::Authenticator;
 use crate::directory::{Directory, Snapshot};
+use crate::esl::{self, EventSocket};
 use crate::event::{Bus, EventName, Host};
 use crate::media::{Engine, EngineConfig, PortRange};
 use crate::net::acl::{Acls, LocalNet};
@@ -88,6 +89,9 @@ pub enum StartError {
     /// The thread that writes call records could not be started.
     #[error("cannot start the writer of call records: {0}")]
     Records(io::Error),
+    /// The event socket could not be opened, which its configuration does not bear.
+    #[error("{0}")]
+    EventSocket(#[from] esl::StartError),
     /// The system gives no random numbers.
     #[error("the system's random source does not answer")]
     Random,
@@ -107,6 +111,8 @@ struct Core {
     profiles: Arc<Profiles>,
     /// What is known of names.
     dns: Arc<Dns>,
+    /// The event socket, when its module is loaded.
+    event_socket: Option<EventSocket>,
     /// One reload at a time.
     turn: tokio::sync::Mutex<()>,
 }
@@ -146,7 +152,7 @@ impl Switch {
     /// The same, with all that commands need.
     pub fn start_in(manner: Manner, tree: Tree, sockets: Arc<dyn Sockets>) -> Result<Switch, StartError> {
         let Manner { trace, options, log } = manner;
-        let Generation { conf, globals, tree, dialplan, directory, acls } = Generation::of(tree);
+        let Generation { mut conf, globals, tree, dialplan, directory, acls } = Generation::of(tree);
         let now = Leg::now();
         let switch = &conf.switch;
         let engine = EngineConfig {
@@ -173,6 +179,7 @@ impl Switch {
             gateways: ArcSwap::default(),
             functions: Default::default(),
             router: Default::default(),
+            programs: Default::default(),
             recorder: Default::default(),
         });
         exchange.stores.fifos.configure(&conf.fifo);
@@ -197,10 +204,22 @@ impl Switch {
         let watches = tokio::spawn(async move { board.serve().await });
         exchange.events.fire(EventName::Startup, Vec::new);
         let turn = tokio::sync::Mutex::default();
-        let core = Arc::new(Core { exchange: exchange.clone(), plans, records, profiles, dns, turn });
-        let whole = Arc::new(Whole::new(&core, options, log));
+        let feed = log.as_ref().map(|log| log.feed());
+        let whole = Arc::new(Whole::new(options, log));
         let desk = Desk::new(exchange.clone(), whole.clone());
-        let errands = tokio::spawn(app::serve_errands(exchange.clone(), api::put_off(desk)));
+        let errands = tokio::spawn(app::serve_errands(exchange.clone(), api::put_off(desk.clone())));
+        let event_socket = match conf.event_socket.take() {
+            Some(settings) => {
+                Some(EventSocket::start(settings, conf.switch.event_heartbeat_interval, desk, feed)?)
+            }
+            None => None,
+        };
+        if let Some(socket) = &event_socket {
+            let _ = exchange.programs.set(socket.programs());
+        }
+        let core =
+            Arc::new(Core { exchange: exchange.clone(), plans, records, profiles, dns, event_socket, turn });
+        whole.found(&core);
         Ok(Switch { exchange, core, whole, closed, expiry, watches, errands })
     }
 
@@ -218,7 +237,8 @@ impl Switch {
             let line = |(kind, at)| format!("profile {} listens on {kind} {at}", profile.agent.name);
             udp.chain(tcp).map(line).collect::<Vec<_>>()
         };
-        self.core.profiles.running().iter().flat_map(lines).collect()
+        let event_socket = self.core.event_socket.iter().map(ToString::to_string);
+        self.core.profiles.running().iter().flat_map(lines).chain(event_socket).collect()
     }
 
     /// How many requests outside dialogs are in transactions, all profiles together.
@@ -275,6 +295,9 @@ impl Switch {
         }
         wait_until(Leg::now() + Duration::from_secs(1), || self.exchange.legs.is_empty()).await;
         self.exchange.events.fire(EventName::Shutdown, Vec::new);
+        if let Some(socket) = &self.core.event_socket {
+            socket.stop();
+        }
         self.expiry.abort();
         self.core.profiles.stop().await;
         self.watches.abort();
@@ -326,6 +349,11 @@ impl Core {
         exchange.gate.set(switch.max_sessions, switch.sessions_per_second);
         exchange.media.set_ports(PortRange::new(switch.rtp_start_port, switch.rtp_end_port));
         exchange.allow_system.store(switch.allow_system, Ordering::Relaxed);
+        if let (Some(socket), Some(settings)) = (&self.event_socket, &next.conf.event_socket) {
+            if socket.reload(settings.clone(), switch.event_heartbeat_interval) {
+                said.push("the event socket moves at the next start only".to_owned());
+            }
+        }
         self.records.reload(&next.conf.cdr);
         said.extend(self.profiles.turn(turn, &exchange.directory.snapshot()));
         exchange.events.fire(EventName::ReloadXml, Vec::new);

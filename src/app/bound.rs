@@ -6,14 +6,18 @@
 //! through to its end, and the bridge is over as it would have been.
 
 use super::call::Call;
-use crate::channel::{Cause, Execution, Happening, Leg, News, Token};
+use crate::channel::{Cause, Execution, Happening, Leg, Manner, News, Token};
 use crate::config::Position;
 use crate::dialplan::{Action, Template};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tracing::warn;
 
-/// How many such applications may run inside each other.
+/// How many applications that keys ordered may run inside each other.
 const DEPTH: u32 = 4;
+/// The same of those that programs want.
+const STEERED_DEPTH: u32 = 32;
+/// An application that is done sooner is not repeated (`loops`).
+const SHORT: Duration = Duration::from_millis(500);
 
 /// The bridge a call waits in.
 pub(super) struct Bridge {
@@ -45,6 +49,7 @@ impl Call {
                 return Happening::Over;
             }
             if !self.leg.is_leaving()
+                && self.locked == 0
                 && let Some(execution) = self.leg.next_execution()
             {
                 Box::pin(self.perform(execution)).await;
@@ -101,23 +106,53 @@ impl Call {
         self.performing > 0
     }
 
+    /// Runs what waits to be run, and waits for nothing else.
+    pub(super) async fn perform_all(&mut self) {
+        while !self.leg.is_leaving() && self.locked == 0 {
+            let Some(execution) = self.leg.next_execution() else { return };
+            Box::pin(self.perform(execution)).await;
+        }
+    }
+
     async fn perform(&mut self, execution: Execution) {
-        let Execution { application, argument } = execution;
-        if self.performing >= DEPTH {
+        let Execution { application, argument, manner } = execution;
+        let depth = if manner.is_some() { STEERED_DEPTH } else { DEPTH };
+        if self.performing >= depth {
             let Leg { uuid, .. } = &self.leg;
             return warn!(
-                "{uuid} {}: {application} is not run: {DEPTH} run inside each other",
+                "{uuid} {}: {application} is not run: {depth} run inside each other",
                 self.leg.name()
             );
         }
         self.performing += 1;
         let action = Action {
             application: application.into(),
-            data: Template::guarded(argument),
-            at: Position::new("digits", 0, 0),
+            data: if manner.is_some() { Template::new(&argument) } else { Template::guarded(argument) },
+            at: Position::new(if manner.is_some() { "sendmsg" } else { "digits" }, 0, 0),
         };
-        self.execute(&action).await;
+        match manner {
+            Some(manner) => self.perform_so(&action, &manner).await,
+            None => self.execute(&action).await,
+        }
         self.performing -= 1;
         self.given_up = false;
+    }
+
+    /// As a program wants it (`switch_ivr_parse_event`). What is done sooner than [`SHORT`] is not repeated.
+    async fn perform_so(&mut self, action: &Action, manner: &Manner) {
+        self.locked += u32::from(manner.lock);
+        let mut round = 0;
+        while manner.loops < 0 || round < manner.loops {
+            round += 1;
+            if let Some(uuid) = &manner.uuid {
+                self.leg.variables.set_wire("app_uuid", uuid);
+            }
+            let began = Leg::now();
+            self.execute(action).await;
+            if self.is_cut_short() || Leg::now().saturating_duration_since(began) < SHORT {
+                break;
+            }
+        }
+        self.locked -= u32::from(manner.lock);
     }
 }

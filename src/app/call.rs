@@ -2,6 +2,7 @@
 
 use super::bound::Bridge;
 use super::table::{self, Run};
+use super::told::Told;
 use super::{bridge, missing, moment, scoped};
 use crate::channel::{Cause, Course, Leg, Route, Router, caught};
 use crate::config::Position;
@@ -85,6 +86,10 @@ impl Call {
         while !self.leg.is_over() {
             if let Some(course) = self.leg.take_course() {
                 self.follow(course).await;
+                continue;
+            }
+            self.perform_all().await;
+            if self.leg.is_leaving() {
                 continue;
             }
             match self.queue.pop_front() {
@@ -230,9 +235,9 @@ impl Call {
         }
         self.leg.variables.set("current_application", application.name);
         self.leg.variables.set_wire("current_application_data", data);
-        self.leg.fire(EventName::ChannelExecute, || {
-            vec![("Application".into(), name.to_owned()), ("Application-Data".into(), data.to_owned())]
-        });
+        let told = Told::new(&self.leg, name, data, self.leg.variables.get("app_uuid"));
+        self.leg.variables.unset("app_uuid");
+        self.leg.fire(EventName::ChannelExecute, || told.begin());
         match application.run {
             Run::Plain(run) => run(&mut self.leg, &expanded),
             Run::Waits(run) => run(self, &expanded).await,
@@ -240,9 +245,7 @@ impl Call {
         if let Some(scope) = scope {
             scoped::end(&mut self.leg, scope);
         }
-        self.leg.fire(EventName::ChannelExecuteComplete, || {
-            vec![("Application".into(), name.to_owned()), ("Application-Data".into(), data.to_owned())]
-        });
+        self.leg.fire(EventName::ChannelExecuteComplete, || told.end(&self.leg));
     }
 
     /// How often the call was transferred.

@@ -82,7 +82,8 @@ pub fn broadcast(exchange: &Exchange, uuid: &str, what: &str, aleg: bool, bleg: 
     sched::is_possible(what)?;
     let (head, arguments) = what.split_once("::").unwrap_or((what, ""));
     let (application, cause) = head.split_once('!').map_or((head, None), |(name, cause)| (name, Some(cause)));
-    let execution = || Execution { application: application.to_owned(), argument: arguments.to_owned() };
+    let execution =
+        || Execution { application: application.to_owned(), argument: arguments.to_owned(), manner: None };
     let order = || Order::Execute(Box::new(execution()));
     info!("{uuid}: broadcast of {application}");
     if bleg {

@@ -5,8 +5,8 @@ use super::{
     acknowledge_call, answer, att_xfer, bind_digit_action, bind_meta_app, bridge, capture, check_acl,
     deflect, echo, eval, execute_extension, export, fifo, handed, hangup, heartbeat, info, intercept, limit,
     log, mkdir, park, pickup, pre_answer, privacy, redirect, respond, ring_ready, sched, send_info, set,
-    set_global, set_name, set_profile_var, set_user, sleep, stored, system, transfer, unset, valet_park,
-    verbose_events,
+    set_global, set_name, set_profile_var, set_user, sleep, socket, stored, system, transfer, unset,
+    valet_park, verbose_events,
 };
 use crate::channel::Leg;
 use crate::dialplan::Expanded;
@@ -118,6 +118,7 @@ const TABLE: &[Application] = &[
         ..waits("valet_park", |call, data| Box::pin(valet_park::run(call, data)))
     },
     plain("verbose_events", verbose_events::run),
+    waits("socket", |call, data| Box::pin(socket::run(call, data))),
     plain("stop", eval::run),
     waits("wait_for_answer", |call, data| Box::pin(acknowledge_call::wait(call, data))),
 ];

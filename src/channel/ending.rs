@@ -214,6 +214,7 @@ impl Leg {
         self.caller = CallerProfile::default();
         self.last_partner = None;
         self.other_leg = None;
+        self.followers = Vec::new();
         self.lamp = None;
         self.aside = None;
         self.keys = None;

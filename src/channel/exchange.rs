@@ -3,6 +3,7 @@
 use super::gate::Gate;
 use super::leg::Leg;
 use super::legs::Legs;
+use super::mailbox::Mailbox;
 use super::user_agent::UserAgent;
 use crate::config::{Element, Globals};
 use crate::directory::Directory;
@@ -18,6 +19,7 @@ use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
+use tokio::sync::oneshot;
 
 /// The API functions that `${name(arguments)}` calls; they live in a layer above.
 pub trait Functions: Send + Sync {
@@ -37,6 +39,31 @@ pub trait Router: Send + Sync {
 
     /// Runs an API command; its arguments are expanded first.
     fn command(&self, leg: &Leg, name: &str, arguments: &str);
+}
+
+/// Who speaks with programs that take calls over (`socket`); in a layer above.
+pub trait Programs: Send + Sync {
+    /// Lets the program at the other end of `stream` control a leg; false when there are too many.
+    fn control(&self, stream: std::net::TcpStream, control: Control) -> bool;
+}
+
+/// A leg in the hands of a program.
+#[derive(Debug)]
+pub struct Control {
+    /// The leg's uuid.
+    pub uuid: Arc<str>,
+    /// The leg's name.
+    pub channel: Arc<str>,
+    /// The way to the leg.
+    pub mailbox: Mailbox,
+    /// Closed when the leg is over and has told everything.
+    pub gone: oneshot::Receiver<()>,
+    /// The program need not wait for what it wants.
+    pub is_async: bool,
+    /// The program may use every command.
+    pub is_full: bool,
+    /// Dropped when the program lets go of the leg, which must be woken then.
+    pub released: oneshot::Sender<()>,
 }
 
 /// Who writes down how legs went; in a layer above.
@@ -85,6 +112,8 @@ pub struct Exchange {
     pub functions: OnceLock<Box<dyn Functions>>,
     /// Who takes legs that are sent elsewhere, set once at start by the layer above.
     pub router: OnceLock<Arc<dyn Router>>,
+    /// Who speaks with programs, set once at start by the layer above.
+    pub programs: OnceLock<Arc<dyn Programs>>,
     /// Who writes records, set once at start by the layer above.
     pub recorder: OnceLock<Arc<dyn Recorder>>,
 }

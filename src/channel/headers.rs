@@ -152,6 +152,13 @@ impl Leg {
         self.exchange.events.answer(EventName::ChannelData, self.headers(EventName::ChannelData, Vec::new()))
     }
 
+    /// The headers of its caller profile, each beginning with `prefix`.
+    pub fn profile_headers(&self, prefix: &str) -> Headers {
+        let mut headers = Headers::new();
+        profile(prefix, &self.caller, self.direction, &self.times, &mut headers);
+        headers
+    }
+
     fn headers(&self, name: EventName, more: Headers) -> Headers {
         use EventName as E;
         let leads = matches!(name, E::ChannelHangupComplete | E::ChannelBridge | E::ChannelUnbridge);

@@ -18,6 +18,7 @@ use crate::media::Withheld;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
 /// What may wait to be run on a leg.
@@ -26,13 +27,31 @@ const WAITING: usize = 16;
 /// How long a digit lasts that nobody held (`default-dtmf-duration`), in ms.
 const USUAL: u32 = 250;
 
+/// How many applications programs may have waiting on one leg.
+const STEERED: usize = 1000;
+
 /// An application to run on a leg while it is in a call.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Execution {
     /// Its name.
     pub application: String,
     /// Its argument; what came from the wire in it is guarded.
     pub argument: String,
+    /// How, when a program wants it (`sendmsg`): its argument is as the program wrote it then.
+    pub manner: Option<Arc<Manner>>,
+}
+
+/// How a program wants an application run.
+#[derive(Debug)]
+pub struct Manner {
+    /// `Application-UUID` of its events.
+    pub uuid: Option<String>,
+    /// How often; without end when negative.
+    pub loops: i64,
+    /// Nothing else may run in the middle of it (`event-lock`).
+    pub lock: bool,
+    /// Dropped when it has been done, or never will be.
+    pub done: Option<oneshot::Sender<()>>,
 }
 
 impl Execution {
@@ -47,6 +66,7 @@ impl Execution {
         let of = |name: &str, argument: &str| Execution {
             application: name.to_owned(),
             argument: argument.to_owned(),
+            manner: None,
         };
         (of(name, argument), cause.map(|cause| of("hangup", cause)))
     }
@@ -378,7 +398,9 @@ impl Leg {
         self.tell_digits(name, value, digits);
         match way {
             Way::Event => {}
-            Way::Execute => self.order(on, Execution { application: name.clone(), argument: value.clone() }),
+            Way::Execute => {
+                self.order(on, Execution { application: name.clone(), argument: value.clone(), manner: None })
+            }
             Way::Api => {
                 let functions = self.exchange.functions.get();
                 let answer = functions.and_then(|f| f.call(self, name, value, false));
@@ -436,9 +458,10 @@ impl Leg {
             return;
         }
         let keys = self.keys();
-        if keys.waiting.len() >= WAITING {
+        let most = if execution.manner.is_some() { STEERED } else { WAITING };
+        if keys.waiting.len() >= most {
             let name = execution.application;
-            return warn!("{} {}: {name} is not run: {WAITING} others wait", self.uuid, self.name());
+            return warn!("{} {}: {name} is not run: {most} others wait", self.uuid, self.name());
         }
         keys.waiting.push_back(execution);
         self.tell(Happening::Execute);

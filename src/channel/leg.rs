@@ -42,6 +42,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
+use tokio::sync::oneshot;
 
 /// Which way the call goes, seen from the switch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -105,6 +106,8 @@ pub enum Happening {
     Referred(u16),
     /// An application waits to be run ([`Leg::next_execution`]).
     Execute,
+    /// The program that had the leg has let go of it.
+    Released,
     /// The leg is hung up, or sent elsewhere; return.
     Over,
 }
@@ -167,6 +170,8 @@ pub struct Leg {
     pub(super) last_partner: Option<Box<(Stats, Arc<View>)>>,
     /// Its call on the board, while anybody watches anybody.
     pub(super) lamp: Option<Box<Lamp>>,
+    /// Those who want to know when it is over.
+    pub(super) followers: Vec<oneshot::Sender<()>>,
     /// What it told last of its state.
     pub(super) told: Told,
     /// The other leg of the call, as it introduced itself while anybody listened.

@@ -22,6 +22,7 @@
 //! | `presence` | the call as those see it who watch the user |
 //! | `headers` | what events say of a leg; its states |
 //! | `asked`, `commanded` | how a command asks a leg, and what it may want of the far end |
+//! | `steered` | those who want to know of its end |
 //! | `codecs` | which codecs a leg takes |
 //! | `media`, `way` | descriptions, streams, what was agreed; media that go past us, or through us unread |
 //! | `letter`, `mailbox` (a `queue`), `legs` | what reaches a leg, where it waits, and how the leg is found |
@@ -72,6 +73,7 @@ mod renegotiation;
 mod sequences;
 mod signalling;
 mod stamps;
+mod steered;
 mod times;
 mod transfer;
 mod unacked;
@@ -87,12 +89,12 @@ pub use commanded::Deflected;
 pub use course::{Course, Dialled, Outside, Route};
 pub use departed::Departed;
 pub use ending::{By, Ending};
-pub use exchange::{Agents, Exchange, Functions, Recorder, Router};
+pub use exchange::{Agents, Control, Exchange, Functions, Programs, Recorder, Router};
 pub use gate::{Full, Gate};
 pub use glimpse::Glimpse;
 pub use headers::{CallState, OtherLeg, State, rates};
 pub use inbound::{Caller, identity, is_sticky};
-pub use keys::{DigitAction, Execution, Target, Way};
+pub use keys::{DigitAction, Execution, Manner, Target, Way};
 pub use leg::{Direction, Happening, Leg, Progress};
 pub use legs::{Legs, Token, new_uuid};
 pub use letter::{Ended, Letter, News, Order, Shown, Successor, Visit};

@@ -4,6 +4,7 @@ use super::acl::AclConf;
 use super::cdr::CdrConf;
 use super::directory::DirectoryConf;
 use super::element::{Element, configuration, section};
+use super::event_socket::EventSocketConf;
 use super::fifo::FifoConf;
 use super::globals::Globals;
 use super::load::{Loaded, sort};
@@ -48,6 +49,8 @@ pub struct Conf {
     pub cdr: CdrConf,
     /// `fifo.conf`.
     pub fifo: FifoConf,
+    /// `event_socket.conf`, when its module is loaded.
+    pub event_socket: Option<EventSocketConf>,
     /// The section `directory`.
     pub directory: DirectoryConf,
 }
@@ -70,6 +73,7 @@ impl Conf {
             sofia: SofiaConf::read(root, &mut problems),
             cdr: CdrConf::read(root, &modules, &loaded.globals, &mut problems),
             fifo: FifoConf::read(root, &mut problems),
+            event_socket: EventSocketConf::read(root, &modules, &mut problems),
             modules,
             acl: configuration(root, "acl.conf")
                 .map(|a| AclConf::from_element(a, &mut problems))

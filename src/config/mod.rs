@@ -15,6 +15,7 @@ pub mod changes;
 pub mod conf;
 pub mod directory;
 pub mod element;
+pub mod event_socket;
 pub mod fifo;
 mod flat;
 pub mod glob;

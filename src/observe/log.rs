@@ -3,10 +3,11 @@
 //! FreeSWITCH's stock fail2ban filter reads these lines, so the shape is a contract
 //! (`switch_log.c`; `sofia_reg.c` names the lines of failed authentication).
 
+use super::feed::Feed;
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber, level_filters::LevelFilter};
+use tracing::{Event, Level, Metadata, Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt;
@@ -28,6 +29,7 @@ pub struct Log {
     set: Box<dyn Fn(LevelFilter) -> bool + Send + Sync>,
     /// As FreeSWITCH counts.
     level: AtomicU8,
+    feed: Feed,
 }
 
 /// FreeSWITCH's number of a level: 3 (errors) to 7 (debug); what is below debug counts on.
@@ -57,15 +59,26 @@ impl Log {
             Format::Text => lines.event_format(Lines).boxed(),
             Format::Json => lines.json().flatten_event(true).boxed(),
         };
-        let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
+        // Its own filter: a program that watches sees what it asked for, whatever the log shows.
+        let (feed_filter, feed_handle) = reload::Layer::new(LevelFilter::OFF);
+        let (feed, filler) = Feed::new(move |level| drop(feed_handle.modify(|now| *now = level)));
+        let _ = tracing_subscriber::registry()
+            .with(lines.with_filter(filter))
+            .with(filler.with_filter(feed_filter))
+            .try_init();
         let set = Box::new(move |level| handle.modify(|now| *now = level).is_ok());
-        Log { set, level: number(level).into() }
+        Log { set, level: number(level).into(), feed }
     }
 
     /// Logs from now on what is at least as severe as `level`; false when the log is not running.
     pub fn set_level(&self, level: LevelFilter) -> bool {
         self.level.store(number(level), Ordering::Relaxed);
         (self.set)(level)
+    }
+
+    /// Where programs get the log's lines.
+    pub fn feed(&self) -> Feed {
+        self.feed.clone()
     }
 
     /// The least severe level that is logged, as FreeSWITCH counts.
@@ -101,24 +114,34 @@ where
             Level::DEBUG => "DEBUG",
             Level::TRACE => "DEBUG10",
         };
-        let source = event.metadata().target().strip_prefix("tandem::").unwrap_or(event.metadata().target());
         let now = jiff::Zoned::now();
+        let source = source(event.metadata());
         write!(out, "{} [{level}] {source}", now.strftime("%Y-%m-%d %H:%M:%S.%6f"))?;
-        let mut fields = Fields { out: &mut out, result: Ok(()) };
-        event.record(&mut fields);
-        fields.result?;
+        write_fields(&mut out, event)?;
         writeln!(out)
     }
 }
 
+/// Who speaks, as lines name it.
+pub(super) fn source(meta: &Metadata<'static>) -> &'static str {
+    meta.target().strip_prefix("tandem::").unwrap_or(meta.target())
+}
+
+/// What is said, with a blank before it.
+pub(super) fn write_fields(out: &mut dyn fmt::Write, event: &Event<'_>) -> fmt::Result {
+    let mut fields = Fields { out, result: Ok(()) };
+    event.record(&mut fields);
+    fields.result
+}
+
 /// Writes the message plainly and every other field as `name=value`, control characters escaped so that
 /// nothing from the wire can forge a line. Line feeds stay: SIP traces have many lines, each indented.
-struct Fields<'a, 'b> {
-    out: &'a mut Writer<'b>,
+struct Fields<'a> {
+    out: &'a mut dyn fmt::Write,
     result: fmt::Result,
 }
 
-impl Fields<'_, '_> {
+impl Fields<'_> {
     fn text(&mut self, text: &str) -> fmt::Result {
         for c in text.chars() {
             match c {
@@ -133,7 +156,7 @@ impl Fields<'_, '_> {
     }
 }
 
-impl Visit for Fields<'_, '_> {
+impl Visit for Fields<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if self.result.is_err() {
             return;

@@ -1,6 +1,6 @@
 //! The switch as a whole, for commands: reload, stop, the level of the log.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -12,7 +12,7 @@ use crate::observe::Log;
 
 /// What commands may want of the whole switch.
 pub(super) struct Whole {
-    core: Weak<Core>,
+    core: OnceLock<Weak<Core>>,
     /// How the configuration is read again; a switch made of a tree alone cannot.
     options: Option<Options>,
     log: Option<Arc<Log>>,
@@ -20,8 +20,17 @@ pub(super) struct Whole {
 }
 
 impl Whole {
-    pub fn new(core: &Arc<Core>, options: Option<Options>, log: Option<Arc<Log>>) -> Whole {
-        Whole { core: Arc::downgrade(core), options, log, end: watch::Sender::new(None) }
+    pub fn new(options: Option<Options>, log: Option<Arc<Log>>) -> Whole {
+        Whole { core: OnceLock::new(), options, log, end: watch::Sender::new(None) }
+    }
+
+    /// The switch is put together.
+    pub fn found(&self, core: &Arc<Core>) {
+        let _ = self.core.set(Arc::downgrade(core));
+    }
+
+    fn core(&self) -> Option<Arc<Core>> {
+        self.core.get()?.upgrade()
     }
 
     /// Waits until a command ends the process, and until the calls are over that it wanted to wait for.
@@ -29,7 +38,7 @@ impl Whole {
         let mut ear = self.end.subscribe();
         loop {
             let wanted = *ear.borrow_and_update();
-            let Some(exchange) = self.core.upgrade().map(|core| core.exchange.clone()) else { return };
+            let Some(exchange) = self.core().map(|core| core.exchange.clone()) else { return };
             let waits = match wanted {
                 None => false,
                 Some(Shutdown::Now) => return,
@@ -55,7 +64,7 @@ impl Whole {
 impl House for Whole {
     fn reload(&self) -> Work<'_, Result<String, Vec<String>>> {
         Box::pin(async move {
-            let Some(core) = self.core.upgrade() else { return Err(vec!["the switch stops".to_owned()]) };
+            let Some(core) = self.core() else { return Err(vec!["the switch stops".to_owned()]) };
             let Some(options) = self.options.clone() else {
                 return Err(vec!["this switch has no files to read again".to_owned()]);
             };

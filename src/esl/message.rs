@@ -1,0 +1,157 @@
+//! `sendmsg`: what a call is to do; `sendevent`: an event of the client's own making.
+
+use super::client::{Client, Running};
+use super::frame::Request;
+use crate::channel::{Cause, Course, Execution, Mailbox, Manner, Route, Target};
+use crate::config::value::is_true;
+use crate::event::{EventName, Headers, SUBCLASS};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use tracing::warn;
+
+/// Events that FreeSWITCH's modules act upon when a client sends them, and nobody here does yet.
+const UNHEARD: [EventName; 6] = [
+    EventName::Notify,
+    EventName::PhoneFeature,
+    EventName::SendInfo,
+    EventName::SendMessage,
+    EventName::MessageWaiting,
+    EventName::PresenceIn,
+];
+
+/// `sendmsg [UUID]`. `None` when the answer comes once it is done.
+pub(super) async fn send(client: &mut Client, request: &Request, words: &str) -> Option<String> {
+    let named = words.split_ascii_whitespace().next().or_else(|| request.header("session-id"));
+    let own = client.call.as_ref().filter(|call| named.is_none_or(|uuid| *uuid == *call.uuid));
+    let mailbox = match (own, named) {
+        (Some(call), _) => Some(call.mailbox.clone()),
+        (None, Some(uuid)) => client.hall.desk.exchange.legs.by_uuid(uuid),
+        (None, None) => None,
+    };
+    let Some(mailbox) = mailbox else {
+        return Some(format!("-ERR invalid session id [{}]", named.unwrap_or("")));
+    };
+    // A program that has a call and does not want to go on at once waits for what it asks.
+    let hands = own.and_then(|call| call.hands.as_ref());
+    let waits = hands.is_some_and(|hands| !hands.is_async) && !request.header("async").is_some_and(is_true);
+    let command = request.header("call-command").unwrap_or("").to_ascii_lowercase();
+    let said = match command.as_str() {
+        "execute" => match execute(request) {
+            Ok((mut execution, mut manner)) => {
+                let (done, told) = oneshot::channel();
+                manner.done = waits.then_some(done);
+                execution.manner = Some(Arc::new(manner));
+                let asked = mailbox.ask(move |leg| leg.order(Target::Own, execution)).await;
+                if waits && asked.is_ok() {
+                    client.running = Some(Running::Application(told));
+                    return None;
+                }
+                asked.map(|()| "+OK".to_owned()).unwrap_or_else(|error| format!("-ERR {error}"))
+            }
+            Err(said) => said.to_owned(),
+        },
+        "hangup" => {
+            let cause =
+                request.header("hangup-cause").map_or(Cause::NORMAL_CLEARING, Cause::parse_or_clearing);
+            order(&mailbox, move |leg| leg.hangup(cause)).await
+        }
+        "xferext" => match inline(request) {
+            Some(destination) => {
+                let route = Route { dialplan: Some("inline".to_owned()), ..Route::to(destination) };
+                order(&mailbox, move |leg| leg.go(Course::Extension(route), Cause::NORMAL_CLEARING)).await
+            }
+            None => "-ERR no application".to_owned(),
+        },
+        "" => "-ERR no call-command".to_owned(),
+        other => format!("-ERR call-command {other} is not provided"),
+    };
+    Some(said)
+}
+
+async fn order(mailbox: &Mailbox, work: impl FnOnce(&mut crate::channel::Leg) + Send + 'static) -> String {
+    mailbox.ask(work).await.map_or_else(|error| format!("-ERR {error}"), |()| "+OK".to_owned())
+}
+
+/// The application of a `call-command: execute`.
+fn execute(request: &Request) -> Result<(Execution, Manner), &'static str> {
+    let application = request.header("execute-app-name").map(str::trim).filter(|name| !name.is_empty());
+    let application = application.ok_or("-ERR no execute-app-name")?.to_owned();
+    let argument = request.header("execute-app-arg").filter(|argument| !argument.is_empty());
+    let argument = argument.or(request.body.as_deref()).unwrap_or("").to_owned();
+    let loops = match request.header("loops") {
+        Some(text) => text.trim().parse().map_err(|_| "-ERR loops is no number")?,
+        None => 1,
+    };
+    let uuid = request.header("Event-UUID").map(str::to_owned);
+    Ok(Wanted { application, argument, uuid, loops, done: None })
+}
+
+/// The applications of an `xferext`, each a header `application: name data`, as an inline destination.
+fn inline(request: &Request) -> Option<String> {
+    let named = request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("application"));
+    let quoted = |text: &str| text.replace('\\', "\\\\").replace('\'', "\\'");
+    let items: Vec<String> = named
+        .map(|(_, value)| {
+            let (name, data) = value.split_once(' ').unwrap_or((value, ""));
+            format!("'{}:{}'", quoted(name), quoted(data))
+        })
+        .collect();
+    (!items.is_empty()).then(|| items.join(","))
+}
+
+/// `sendevent NAME`: told to all who want such events.
+pub(super) fn event(client: &Client, request: &Request, words: &str) -> String {
+    let name = EventName::find(words.trim()).unwrap_or(EventName::Clone);
+    let uuid = crate::channel::new_uuid();
+    let mut headers: Headers = vec![("Command".into(), request.line.clone())];
+    for (name, value) in &request.headers {
+        // Of two headers of a name the last counts.
+        match headers.iter_mut().find(|(held, _)| held.eq_ignore_ascii_case(name)) {
+            Some((_, held)) => held.clone_from(value),
+            None => headers.push((name.clone().into(), value.clone())),
+        }
+    }
+    if let (EventName::Custom(_), Some(at)) =
+        (name, headers.iter().position(|(name, _)| name.eq_ignore_ascii_case(SUBCLASS)))
+    {
+        let subclass = headers.remove(at);
+        headers.insert(0, subclass);
+    }
+    headers.push(("Event-UUID".into(), uuid.to_string()));
+    if UNHEARD.contains(&name) {
+        warn!("event socket {}: sendevent {}: only told to listeners", client.peer, name.as_str());
+    }
+    client.hall.desk.exchange.events.relay(name, headers, request.body.clone());
+    format!("+OK {uuid}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(headers: &[(&str, &str)]) -> Request {
+        let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        Request { line: "sendmsg".to_owned(), headers, body: Some("from the body".to_owned()) }
+    }
+
+    #[test]
+    fn an_application_has_its_data_in_a_header_or_in_the_body() {
+        let wanted =
+            execute(&request(&[("execute-app-name", "set"), ("execute-app-arg", "a=b"), ("loops", "3")]));
+        let (wanted, manner) = wanted.expect("well said");
+        assert_eq!((&*wanted.application, &*wanted.argument, manner.loops), ("set", "a=b", 3));
+        let (wanted, manner) = execute(&request(&[("execute-app-name", "log")])).expect("well said");
+        assert_eq!((&*wanted.argument, manner.loops), ("from the body", 1));
+        assert!(execute(&request(&[])).is_err());
+        assert!(execute(&request(&[("execute-app-name", "x"), ("loops", "many")])).is_err());
+    }
+
+    #[test]
+    fn applications_in_a_row_are_an_inline_destination() {
+        let destination = inline(&request(&[("application", "set a='b,c'"), ("application", "hangup")]));
+        let parsed = crate::dialplan::inline::parse(&destination.expect("two"));
+        let seen: Vec<_> = parsed.iter().map(|a| (&*a.application, a.data.as_written())).collect();
+        assert_eq!(seen, [("set", "a='b,c'".into()), ("hangup", "".into())]);
+        assert_eq!(inline(&request(&[])), None);
+    }
+}

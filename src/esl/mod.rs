@@ -1,0 +1,28 @@
+//! The event socket: programs watch the switch and steer it (`mod_event_socket.c`).
+//!
+//! | file | job |
+//! | --- | --- |
+//! | `service` | the thread all clients live on; its listening socket; programs that take calls over |
+//! | `doors` | who may come in: access lists, how many, how often a wrong password |
+//! | `frame` | what a client sends, cut into requests; bounded |
+//! | `client` | one connection: reads, answers in order, sends events and log lines as the peer takes them |
+//! | `verbs` | what a client may say: `api`, `event`, `filter`, … |
+//! | `message` | `sendmsg` and `sendevent` |
+//! | `choice` | which events a client wants |
+//! | `rights` | what a client that logged in as a user may do |
+//!
+//! Clients have a thread of their own, so that no call waits for one. A client has no queue of events: it reads the ring of
+//! the [bus](crate::event) at its own pace, as long as its peer takes what is sent; one that does not read loses events, is told
+//! how many (`tandem::events_lost`), and takes no more memory than one that does. Commands run beside, on the switch's own
+//! threads.
+
+mod choice;
+mod client;
+mod doors;
+mod frame;
+mod message;
+mod rights;
+mod service;
+mod verbs;
+
+pub use service::{EventSocket, StartError};
