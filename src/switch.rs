@@ -258,6 +258,11 @@ impl Switch {
         self.whole.reload().await
     }
 
+    /// Where the event socket listens.
+    pub fn event_socket(&self) -> Option<std::net::SocketAddr> {
+        self.core.event_socket.as_ref()?.address()
+    }
+
     /// Where commands work.
     pub fn desk(&self) -> Desk {
         Desk::new(self.exchange.clone(), self.whole.clone())
@@ -349,10 +354,10 @@ impl Core {
         exchange.gate.set(switch.max_sessions, switch.sessions_per_second);
         exchange.media.set_ports(PortRange::new(switch.rtp_start_port, switch.rtp_end_port));
         exchange.allow_system.store(switch.allow_system, Ordering::Relaxed);
-        if let (Some(socket), Some(settings)) = (&self.event_socket, &next.conf.event_socket) {
-            if socket.reload(settings.clone(), switch.event_heartbeat_interval) {
-                said.push("the event socket moves at the next start only".to_owned());
-            }
+        if let (Some(socket), Some(settings)) = (&self.event_socket, &next.conf.event_socket)
+            && socket.reload(settings.clone(), switch.event_heartbeat_interval)
+        {
+            said.push("the event socket moves at the next start only".to_owned());
         }
         self.records.reload(&next.conf.cdr);
         said.extend(self.profiles.turn(turn, &exchange.directory.snapshot()));

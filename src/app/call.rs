@@ -36,6 +36,8 @@ pub struct Call {
     queue: VecDeque<Action>,
     transfers: u32,
     pub(super) nesting: u32,
+    /// How many applications run that nothing else that is wanted may run in the middle of.
+    pub(super) locked: u32,
     /// How often `execute_extension` has run since the last transfer.
     pub(super) extensions: u32,
     /// What the call counts for (`limit`).
@@ -59,6 +61,7 @@ impl Call {
             queue: VecDeque::new(),
             transfers: 0,
             nesting: 0,
+            locked: 0,
             extensions: 0,
             limits,
             bridge: None,

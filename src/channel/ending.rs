@@ -175,6 +175,9 @@ impl Leg {
         self.variables.set("sip_hangup_disposition", ending.disposition);
         self.ending = Some(ending);
         self.tell(Happening::Over);
+        if let Some(other) = self.partner.as_ref().map(|partner| partner.uuid.clone()) {
+            self.tell_unbridged(&other);
+        }
         self.fire(EventName::ChannelHangup, Vec::new);
         self.tell_state();
     }

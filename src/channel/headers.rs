@@ -84,6 +84,8 @@ impl CallState {
 pub(super) struct Told {
     state: State,
     call: CallState,
+    /// That it is bridged.
+    bridged: bool,
 }
 
 /// The other leg of a call, as it introduced itself.
@@ -256,7 +258,7 @@ impl Leg {
 
     /// Tells where the leg is and how the call is, where that has changed.
     pub(super) fn tell_state(&mut self) {
-        let now = Told { state: self.state(), call: self.call_state() };
+        let now = Told { state: self.state(), call: self.call_state(), ..self.told };
         let before = std::mem::replace(&mut self.told, now);
         if before == now {
             return;
@@ -269,6 +271,26 @@ impl Leg {
         if before.state != now.state {
             self.fire(EventName::ChannelState, Vec::new);
         }
+    }
+
+    /// Tells that it is bridged with `other`: the one of the two that has joined them does.
+    pub(super) fn tell_bridged(&mut self, other: &str) {
+        self.told.bridged = true;
+        self.fire(EventName::ChannelBridge, || self.both(other));
+    }
+
+    /// Tells that it is bridged no more, once, when it has told that it was.
+    pub(super) fn tell_unbridged(&mut self, other: &str) {
+        if std::mem::take(&mut self.told.bridged) {
+            self.fire(EventName::ChannelUnbridge, || self.both(other));
+        }
+    }
+
+    fn both(&self, other: &str) -> Headers {
+        vec![
+            ("Bridge-A-Unique-ID".into(), self.uuid.to_string()),
+            ("Bridge-B-Unique-ID".into(), other.to_owned()),
+        ]
     }
 
     /// Tells another leg of the call who this one is. `originator`: this one has called it.

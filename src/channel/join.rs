@@ -72,12 +72,7 @@ impl Leg {
         self.partner = Some(Partner { tie, uuid: uuid.clone(), view });
         self.times.bridged.get_or_insert_with(Self::now);
         info!("{} {}: bridged with {uuid}", self.uuid, self.name());
-        self.fire(EventName::ChannelBridge, || {
-            vec![
-                ("Bridge-A-Unique-ID".into(), self.uuid.to_string()),
-                ("Bridge-B-Unique-ID".into(), uuid.to_string()),
-            ]
-        });
+        self.tell_bridged(&uuid);
         self.reaches(Moment::PreBridge);
     }
 
@@ -129,12 +124,7 @@ impl Leg {
         }
         self.media.unbridge();
         (self.pending.after, self.pending.due) = (None, None);
-        self.fire(EventName::ChannelUnbridge, || {
-            vec![
-                ("Bridge-A-Unique-ID".into(), self.uuid.to_string()),
-                ("Bridge-B-Unique-ID".into(), partner.uuid.to_string()),
-            ]
-        });
+        self.tell_unbridged(&partner.uuid);
         self.reaches(Moment::PostBridge);
     }
 

@@ -25,7 +25,9 @@ use tracing::{debug, info, warn};
 
 /// How much may wait to be sent before nothing more is taken that can wait.
 const HIGH_WATER: usize = 256 << 10;
-/// How many bytes of requests may wait for their turn.
+/// The same at the end of a call, whose last events are not to be lost.
+const LAST_ROOM: usize = 4 << 20;
+/// How many bytes of requests may wait while one is being answered.
 const READ_AHEAD: usize = 64 << 10;
 /// How many events are looked at in one go.
 const BATCH: usize = 256;
@@ -209,7 +211,7 @@ impl Client {
         loop {
             self.answer().await;
             self.bell.borrow_and_update();
-            let more = self.pump();
+            let more = self.pump(HIGH_WATER);
             self.flush()?;
             let done = self.ending || self.eof && self.running.is_none();
             if done {
@@ -225,7 +227,8 @@ impl Client {
     /// Waits until there is something to do; only looks when there is `more` already.
     async fn wait(&mut self, more: bool) -> io::Result<()> {
         let has_room = self.out.bytes < HIGH_WATER;
-        let reads = !self.eof && has_room && self.inbox.len() < READ_AHEAD;
+        // While nothing runs all that is whole has been answered: what is left is a piece of one request.
+        let reads = !self.eof && has_room && (self.running.is_none() || self.inbox.len() < READ_AHEAD);
         let limits = [self.deadline, self.stalled.map(|since| since + STALLED)];
         let limit = limits.into_iter().flatten().min();
         let Client { stream, running, logs, bell, stop, call, ear, out, .. } = self;
@@ -286,10 +289,13 @@ impl Client {
         }
     }
 
-    /// Puts events out as long as there is room; true when there may be more.
-    fn pump(&mut self) -> bool {
+    /// Puts events out as long as there is room for them; true when there may be more.
+    fn pump(&mut self, room: usize) -> bool {
         for _ in 0..BATCH {
-            let Some(ear) = self.ear.as_mut().filter(|_| self.out.bytes < HIGH_WATER) else { return false };
+            let Some(ear) = &mut self.ear else { return false };
+            if self.out.bytes >= room {
+                return true;
+            }
             match ear.try_recv() {
                 Ok(event) => {
                     if self.choice.wants(&event) {
@@ -367,7 +373,7 @@ impl Client {
     /// The call is over: a client that lingers is told, another dismissed.
     fn call_is_over(&mut self) {
         // What it told last comes before.
-        while self.pump() {}
+        while self.pump(LAST_ROOM) && self.out.bytes < LAST_ROOM {}
         let Some(call) = &mut self.call else { return };
         call.over = true;
         let Some(linger) = call.linger else {
@@ -398,7 +404,7 @@ impl Client {
 
     /// The notice of the end, and all that waits to be sent.
     async fn farewell(&mut self) -> io::Result<()> {
-        while self.pump() {}
+        while self.pump(LAST_ROOM) && self.out.bytes < LAST_ROOM {}
         let of_call = self
             .call
             .as_ref()

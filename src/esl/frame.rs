@@ -64,7 +64,7 @@ impl Inbox {
 
     /// How many bytes wait.
     pub fn len(&self) -> usize {
-        self.waits.as_ref().map_or(self.bytes.len(), |_| 0)
+        self.bytes.len()
     }
 
     /// The next request, once it is whole.

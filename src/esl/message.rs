@@ -83,7 +83,9 @@ fn execute(request: &Request) -> Result<(Execution, Manner), &'static str> {
         None => 1,
     };
     let uuid = request.header("Event-UUID").map(str::to_owned);
-    Ok(Wanted { application, argument, uuid, loops, done: None })
+    let lock = request.header("event-lock").is_some_and(is_true);
+    let manner = Manner { uuid, loops, lock, done: None };
+    Ok((Execution { application, argument, manner: None }, manner))
 }
 
 /// The applications of an `xferext`, each a header `application: name data`, as an inline destination.

@@ -5,9 +5,9 @@
 //! wants its name, or wanted it within the last minute: a client that comes back finds what it missed
 //! ([`Ear::replay`]).
 
-use super::event::{Event, Headers, SUBCLASS};
 use super::host::{Calendar, Host};
 use super::names::{EventName, Names};
+use super::value::{Event, Headers, SUBCLASS};
 use std::collections::VecDeque;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

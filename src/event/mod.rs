@@ -6,19 +6,19 @@
 //! | file | job |
 //! | --- | --- |
 //! | `names` | FreeSWITCH's names, and sets of them |
-//! | `event` | an event as a value, and its frame, written once per format |
+//! | `value` | an event as a value, and its frame, written once per format |
 //! | `write` | plain, JSON, XML to the letter |
 //! | `host` | what every event says of the machine and the time |
 //! | `bus` | the ring that all listeners read, each at its own pace |
 
 mod bus;
-mod event;
 mod host;
 mod names;
+mod value;
 mod write;
 
 pub use bus::{Bus, Ear, Quiet};
-pub use event::{Event, Format, Headers, SUBCLASS};
 pub use host::Host;
 pub use names::{EventName, Names};
+pub use value::{Event, Format, Headers, SUBCLASS};
 pub use write::{header_line, url_encode_into};

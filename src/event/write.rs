@@ -3,7 +3,7 @@
 //! A value cannot break out of its line: plain and XML ones are percent-encoded, JSON ones escaped. A name cannot either:
 //! what may not stand in one becomes `_`.
 
-use super::event::Event;
+use super::value::Event;
 use std::fmt::Write;
 
 /// The characters that are encoded, beside what is not printable ASCII (`SWITCH_URL_UNSAFE`).

@@ -1,0 +1,12 @@
+//! The event socket as clients see it: the whole switch in this process, real sockets on loopback.
+//!
+//! `golden` replays conversations of a running FreeSWITCH (`TANDEM_TRUTH`, a named skip without); the others
+//! say what is expected themselves.
+
+mod bed;
+mod golden;
+mod test_bounds;
+mod test_calls;
+mod test_events;
+mod test_login;
+mod test_programs;

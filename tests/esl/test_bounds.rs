@@ -1,0 +1,121 @@
+//! What must not get through: line ends in every place, too much of anything, half-open connections.
+
+use crate::bed::Bed;
+use std::io::Write;
+use std::time::Duration;
+
+#[test]
+fn nothing_breaks_out_of_its_line() {
+    let bed = Bed::new();
+    let mut client = bed.client();
+    client.ask("event plain CUSTOM my::own");
+    client.ask(
+        "sendevent CUSTOM\nEvent-Subclass: my::own\nX-One: a%0ab%0D%0AContent-Type: x\nX:Y: z\n\u{1}Name: v",
+    );
+    let event = client.event("CUSTOM");
+    assert_eq!(event.event("X-One"), "a%0ab\r\nContent-Type: x", "encoded, so that it comes back whole");
+    assert!(event.body.contains("\nX-One: a%250ab%0D%0AContent-Type%3A%20x\n"), "{}", event.body);
+    // What is said back is one line.
+    let reply = client.ask("filter X-Evil a\rContent-Length: 5");
+    assert_eq!(reply.head.lines().count(), 2, "{}", reply.head);
+    let reply = client.ask("bgapi echo x\nJob-UUID: a\rContent-Length: 99");
+    assert_eq!(reply.head.lines().count(), 3, "{}", reply.head);
+    assert_eq!(client.api("no\rsuch\u{7f}command x"), "-ERR no Command not found!\n");
+    assert_eq!(client.api("echo still here"), "still here");
+}
+
+#[test]
+fn a_callers_headers_are_data() {
+    let bed = Bed::new();
+    let mut client = bed.client();
+    client.ask("event plain CHANNEL_PARK");
+    let mut caller = bed.call("7000");
+    caller.answered();
+    let event = client.event("CHANNEL_PARK");
+    let uuid = event.event("Unique-ID");
+    let value = client.api(&format!("uuid_getvar {uuid} sip_h_X-Evil"));
+    assert_eq!(value, "a%0ab");
+    assert!(!event.body.contains("X-Evil: a\n"), "{}", event.body);
+    // A variable's value is not expanded again by a command that expands.
+    client.api(&format!("uuid_setvar {uuid} trick ${{hupall()}}"));
+    client.api(&format!("eval uuid:{uuid} ${{trick}}"));
+    assert_eq!(client.api(&format!("uuid_exists {uuid}")), "true");
+    client.api(&format!("uuid_kill {uuid}"));
+    caller.expect_bye();
+}
+
+#[test]
+fn too_much_is_refused_and_said() {
+    let bed = Bed::new();
+    let mut client = bed.client();
+    let long = "a".repeat(1 << 20);
+    // It may be cut off while it is still sending.
+    let _ = client.stream.write_all(format!("api echo {long}\n\n").as_bytes());
+    assert_eq!(client.reply().reply(), "-ERR too long a command");
+    for length in ["-1", "99999999999", "abc"] {
+        let mut client = bed.client();
+        client.send(&format!("sendevent CUSTOM\nContent-Length: {length}\n\n"));
+        assert_eq!(client.reply().reply(), "-ERR a Content-Length that cannot be", "{length}");
+    }
+    let mut stranger = bed.stranger();
+    stranger.frame();
+    let _ = stranger.stream.write_all("x".repeat(10_000).as_bytes());
+    assert_eq!(stranger.reply().reply(), "-ERR too long a command");
+    let mut client = bed.client();
+    let large = "b".repeat(300_000);
+    assert_eq!(client.api(&format!("echo {large}")), large, "large, but not too large");
+}
+
+#[test]
+fn a_stranger_may_not_try_for_ever() {
+    let bed = Bed::new();
+    let mut client = bed.stranger();
+    client.frame();
+    let mut replies = 0;
+    while let Some(frame) = {
+        client.send("api status\n\n");
+        client.try_frame()
+    } {
+        match frame.kind() {
+            "command/reply" => replies += 1,
+            _ => break,
+        }
+    }
+    assert_eq!(replies, 20);
+}
+
+#[test]
+fn half_open_connections_are_bounded() {
+    let bed = Bed::new();
+    let mut open: Vec<_> = (0..40).map(|_| bed.stranger()).collect();
+    std::thread::sleep(Duration::from_millis(200));
+    let kinds: Vec<_> = open.iter_mut().map(|c| c.frame().kind().to_owned()).collect();
+    let refused = kinds.iter().filter(|kind| *kind == "text/rude-rejection").count();
+    assert_eq!(refused, 8, "32 of one address may be half-open: {kinds:?}");
+    drop(open);
+    crate::bed::until("their places are free again", || {
+        let mut client = bed.stranger();
+        client.frame().kind() == "auth/request"
+    });
+}
+
+#[test]
+fn garbage_harms_nobody() {
+    let bed = Bed::new();
+    let mut good = bed.client();
+    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+    for _ in 0..50 {
+        let mut client = bed.client();
+        let bytes: Vec<u8> = (0..2000)
+            .map(|_| {
+                seed ^= seed << 13;
+                seed ^= seed >> 7;
+                seed ^= seed << 17;
+                // Many line ends among them.
+                if seed % 7 == 0 { b'\n' } else { (seed >> 24) as u8 }
+            })
+            .collect();
+        let _ = client.stream.write_all(&bytes);
+    }
+    assert_eq!(good.api("echo still here"), "still here");
+}

@@ -1,0 +1,125 @@
+//! Events: which, in what form, in what order.
+
+use crate::bed::Bed;
+use std::time::Duration;
+
+#[test]
+fn heartbeats_come_as_strings() {
+    let bed = Bed::new();
+    let mut client = bed.client();
+    assert_eq!(client.ask("event json HEARTBEAT").reply(), "+OK event listener enabled json");
+    let frame = client.frame();
+    assert_eq!(frame.kind(), "text/event-json");
+    let event: serde_json::Value = serde_json::from_str(&frame.body).expect("JSON");
+    let event = event.as_object().expect("an object");
+    assert!(event.values().all(serde_json::Value::is_string), "{event:?}");
+    for name in ["Event-Info", "Session-Count", "Max-Sessions", "Idle-CPU", "Up-Time", "Session-Peak-FiveMin"]
+    {
+        assert!(event.contains_key(name), "{name}");
+    }
+    assert_eq!(event["Max-Sessions"], "1000");
+}
+
+#[test]
+fn a_job_has_the_clients_number_or_one_of_ours() {
+    let bed = Bed::new();
+    let mut client = bed.client();
+    client.ask("event plain BACKGROUND_JOB");
+    let reply = client.ask("bgapi echo hello world\nJob-UUID: my-own-number");
+    assert_eq!(
+        reply.head,
+        "Content-Type: command/reply\nReply-Text: +OK Job-UUID: my-own-number\nJob-UUID: my-own-number\n"
+    );
+    let job = client.event("BACKGROUND_JOB");
+    assert_eq!(job.event("Job-UUID"), "my-own-number");
+    assert_eq!(
+        (job.event("Job-Command"), job.event("Job-Command-Arg")),
+        ("echo".to_owned(), "hello world".to_owned())
+    );
+    assert!(job.body.ends_with("Content-Length: 11\n\nhello world"), "{}", job.body);
+    let reply = client.ask("bgapi status ");
+    let uuid = reply.header("Job-UUID").to_owned();
+    assert_eq!((uuid.len(), reply.reply()), (36, &*format!("+OK Job-UUID: {uuid}")));
+    assert_eq!(client.event("BACKGROUND_JOB").event("Job-UUID"), uuid);
+}
+
+#[test]
+fn every_client_hears_what_one_sends() {
+    let bed = Bed::new();
+    let (mut plain, mut json, mut none) = (bed.client(), bed.client(), bed.client());
+    plain.ask("event plain CUSTOM my::own");
+    json.ask("event json CUSTOM my::own");
+    none.ask("event plain CUSTOM other::one");
+    let reply = none.ask("sendevent CUSTOM\nEvent-Subclass: my::own\nA: 1\na: 2\nContent-Length: 2\n\nhi");
+    let uuid = reply.reply().strip_prefix("+OK ").expect("a uuid").to_owned();
+    let event = plain.event("CUSTOM");
+    assert_eq!((event.event("Event-UUID"), event.event("A")), (uuid, "2".to_owned()), "the last A counts");
+    assert!(json.frame().body.ends_with("\"Content-Length\":\"2\",\"_body\":\"hi\"}"));
+    assert_eq!(none.api("echo still here"), "still here");
+    assert!(none.heard.is_empty(), "{:?}", none.heard);
+}
+
+#[test]
+fn pipelined_commands_are_answered_in_order() {
+    let bed = Bed::new();
+    let mut client = bed.client();
+    let many: String = (0..500).map(|n| format!("api echo {n}\r\n\r\n")).collect();
+    client.send(&many);
+    for n in 0..500 {
+        assert_eq!(client.reply().body, n.to_string());
+    }
+}
+
+#[test]
+fn who_comes_back_asks_for_what_it_missed() {
+    let bed = Bed::new();
+    let mut client = bed.client();
+    client.ask("event plain CUSTOM my::own");
+    let send = |n: usize| {
+        let mut sender = bed.client();
+        sender.ask(&format!("sendevent CUSTOM\nEvent-Subclass: my::own\nN: {n}"));
+    };
+    send(0);
+    let last: u64 = client.event("CUSTOM").event("Event-Sequence").parse().expect("a number");
+    drop(client);
+    (1..4).for_each(send);
+    let mut client = bed.client();
+    client.ask(&format!("event plain CUSTOM my::own from {}", last + 1));
+    for n in 1..4 {
+        assert_eq!(client.event("CUSTOM").event("N"), n.to_string());
+    }
+    send(4);
+    assert_eq!(client.event("CUSTOM").event("N"), "4");
+}
+
+#[test]
+fn a_client_that_never_reads_is_no_burden_and_is_told() {
+    let bed = Bed::new();
+    let (mut idle, mut sender) = (bed.client(), bed.client());
+    idle.ask("event plain CUSTOM my::own");
+    let body = "x".repeat(100_000);
+    let round = std::time::Instant::now();
+    for _ in 0..600 {
+        sender.ask(&format!("sendevent CUSTOM\nEvent-Subclass: my::own\nBlob: {body}"));
+    }
+    assert!(round.elapsed() < Duration::from_secs(20), "{:?}", round.elapsed());
+    let lost = idle.event("CUSTOM");
+    let (mut told, mut whole) = (0, usize::from(lost.event("Blob").len() == body.len()));
+    while told == 0 {
+        let event = idle.event("CUSTOM");
+        match event.event("Event-Subclass").as_str() {
+            "tandem::events_lost" => told = event.event("Lost-Events").parse().expect("a number"),
+            _ => whole += 1,
+        }
+    }
+    assert!(told > 100 && whole < 500, "{told} lost, {whole} came");
+}
+
+#[test]
+fn log_lines_are_asked_for_by_level() {
+    let bed = Bed::new();
+    let mut client = bed.client();
+    assert_eq!(client.ask("nolog").reply(), "-ERR not logging");
+    // This switch has no log of its own: the tests' process has none.
+    assert_eq!(client.ask("log debug").reply(), "-ERR this switch has no log");
+}

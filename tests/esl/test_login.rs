@@ -1,0 +1,84 @@
+//! Who may come in, and with what rights.
+
+use crate::bed::{Bed, PASSWORD, Settings};
+use std::time::Duration;
+
+#[test]
+fn a_command_before_the_password_is_unknown_and_the_password_still_counts() {
+    let bed = Bed::new();
+    let mut client = bed.stranger();
+    assert_eq!(client.frame().head, "Content-Type: auth/request\n");
+    assert_eq!(client.ask("api status").reply(), "-ERR command not found");
+    assert_eq!(client.ask(&format!("auth {PASSWORD}")).reply(), "+OK accepted");
+    assert!(client.api("status").starts_with("UP 0 years"));
+}
+
+#[test]
+fn a_wrong_password_is_told_late_and_once() {
+    let bed = Bed::new();
+    let mut client = bed.stranger();
+    client.frame();
+    let before = std::time::Instant::now();
+    assert_eq!(client.ask("auth ClueCon").reply(), "-ERR invalid");
+    assert!(before.elapsed() >= Duration::from_millis(400), "not to be tried thousands of times");
+    let notice = client.frame();
+    assert_eq!((notice.kind(), notice.body.len()), ("text/disconnect-notice", 67));
+    assert!(client.try_frame().is_none(), "closed");
+}
+
+#[test]
+fn a_user_may_do_what_the_directory_says() {
+    let bed = Bed::new();
+    let mut boss = bed.stranger();
+    boss.frame();
+    let reply = boss.ask("userauth boss@d.test:pw");
+    assert_eq!(
+        reply.head,
+        "Content-Type: command/reply\nReply-Text: +OK accepted\nAllowed-Events: all\nAllowed-API: all\nAllowed-LOG: true\n"
+    );
+    let mut clerk = bed.stranger();
+    clerk.frame();
+    let reply = clerk.ask("userauth clerk:pw@d.test");
+    assert_eq!(reply.header("Allowed-API"), "status,echo");
+    assert_eq!(reply.header("Allowed-Events"), "HEARTBEAT CUSTOM my::own");
+    assert_eq!(clerk.api("echo hello"), "hello");
+    for command in ["api hupall", "bgapi hupall", "api eval ${hupall()}", "log debug"] {
+        assert_eq!(clerk.ask(command).reply(), "-ERR permission denied", "{command}");
+    }
+    for events in ["ALL", "DTMF", "HEARTBEAT DTMF", "CUSTOM sofia::register"] {
+        assert_eq!(clerk.ask(&format!("event plain {events}")).reply(), "-ERR permission denied", "{events}");
+    }
+    assert_eq!(clerk.ask("noevents").reply(), "-ERR not listening for events", "nothing was subscribed");
+    assert_eq!(clerk.ask("event json HEARTBEAT CUSTOM my::own").reply(), "+OK event listener enabled json");
+    for wrong in ["boss@d.test:no", "nobody@d.test:pw", "boss@other.test:pw", "boss", "@:"] {
+        let mut client = bed.stranger();
+        client.frame();
+        assert_eq!(client.ask(&format!("userauth {wrong}")).reply(), "-ERR invalid", "{wrong}");
+    }
+}
+
+#[test]
+fn who_is_not_let_in_hears_so() {
+    let params =
+        "<param name=\"password\" value=\"x\"/><param name=\"apply-inbound-acl\" value=\"rfc1918.auto\"/>";
+    let bed = Bed::with(Settings { socket: params.to_owned(), ..Settings::default() });
+    let mut client = bed.stranger();
+    let frame = client.frame();
+    assert_eq!((frame.kind(), &*frame.body), ("text/rude-rejection", "Access Denied, go away.\n"));
+    assert!(client.try_frame().is_none());
+}
+
+#[test]
+fn there_is_room_for_so_many() {
+    let params = format!(
+        "<param name=\"password\" value=\"{PASSWORD}\"/><param name=\"max-connections\" value=\"3\"/>"
+    );
+    let bed = Bed::with(Settings { socket: params, ..Settings::default() });
+    let mut clients: Vec<_> = (0..3).map(|_| bed.client()).collect();
+    assert_eq!(bed.stranger().frame().kind(), "text/rude-rejection");
+    clients.pop();
+    crate::bed::until("a place is free again", || {
+        let mut client = bed.stranger();
+        client.frame().kind() == "auth/request"
+    });
+}
