@@ -3,7 +3,8 @@
 use super::start::Profile;
 use crate::directory::User;
 use crate::directory::auth::{AuthLine, Outcome};
-use crate::sip::{Flow, Message, Method, Transport};
+use crate::event::EventName;
+use crate::sip::{Flow, Message, Method, Name, Transport};
 use std::sync::Arc;
 use std::time::SystemTime;
 use tracing::{debug, info, warn};
@@ -182,8 +183,29 @@ impl Profile {
         }
     }
 
+    /// `sofia::register_failure`: a wrong password, or a user nobody knows.
+    fn tell_failure(&self, request: &Message, flow: &Flow) {
+        self.shared.exchange.events.fire(EventName::Custom("sofia::register_failure"), || {
+            let to = request.to().uri();
+            let register = *request.method() == Method::Register;
+            let agent = request.header(Name::UserAgent).unwrap_or("unknown");
+            vec![
+                ("profile-name".into(), self.agent.name.clone()),
+                ("to-user".into(), to.user().unwrap_or_default().into_owned()),
+                ("to-host".into(), to.host().to_owned()),
+                ("network-ip".into(), flow.remote.ip().to_canonical().to_string()),
+                ("user-agent".into(), agent.to_owned()),
+                ("network-port".into(), flow.remote.port().to_string()),
+                ("registration-type".into(), if register { "REGISTER" } else { "INVITE" }.to_owned()),
+            ]
+        });
+    }
+
     /// The line fail2ban reads.
     fn log_attempt(&self, request: &Message, flow: &Flow, failure: bool) {
+        if failure {
+            self.tell_failure(request, flow);
+        }
         if !self.agent.conf.log_auth_failures && !tracing::enabled!(tracing::Level::DEBUG) {
             return;
         }

@@ -139,18 +139,49 @@ impl Profile {
         self.shared.exchange.presence.touch(&binding.user, &binding.domain);
     }
 
+    /// The event of a registration, with FreeSWITCH's headers, and PRESENCE_IN (`sofia_reg.c`).
     fn tell(&self, event: &'static str, binding: &Binding) {
-        self.shared.exchange.events.fire(EventName::Custom(event), || {
-            vec![
+        let events = &self.shared.exchange.events;
+        let gone = event == "sofia::expire" || event == "sofia::unregister";
+        let transport = binding.flow.transport.to_string().to_uppercase();
+        events.fire(EventName::Custom(event), || {
+            let (user, host) = (binding.user.to_string(), binding.domain.to_string());
+            let (user_name, host_name) =
+                if event == "sofia::expire" { ("user", "host") } else { ("from-user", "from-host") };
+            let nat = if binding.nat { "-NAT" } else { "" };
+            let mut headers = vec![
                 ("profile-name".into(), binding.profile.to_string()),
-                ("from-user".into(), binding.user.to_string()),
-                ("from-host".into(), binding.domain.to_string()),
+                (user_name.into(), user.clone()),
+                (host_name.into(), host.clone()),
                 ("contact".into(), binding.fs_contact()),
                 ("call-id".into(), binding.call_id.to_string()),
+                ("rpid".into(), "unknown".to_owned()),
                 ("expires".into(), binding.granted.as_secs().to_string()),
-                ("network-ip".into(), binding.flow.remote.ip().to_string()),
+                ("network-ip".into(), binding.flow.remote.ip().to_canonical().to_string()),
                 ("network-port".into(), binding.flow.remote.port().to_string()),
+                ("username".into(), user.clone()),
+                ("realm".into(), host.clone()),
                 ("user-agent".into(), binding.user_agent.to_string()),
+            ];
+            if !gone {
+                headers.push(("status".into(), format!("Registered({transport}{nat})")));
+                headers.push(("to-user".into(), user));
+                headers.push(("to-host".into(), host));
+            }
+            headers
+        });
+        if event == "sofia::reregister" {
+            return;
+        }
+        events.fire(EventName::PresenceIn, || {
+            let (status, rpid) = if gone { ("Unregistered", "away") } else { ("Registered", "unknown") };
+            vec![
+                ("proto".into(), "sip".to_owned()),
+                ("rpid".into(), rpid.to_owned()),
+                ("login".into(), binding.profile.to_string()),
+                ("user-agent".into(), binding.user_agent.to_string()),
+                ("from".into(), format!("{}@{}", binding.user, binding.domain)),
+                ("status".into(), status.to_owned()),
             ]
         });
     }

@@ -21,6 +21,7 @@ mod tone;
 mod wav;
 
 mod test_calls;
+mod test_clients;
 mod test_forks;
 mod test_gateway;
 mod test_kamailio;

@@ -1,0 +1,86 @@
+//! Programs that people have already, unmodified: greenswitch (Python), modesl and esl (Node) log in, run commands, hear
+//! events, take a call over. `tests/run` fetches them into `target/peers`; without them the tests are a named skip.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::baresip::Phone;
+use crate::needs;
+use crate::place::free_port;
+use crate::process::Process;
+use crate::switch::{PASSWORD, Setup, Switch};
+
+fn peers() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers")
+}
+
+/// Is it here? If not, the test's own skip, or its failure.
+fn have(place: &str) -> bool {
+    let found = peers().join(place).is_dir();
+    if !found {
+        let required = std::env::var("TANDEM_PEERS").is_ok_and(|p| p == "required");
+        assert!(!required, "{place} is not in target/peers (tests/run fetches it)");
+        eprintln!("SKIPPED: {place} is not in target/peers (tests/run fetches it)");
+    }
+    found
+}
+
+/// A client that is told where the switch is.
+fn client(program: &str, script: &str, switch: &Switch, more: &[String]) -> Process {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/daemon/esl").join(script);
+    let mut command = Command::new(program);
+    command.env("PYTHONPATH", peers().join("greenswitch")).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.env("NODE_PATH", peers().join("node/node_modules")).arg(script);
+    command.args([&switch.ip().to_string(), "8021", PASSWORD]).args(more);
+    Process::spawn(program, &mut command)
+}
+
+#[test]
+fn greenswitch_hears_a_call() {
+    needs!("baresip");
+    if !have("greenswitch/greenswitch") {
+        return;
+    }
+    let switch = Switch::start();
+    let mut program = client("python3", "inbound.py", &switch, &[]);
+    program.expect("LISTENING", |line| line.contains("LISTENING"));
+    let mut phone = Phone::new("1000", switch.sip(), 440.0).start();
+    phone.dial("9196");
+    phone.event("CALL_ESTABLISHED");
+    phone.command("hangup", "");
+    phone.event("CALL_CLOSED");
+    program.expect("DONE", |line| line.contains("DONE"));
+}
+
+#[test]
+fn modesl_runs_commands_and_sends_events() {
+    needs!("node");
+    if !have("node/node_modules/modesl") {
+        return;
+    }
+    let switch = Switch::start();
+    let mut program = client("node", "modesl.js", &switch, &[]);
+    let said = program.expect("DONE", |line| line.contains("DONE") || line.contains("FAILED"));
+    assert!(said.contains("DONE"), "{said}");
+}
+
+#[test]
+fn esl_takes_a_call_over() {
+    needs!("baresip");
+    needs!("node");
+    if !have("node/node_modules/esl") {
+        return;
+    }
+    let extension = r#"<extension name="program"><condition field="destination_number" expression="^77(\d+)$">
+        <action application="socket" data="127.0.0.1:$1 async full"/><action application="hangup" data="USER_BUSY"/>
+        </condition></extension>"#;
+    let switch = Switch::start_with(Setup { extension, ..Setup::default() });
+    let port = free_port();
+    let mut program = client("node", "esl.cjs", &switch, &[port.to_string()]);
+    program.expect("LISTENING", |line| line.contains("LISTENING"));
+    let mut phone = Phone::new("1000", switch.sip(), 440.0).start();
+    phone.dial(&format!("77{port}"));
+    phone.event("CALL_ESTABLISHED");
+    program.expect("TAKEN", |line| line.contains("TAKEN"));
+    phone.event("CALL_CLOSED");
+}
