@@ -139,6 +139,7 @@ fn a_call_is_read_changed_and_ended_by_commands() {
     caller.expect_bye();
     let event = client.event("CHANNEL_HANGUP_COMPLETE");
     assert_eq!(event.event("Hangup-Cause"), "USER_BUSY");
+    until("its uuid is free", || bed.legs() == 0);
     assert_eq!(client.api(&format!("uuid_exists {uuid}")), "false");
     assert_eq!(client.api(&format!("uuid_kill {uuid}")), "-ERR No such channel!\n");
     assert_eq!(client.api("uuid_kill"), "-USAGE: <uuid> [cause]\n");
