@@ -91,6 +91,7 @@ impl Leg {
             handover: None,
             last_partner: None,
             lamp: None,
+            followers: Vec::new(),
             told: Default::default(),
             other_leg: None,
             glimpses: Vec::new(),
