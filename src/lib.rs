@@ -66,3 +66,5 @@ pub mod observe;
 pub mod esl;
 
 pub mod switch;
+
+pub mod cli;

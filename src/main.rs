@@ -1,11 +1,12 @@
-//! The command line of tandem: `run` (the default), `check`, `version`.
+//! The command line of tandem: `run` (the default), `check`, `cli`, `version`.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+use tandem::cli::{self, Place, Session};
 use tandem::config::{self, Options, Severity};
 use tandem::media::raise_fd_limit;
 use tandem::net::{Kernel, local_ip_v4, local_ip_v6};
@@ -36,6 +37,8 @@ enum Command {
     Run(Run),
     /// Load the whole configuration, open nothing, print every problem as file:line:col
     Check(Tree),
+    /// The console of a running switch
+    Cli(Console),
     /// Print the version
     Version,
 }
@@ -78,6 +81,34 @@ struct Run {
     grace: u64,
 }
 
+/// Where the console connects to; what is not said stands in the configuration.
+#[derive(Args, Clone)]
+struct Console {
+    #[command(flatten)]
+    tree: Tree,
+    /// The switch's name or address
+    #[arg(short = 'H', long, value_name = "HOST")]
+    host: Option<String>,
+    /// The port of its event socket
+    #[arg(short = 'P', long, value_name = "PORT")]
+    port: Option<u16>,
+    /// Log in as this user of the directory, user@domain
+    #[arg(short = 'u', long, value_name = "USER")]
+    user: Option<String>,
+    /// The password
+    #[arg(short = 'p', long, value_name = "PASSWORD")]
+    password: Option<String>,
+    /// Run one command, print its answer, and leave; 1 when it answers -ERR
+    #[arg(short = 'x', long, value_name = "COMMAND")]
+    execute: Option<String>,
+    /// The level of the log shown at first
+    #[arg(short = 'l', long, value_name = "LEVEL", default_value = "info")]
+    loglevel: String,
+    /// Show no log at first
+    #[arg(short = 'q', long)]
+    quiet: bool,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Level {
     Error,
@@ -117,6 +148,7 @@ fn main() -> ExitCode {
     match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(run) => serve(&run),
         Command::Check(tree) => check(&tree),
+        Command::Cli(console) => console.run(),
         Command::Version => {
             println!("tandem {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
@@ -145,6 +177,63 @@ impl Tree {
         options.local_ip_v6 = Some(local_ip_v6()).filter(|ip| ip.is_ipv6());
         options.core_uuid = Some(uuid::Uuid::new_v4().to_string());
         options
+    }
+}
+
+impl Console {
+    /// What is not said on the command line stands in event_socket.conf.
+    fn place(&self) -> Place {
+        let known = self.password.is_some() && self.port.is_some();
+        let conf = (!known).then(|| config::load(&self.tree.options(false)));
+        let param = |name: &str| {
+            let settings =
+                config::configuration(&conf.as_ref()?.root, "event_socket.conf")?.child("settings")?;
+            let param = settings.children_named("param").find(|param| param.attr("name") == Some(name))?;
+            param.attr("value").map(str::to_owned)
+        };
+        let here = |ip: String| match ip.as_str() {
+            "::" | "0.0.0.0" | "auto" | "any" => "127.0.0.1".to_owned(),
+            _ => ip,
+        };
+        Place {
+            host: self
+                .host
+                .clone()
+                .or_else(|| param("listen-ip").map(here))
+                .unwrap_or("127.0.0.1".to_owned()),
+            port: self.port.or_else(|| param("listen-port")?.parse().ok()).unwrap_or(8021),
+            user: self.user.clone(),
+            password: self.password.clone().or_else(|| param("password")).unwrap_or("ClueCon".to_owned()),
+        }
+    }
+
+    /// `tandem cli`.
+    fn run(&self) -> ExitCode {
+        let place = self.place();
+        let outcome = match &self.execute {
+            Some(command) => Session::open(&place, |_| {}).and_then(|mut session| {
+                let (said, failed) = cli::execute(&mut session, command)?;
+                let end = if said.ends_with('\n') { "" } else { "\n" };
+                write!(std::io::stdout(), "{said}{end}")?;
+                Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+            }),
+            None => self.talk(&place).map(|()| ExitCode::SUCCESS),
+        };
+        outcome.unwrap_or_else(|error| {
+            eprintln!("tandem: {}:{}: {error}", place.host, place.port);
+            ExitCode::from(exit::UNAVAILABLE)
+        })
+    }
+
+    #[cfg(feature = "cli")]
+    fn talk(&self, place: &Place) -> std::io::Result<()> {
+        let level = (!self.quiet).then_some(self.loglevel.as_str());
+        cli::talk(place, level, std::io::stdout().is_terminal())
+    }
+
+    #[cfg(not(feature = "cli"))]
+    fn talk(&self, _: &Place) -> std::io::Result<()> {
+        Err(std::io::Error::other("built without the feature cli: only -x is there"))
     }
 }
 
