@@ -2,6 +2,7 @@
 
 mod generation;
 mod house;
+mod profile_work;
 mod profiles;
 
 use crate::api::{self, Desk, House, OnLegs};
@@ -167,6 +168,7 @@ impl Switch {
             gate: Gate::new(switch.max_sessions, switch.sessions_per_second, now),
             media: Engine::start(engine).map_err(StartError::Media)?,
             events: Bus::new(Host::of(&globals, conf.switch.switchname.as_deref())),
+            past: Default::default(),
             stores: stores(&globals),
             globals,
             directory: Directory::new(directory),

@@ -281,7 +281,10 @@ fn describe(leg: &mut Leg) -> Channel {
 /// Every leg, the oldest first.
 async fn ask(desk: &Desk) -> Vec<Channel> {
     let mut channels = desk.ask_all(describe).await;
-    channels.sort_by(|a, b| a.created.cmp(&b.created).then_with(|| a.uuid.cmp(&b.uuid)));
+    // Of two that came to be at once the caller is first.
+    channels.sort_by_key(|channel| {
+        (channel.created, channel.direction == Direction::Outbound, channel.uuid.clone())
+    });
     channels
 }
 

@@ -3,8 +3,8 @@
 use super::desk::{Desk, Work};
 use super::function::{self, Function};
 use super::{
-    beside, channels, fsctl, help, later, machine, originate, show, status, system, unprovided, uuid_route,
-    uuid_signal,
+    beside, channels, complete, console, doubt, fsctl, help, later, machine, originate, show, sofia, status,
+    system, unprovided, uuid_route, uuid_signal,
 };
 
 /// A command: what somebody types on the console or sends over the event socket.
@@ -59,12 +59,16 @@ pub(super) const fn waits(
 const FAMILIES: &[&[Command]] = &[
     beside::COMMANDS,
     channels::COMMANDS,
+    complete::COMMANDS,
+    console::COMMANDS,
+    doubt::COMMANDS,
     fsctl::COMMANDS,
     help::COMMANDS,
     later::COMMANDS,
     machine::COMMANDS,
     originate::COMMANDS,
     show::COMMANDS,
+    sofia::COMMANDS,
     status::COMMANDS,
     system::COMMANDS,
     unprovided::COMMANDS,

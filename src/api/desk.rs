@@ -16,6 +16,12 @@ pub trait House: Send + Sync {
     /// Reads the configuration again and takes it over. Answers what has changed, or every reason why nothing has.
     fn reload(&self) -> Work<'_, Result<String, Vec<String>>>;
 
+    /// What reading the configuration again would change, by name; or every reason why it cannot be taken.
+    fn differences(&self) -> Work<'_, Result<Vec<String>, Vec<String>>>;
+
+    /// Does something with a SIP profile (or an alias of one). An error says why it was not done.
+    fn with_profile<'a>(&'a self, profile: &'a str, work: ProfileWork) -> Work<'a, Result<(), String>>;
+
     /// Ends the process.
     fn shut_down(&self, how: Shutdown);
 
@@ -24,6 +30,25 @@ pub trait House: Send + Sync {
 
     /// Logs from now on what is at least as severe as that; false when it cannot be changed.
     fn set_log_level(&self, level: u8) -> bool;
+}
+
+/// What can be done with a SIP profile (`sofia profile NAME …`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProfileWork {
+    /// Reads the configuration again, and opens it if it is closed.
+    Start,
+    /// Ends its calls and closes it until it is started.
+    Stop,
+    /// Both.
+    Restart,
+    /// Drops registrations: those with this Call-ID, of this `user@domain` or domain; all without it.
+    Flush(Option<String>),
+    /// A gateway, or all of the profile, registers now.
+    Register(Option<String>),
+    /// A gateway, or all of the profile, takes its registration back.
+    Unregister(Option<String>),
+    /// A gateway, or all of the profile, goes until the configuration is read again.
+    KillGateway(Option<String>),
 }
 
 /// How the process ends (`fsctl shutdown`).

@@ -99,6 +99,35 @@ pub fn status(exchange: &Exchange) -> String {
     )
 }
 
+/// The same as JSON (`json {"command":"status"}`).
+pub fn status_json(exchange: &Exchange) -> serde_json::Value {
+    use serde_json::json;
+    let up = exchange.events.host.started.elapsed();
+    let seconds = up.as_secs();
+    let (legs, f, since_start, (most, rate)) = figures(exchange);
+    let mut said = json!({
+        "systemStatus": if exchange.gate.is_draining() { "not ready" } else { "ready" },
+        "uptime": {
+            "years": seconds / 31_536_000, "days": seconds / 86_400 % 365, "hours": seconds / 3600 % 24,
+            "minutes": seconds / 60 % 60, "seconds": seconds % 60, "milliseconds": up.subsec_millis(),
+            "microseconds": up.subsec_micros() % 1000,
+        },
+        "version": readable_version(),
+        "sessions": {
+            "count": {
+                "total": since_start, "active": legs, "peak": f.peak, "peak5Min": f.peak_lately, "limit": most,
+            },
+            "rate": { "current": f.rate, "max": rate, "peak": f.rate_peak, "peak5Min": f.rate_peak_lately },
+        },
+        // FreeSWITCH has these two the wrong way round.
+        "idleCPU": { "used": idle_cpu(), "allowed": 0 },
+    });
+    if let (Some((current, max)), Some(said)) = (stack_sizes(), said.as_object_mut()) {
+        said.insert("stackSizeKB".to_owned(), json!({ "current": current, "max": max }));
+    }
+    said
+}
+
 /// The process's limits of a stack, in KiB: what it has, what it may have. An unlimited one is what it has.
 fn stack_sizes() -> Option<(u64, u64)> {
     let limits = std::fs::read_to_string("/proc/self/limits").ok()?;

@@ -6,6 +6,7 @@ use super::cause::Cause;
 use super::leg::{Direction, Happening, Leg, Progress};
 use super::letter::{Ended, Letter, News, Order};
 use super::mailbox::Tie;
+use super::past::Gone;
 use super::queue::Queue;
 use super::variables::Variables;
 use crate::event::EventName;
@@ -41,6 +42,22 @@ pub struct Ending {
     pub sip: Option<(u16, String)>,
     /// Where a 3xx pointed.
     pub redirects: Vec<String>,
+}
+
+impl Ending {
+    /// The SIP message that ended the leg: `BYE received`.
+    fn last_message(&self) -> String {
+        match (self.disposition, &self.sip, self.refused_with) {
+            ("recv_refuse", Some((status, phrase)), _) => format!("{status} {phrase} received"),
+            ("recv_refuse", None, _) => "no answer to our INVITE".to_owned(),
+            ("send_refuse", _, Some(status)) => format!("{status} sent"),
+            ("recv_bye", ..) => "BYE received".to_owned(),
+            ("recv_cancel", ..) => "CANCEL received".to_owned(),
+            ("send_cancel", ..) => "CANCEL sent".to_owned(),
+            ("send_bye", ..) => "BYE sent".to_owned(),
+            (other, ..) => other.to_owned(),
+        }
+    }
 }
 
 /// Seconds after which a caller may try again for whom there were no ports, or no session.
@@ -188,6 +205,7 @@ impl Leg {
         let ended = self.times.ended.unwrap_or_else(Self::now);
         let talked = self.times.answered.map(|at| ended.saturating_duration_since(at));
         let lasted = ended.saturating_duration_since(self.times.created);
+        self.agent.count_ended(self.direction == Direction::Outbound, talked.is_some());
         if let (None, Some(name)) = (talked, self.variables.get("sip_gateway_name"))
             && let Some(gateway) = self.exchange.gateways.load().find(name)
         {
@@ -203,10 +221,20 @@ impl Leg {
         if let Some(recorder) = recorder {
             recorder.record(self);
         }
-        if tracing::enabled!(tracing::Level::INFO) {
-            let verdict = self.verdict().map(|v| v.to_string());
-            info!("{}", self.closing_line(&ending, talked, lasted, verdict.as_deref()));
-        }
+        let verdict = self.verdict().map(|v| v.to_string());
+        let words = self.closing_line(&ending, talked, lasted, verdict.as_deref());
+        info!("{words}");
+        self.exchange.past.remember(Gone {
+            uuid: self.uuid.clone(),
+            call: self.variables.get("call_uuid").map_or_else(|| self.uuid.clone(), Arc::from),
+            name: self.caller.chan_name.clone(),
+            call_id: self.variables.get("sip_call_id").unwrap_or_default().into(),
+            direction: self.direction,
+            times: self.times.clone(),
+            cause: ending.cause,
+            last: ending.last_message().into(),
+            words: words.into(),
+        });
         self.fire(EventName::ChannelDestroy, Vec::new);
         self.exchange.stores.schedule.forget_leg(&self.uuid);
         self.media.close();

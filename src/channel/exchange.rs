@@ -4,6 +4,7 @@ use super::gate::Gate;
 use super::leg::Leg;
 use super::legs::Legs;
 use super::mailbox::Mailbox;
+use super::past::Past;
 use super::user_agent::UserAgent;
 use crate::config::{Element, Globals};
 use crate::directory::Directory;
@@ -98,6 +99,8 @@ pub struct Exchange {
     pub presence: Arc<Board>,
     /// The access lists as of the last load.
     pub acls: Arc<ArcSwap<Acls>>,
+    /// How the last calls went.
+    pub past: Past,
     /// What calls leave for each other.
     pub stores: Stores,
     /// Whether a dialplan may run commands of the machine (`allow-system`).

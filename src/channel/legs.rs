@@ -137,6 +137,14 @@ impl Legs {
         self.tokens.len()
     }
 
+    /// The uuid of every leg in a call.
+    pub fn uuids(&self) -> Vec<Arc<str>> {
+        let held = |p: &Mutex<HashMap<Arc<str>, Token>>| -> Vec<Arc<str>> {
+            p.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+        };
+        self.uuids.parts.iter().flat_map(held).collect()
+    }
+
     /// Every leg in a call.
     pub fn mailboxes(&self) -> Vec<Mailbox> {
         let held = |p: &Mutex<HashMap<Arc<str>, Token>>| -> Vec<Token> {

@@ -27,6 +27,7 @@
 //! | `media`, `way` | descriptions, streams, what was agreed; media that go past us, or through us unread |
 //! | `letter`, `mailbox` (a `queue`), `legs` | what reaches a leg, where it waits, and how the leg is found |
 //! | `caller`, `variables` (their names, `known`; lists in them, `array`), `cause`, `identity` | what is known of a call |
+//! | `past` | what is remembered of legs that are over |
 //! | `unacked` | answered calls whose ACK has not come: how many there may be |
 //! | `departed` | legs that are gone: what is still answered in their place |
 //! | `user_agent`, `exchange`, `gate` (its `peaks`) | what legs share: a profile, the switch, the limits |
@@ -65,6 +66,7 @@ mod meta;
 mod moment;
 mod nobody;
 mod outbound;
+mod past;
 mod peaks;
 mod presence;
 mod progress;
@@ -104,6 +106,7 @@ pub use media::{MediaError, Passed, View, Way as MediaWay};
 pub use meta::{MetaApp, Where, key_index};
 pub use moment::Moment;
 pub use outbound::{Attempt, Codecs, Through};
+pub use past::{Gone, Past};
 pub use peaks::Figures;
 pub use sequences::{Fits, Sequence};
 pub use times::Times;

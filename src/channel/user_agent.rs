@@ -19,7 +19,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tracing::info;
@@ -59,6 +59,8 @@ pub struct UserAgent {
     outbound: Arc<Prefs>,
     /// Its legs that are gone, as long as something may come again for them.
     pub departed: Arc<Departed>,
+    /// Its calls that are over: inbound, outbound, and those of them that were not answered.
+    pub ended: Arc<[AtomicU64; 4]>,
     net: OnceLock<Net>,
     /// What its sessions share, by whether the peer sees our own address or the external one.
     sessions: [OnceLock<Arc<SessionConfig>>; 2],
@@ -88,6 +90,7 @@ impl UserAgent {
             outbound: prefs(&conf.outbound_codec_prefs, &conf.inbound_codec_prefs),
             trace: conf.sip_trace.into(),
             departed: Arc::new(Departed::new(&timers_of(&conf))),
+            ended: Arc::default(),
             conf,
             local,
             external: None,
@@ -225,6 +228,17 @@ impl UserAgent {
             })
         };
         self.place_of(address, &self.sessions).get_or_init(make).clone()
+    }
+
+    /// One more call is over.
+    pub fn count_ended(&self, outbound: bool, answered: bool) {
+        let [inbound_all, outbound_all, inbound_failed, outbound_failed] = &*self.ended;
+        let (all, failed) =
+            if outbound { (outbound_all, outbound_failed) } else { (inbound_all, inbound_failed) };
+        all.fetch_add(1, Ordering::Relaxed);
+        if !answered {
+            failed.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// How the caller is shown.

@@ -56,6 +56,11 @@ impl Rights {
         !self.no_log
     }
 
+    /// Whether it may run every command.
+    pub fn every_command(&self) -> bool {
+        self.commands.is_none()
+    }
+
     /// Whether it may have every event.
     pub fn every_event(&self) -> bool {
         self.events.as_ref().is_none_or(|allowed| allowed.all)

@@ -272,6 +272,14 @@ impl Client {
         }
     }
 
+    /// Registers at once, as somebody asks for; a REGISTER that is out already will do.
+    pub fn register_now(&mut self, now: Instant) {
+        if self.gateway.conf.register && self.leaving.is_none() && !self.over && self.registration.is_idle() {
+            self.status.refresh = Some(now);
+            self.timeout(now);
+        }
+    }
+
     /// Ends the registration, if there is one, and then is over; after `limit` in any case.
     pub fn leave(&mut self, now: Instant, limit: Duration) {
         if self.leaving.is_some() || self.over {

@@ -35,6 +35,8 @@ enum Note {
     Closed(Flow),
     /// It goes on with other settings, of its own or of its profile.
     Adopt(Arc<Gateway>, Arc<UserAgent>),
+    /// It is to register at once.
+    Register,
     /// It is to end, at the latest after this.
     Leave(Duration),
 }
@@ -154,6 +156,18 @@ impl Profile {
         self.clients.adopt(before, after, &self.agent);
     }
 
+    /// A gateway registers at once; one that was ended begins again.
+    pub fn register_gateway(&self, gateway: &Arc<Gateway>) {
+        let notes =
+            self.clients.lock().values().find(|r| Arc::ptr_eq(gateway, &r.gateway)).map(|r| r.notes.clone());
+        match notes {
+            Some(notes) => {
+                let _ = notes.try_send(Note::Register); // full: it has enough to do
+            }
+            None => self.begin_gateway(gateway),
+        }
+    }
+
     /// Ends a gateway: its registration is taken back. Waits for that, but no longer than `limit`.
     pub async fn end_gateway(&self, gateway: &Arc<Gateway>, limit: Duration) {
         self.clients.leave(Some(gateway), limit);
@@ -254,6 +268,7 @@ impl Task {
                 self.client.adopt(now, gateway.clone(), login);
                 (self.gateway, self.agent) = (gateway, agent);
             }
+            Note::Register => self.client.register_now(now),
             Note::Leave(limit) => self.client.leave(now, limit),
         }
     }

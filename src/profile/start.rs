@@ -168,6 +168,7 @@ impl Profile {
         let rules = Rules::of(&conf);
         let mut agent = agent(conf, self.agent.local, opening, &self.shared);
         agent.departed = self.agent.departed.clone();
+        agent.ended = self.agent.ended.clone();
         if let Some(net) = self.agent.net() {
             agent.open(net.clone());
         }

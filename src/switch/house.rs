@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::generation::Generation;
 use super::{Core, Tree};
-use crate::api::{House, Shutdown, Work};
+use crate::api::{House, ProfileWork, Shutdown, Work};
 use crate::config::Options;
 use crate::observe::Log;
 
@@ -70,6 +71,31 @@ impl House for Whole {
             };
             let read = tokio::task::spawn_blocking(move || Tree::read(&options)).await;
             core.reload(read.map_err(|error| vec![error.to_string()])?).await
+        })
+    }
+
+    fn differences(&self) -> Work<'_, Result<Vec<String>, Vec<String>>> {
+        Box::pin(async move {
+            let Some(core) = self.core() else { return Err(vec!["the switch stops".to_owned()]) };
+            let Some(options) = self.options.clone() else {
+                return Err(vec!["this switch has no files to read again".to_owned()]);
+            };
+            let work = move || {
+                let tree = Tree::read(&options);
+                let errors: Vec<String> = tree.errors().map(ToString::to_string).collect();
+                match errors.is_empty() {
+                    true => Ok(Generation::of(tree).differences(&core.exchange)),
+                    false => Err(errors),
+                }
+            };
+            tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(vec![error.to_string()]))
+        })
+    }
+
+    fn with_profile<'a>(&'a self, profile: &'a str, work: ProfileWork) -> Work<'a, Result<(), String>> {
+        Box::pin(async move {
+            let Some(core) = self.core() else { return Err("the switch stops".to_owned()) };
+            core.with_profile(profile, work, self).await
         })
     }
 

@@ -18,7 +18,7 @@
 //! | changed in what the far end sees | its registration is taken back, and it begins anew |
 //! | new, or gone | begins, or its registration is taken back |
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,11 +37,11 @@ use crate::gateway::{Gateway, Gateways};
 use crate::profile::{Opening, Profile, ProfileError, Shared};
 
 /// How long a gateway that changes waits for its old registration to be taken back.
-const LEAVE: Duration = Duration::from_secs(4);
+pub(super) const LEAVE: Duration = Duration::from_secs(4);
 
 /// The profiles that run.
 pub(super) struct Profiles {
-    shared: Shared,
+    pub(super) shared: Shared,
     /// Log every message of every profile.
     trace: bool,
     running: ArcSwap<Vec<Arc<Profile>>>,
@@ -51,6 +51,8 @@ pub(super) struct Profiles {
     retired: Mutex<Vec<Arc<Profile>>>,
     /// Changes of gateways that take time, one after another.
     work: Arc<tokio::sync::Mutex<()>>,
+    /// Those that somebody has stopped: they stay closed until they are started.
+    pub(super) stopped: Mutex<BTreeSet<String>>,
 }
 
 /// What a reload makes of the profiles.
@@ -157,6 +159,7 @@ impl Profiles {
             running: ArcSwap::from_pointee(Vec::new()),
             retired: Mutex::default(),
             work: Arc::default(),
+            stopped: Mutex::default(),
         };
         let next =
             running.into_iter().map(|profile| Next { profile, was: None, change: Change::New }).collect();
@@ -171,6 +174,10 @@ impl Profiles {
 
     /// Builds what these settings ask for. On an error nothing has changed.
     pub(super) async fn prepare(&self, profiles: &[ProfileConf]) -> Result<Turn, Vec<String>> {
+        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let profiles: Vec<ProfileConf> =
+            profiles.iter().filter(|conf| !stopped.contains(&conf.name)).cloned().collect();
+        let profiles = profiles.as_slice();
         let running = self.running();
         let named = |conf: &ProfileConf| running.iter().find(|p| p.agent.name == conf.name);
         let mut errors = Vec::new();

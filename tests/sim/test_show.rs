@@ -112,3 +112,48 @@ fn a_call_is_shown_as_freeswitch_shows_it() {
     assert_eq!((of_1001["realm"], of_1001["network_proto"]), ("office.test", "udp"));
     assert!(of_1001["url"].starts_with("sofia/internal/sip:1001@"), "{}", of_1001["url"]);
 }
+
+#[test]
+fn one_who_wonders_is_told() {
+    office::run(async {
+        let mut office = Office::open(3, Weather::fine(), "").await;
+        let desk = office.switch.desk();
+        let say = async |line: &str| tandem::api::run(&desk, line).await;
+        assert!(say("why last").await.starts_with("-ERR nothing is remembered"));
+        office.plan(Script::exactly(CALLER, "1004", Duration::ZERO, Duration::from_secs(10), vec![], vec![]));
+        office.play().await;
+        let why = say("why last").await;
+        let words: Vec<&str> = why.lines().collect();
+        assert_eq!(words.iter().filter(|line| line.contains(" ended: ")).count(), 2, "both legs: {why}");
+        for part in [
+            "a leg of 1001 → 1004",
+            "+0.000 s INVITE received",
+            " s 200 sent",
+            "INVITE sent",
+            " s 200 received",
+            " BYE ",
+        ] {
+            assert!(why.contains(part), "{part} in {why}");
+        }
+        let uuid = words[0].split(' ').next().unwrap();
+        assert_eq!(say(&format!("why {uuid}")).await, why);
+        assert_eq!(say("why").await, "-USAGE: <uuid>|last\n");
+
+        let said = say("reg why 1001").await;
+        assert!(
+            said.starts_with("1001@office.test is in the directory (")
+                && said.contains("\nregistered at internal: "),
+            "{said}"
+        );
+        let said = say("reg why 1999@office.test").await;
+        assert!(said.contains("\nnot registered now\n"), "{said}");
+        let said = say("reg why nobody").await;
+        assert!(said.contains("is not in the directory: its REGISTER is refused"), "{said}");
+        let said = say("reg why 1001@elsewhere.test").await;
+        assert!(said.contains("there is no domain elsewhere.test") && said.contains("office.test"), "{said}");
+        assert_eq!(say("reg").await, "-USAGE: why <user>[@<domain>]\n");
+        assert_eq!(say("stuck").await, "+OK nothing is stuck\n");
+        assert!(say("generation").await.starts_with("-ERR "), "this one has no files");
+        office.close().await;
+    });
+}
