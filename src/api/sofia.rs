@@ -93,8 +93,10 @@ async fn profile(desk: &Desk, words: &[&str]) -> String {
             Err(said) => format!("Reload XML [{said}]\nFailure starting {name}\n"),
         };
     }
-    let Some(agent) = desk.exchange.agent(name) else { return format!("Invalid Profile [{name}]") };
-    let own = agent.name.clone();
+    // A share of the profile would keep its sockets open while it restarts.
+    let Some(own) = desk.exchange.agent(name).map(|agent| agent.name.clone()) else {
+        return format!("Invalid Profile [{name}]");
+    };
     let first = more.first().copied();
     match command.as_str() {
         "stop" | "restart" => {
@@ -103,7 +105,7 @@ async fn profile(desk: &Desk, words: &[&str]) -> String {
                 if stop { (ProfileWork::Stop, "stopping") } else { (ProfileWork::Restart, "restarting") };
             match desk.house.with_profile(name, work).await {
                 Ok(()) => format!("Reload XML [Success]\n{word}: {own}"),
-                Err(said) => format!("Reload XML [{said}]\n-ERR {own} goes on as it is: {said}\n"),
+                Err(said) => format!("Reload XML [{said}]\n-ERR {said}\n"),
             }
         }
         "rescan" => match desk.house.reload().await {
@@ -130,7 +132,7 @@ async fn profile(desk: &Desk, words: &[&str]) -> String {
         },
         "register" | "unregister" => register(desk, &own, command == "register", first).await,
         "flush_inbound_reg" => flush(desk, &own, more).await,
-        "siptrace" => siptrace(&agent, first),
+        "siptrace" => desk.exchange.agent(&own).map(|agent| siptrace(&agent, first)).unwrap_or_default(),
         "gwlist" => gateway_list(desk, &own, !first.is_some_and(|word| word.eq_ignore_ascii_case("down"))),
         "recover" | "capture" | "watchdog" | "check_sync" | "stun-auto-disable" | "stun-enabled" => {
             format!("-ERR profile {command} is not provided\n")
