@@ -60,14 +60,14 @@ impl Edit<'_> {
                  <param name=\"destination-prefix\" value=\"{prefix}\"/><param name=\"ping\" value=\"20\"/></gateway>\n"
             )
         };
-        let other = if n % 2 == 0 { peer("sometimes", 0) } else { String::new() };
+        let other = if n.is_multiple_of(2) { peer("sometimes", 0) } else { String::new() };
         self.write(
             "sip_profiles/external/peers.xml",
             &format!("<include>\n{}{other}</include>\n", peer("edited", n)),
         );
         if n > 0 {
             said.push("gateway external::edited changed (destination-prefix)".to_owned());
-            let word = if n % 2 == 0 { "added" } else { "removed" };
+            let word = if n.is_multiple_of(2) { "added" } else { "removed" };
             said.push(format!("gateway external::sometimes {word}"));
         }
         // A profile that is renewed.

@@ -94,17 +94,9 @@ fn alike(text: &str) -> Vec<String> {
         lines.push(line);
     }
     // The length of a frame of ours differs by its numbers.
-    let event = lines.iter().any(|line| line.starts_with("Content-Type: text/event"));
-    if event {
-        let mut before_kind = None;
-        for at in 0..lines.len() {
-            if lines[at].starts_with("Content-Type: text/event") {
-                before_kind = at.checked_sub(1);
-            }
-        }
-        if let Some(at) = before_kind {
-            lines[at] = "Content-Length: ?".to_owned();
-        }
+    let kind = lines.iter().rposition(|line| line.starts_with("Content-Type: text/event"));
+    if let Some(length) = kind.and_then(|at| lines[..at].last_mut()) {
+        *length = "Content-Length: ?".to_owned();
     }
     while lines.last().is_some_and(String::is_empty) {
         lines.pop();

@@ -112,7 +112,7 @@ fn garbage_harms_nobody() {
                 seed ^= seed >> 7;
                 seed ^= seed << 17;
                 // Many line ends among them.
-                if seed % 7 == 0 { b'\n' } else { (seed >> 24) as u8 }
+                if seed.is_multiple_of(7) { b'\n' } else { (seed >> 24) as u8 }
             })
             .collect();
         let _ = client.stream.write_all(&bytes);

@@ -369,9 +369,10 @@ fn nothing_breaks_out_of_an_argument() {
             say(&office, "hupall").await;
             // Whatever was sent, the phone has understood it as what it was.
             tokio::time::sleep(ms(1_000)).await;
-            let book = office.book.lock().unwrap();
-            assert!(matches!(book[0].callees[&AGENT].ended(), Some(End::Byed)), "{:?}", book[0]);
-            drop(book);
+            {
+                let book = office.book.lock().unwrap();
+                assert!(matches!(book[0].callees[&AGENT].ended(), Some(End::Byed)), "{:?}", book[0]);
+            }
             office.close().await;
         });
     }

@@ -154,7 +154,7 @@ fn arguments_that_are_none_are_told_the_usage() {
     }
 }
 
-fn first<'a>(events: &'a [Event], name: EventName) -> &'a Event {
+fn first(events: &[Event], name: EventName) -> &Event {
     events.iter().find(|event| event.name == name).unwrap_or_else(|| panic!("no {name:?}"))
 }
 

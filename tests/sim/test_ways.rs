@@ -47,7 +47,7 @@ fn extensions(ways: &[(&str, &[&str])]) -> String {
 }
 
 /// The lines of a description that say what is to be heard and where.
-fn lines<'a>(side: &'a Side, what: fn(&Side) -> Option<&bytes::Bytes>) -> Vec<&'a str> {
+fn lines(side: &Side, what: fn(&Side) -> Option<&bytes::Bytes>) -> Vec<&str> {
     let text = what(side).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default();
     // o= is the affair of each dialog
     text.lines().filter(|line| !line.starts_with("o=")).collect()
@@ -358,13 +358,14 @@ fn who_is_transferred_talks_past_the_switch_as_before() {
             office.plan(Script::among(CALLER, "61004", ms(0), ours, phones));
             assert_eq!(play(&office).await, 0, "ports");
             office.judge();
-            let book = office.book.lock().unwrap();
-            let call = &book[0];
-            let (caller, callees) = (&call.caller, &call.callees);
-            let stays = if by_caller { &callees[&second] } else { caller };
-            assert!(lines(stays, said).contains(&"a=sendrecv"), "held no more: {call:?}");
-            are_direct(stays, &callees[&third]);
-            drop(book);
+            {
+                let book = office.book.lock().unwrap();
+                let call = &book[0];
+                let (caller, callees) = (&call.caller, &call.callees);
+                let stays = if by_caller { &callees[&second] } else { caller };
+                assert!(lines(stays, said).contains(&"a=sendrecv"), "held no more: {call:?}");
+                are_direct(stays, &callees[&third]);
+            }
             office.close().await;
         });
     }
@@ -414,13 +415,14 @@ fn legs_that_meet_talk_past_the_switch_when_either_did() {
                 "{ports} ports"
             );
             office.judge();
-            let book = office.book.lock().unwrap();
-            let (one, other) = (&book[0].callees[&40], &book[1].callees[&60]);
-            match way {
-                Way::Bypass => are_direct(one, other),
-                _ => assert!(is_relayed(one) && is_relayed(other)),
+            {
+                let book = office.book.lock().unwrap();
+                let (one, other) = (&book[0].callees[&40], &book[1].callees[&60]);
+                match way {
+                    Way::Bypass => are_direct(one, other),
+                    _ => assert!(is_relayed(one) && is_relayed(other)),
+                }
             }
-            drop(book);
             office.close().await;
         });
     }
@@ -515,9 +517,10 @@ fn who_picks_up_a_call_past_the_switch_talks_past_it_too() {
         office.plan(Script::among(0, "5", seconds(4), ends, vec![]));
         assert_eq!(play(&office).await, 0, "ports");
         office.judge();
-        let book = office.book.lock().unwrap();
-        are_direct(&book[0].caller, &book[1].caller);
-        drop(book);
+        {
+            let book = office.book.lock().unwrap();
+            are_direct(&book[0].caller, &book[1].caller);
+        }
         office.close().await;
     });
 }
@@ -536,9 +539,10 @@ fn a_call_to_ourselves_is_relayed() {
         assert!(play(&office).await > 0, "ports");
         let (well, all) = office.judge();
         assert_eq!(well, all);
-        let book = office.book.lock().unwrap();
-        assert!(is_relayed(&book[0].caller) && is_relayed(callee(&book[0])), "{:?}", book[0]);
-        drop(book);
+        {
+            let book = office.book.lock().unwrap();
+            assert!(is_relayed(&book[0].caller) && is_relayed(callee(&book[0])), "{:?}", book[0]);
+        }
         office.close().await;
     });
 }
