@@ -15,6 +15,8 @@ use tracing::{info, warn};
 
 /// How long a call waits that has somewhere else to go.
 const USUAL: u64 = 60;
+/// How long at most: clocks end somewhere.
+const LONGEST: u64 = 365 * 86_400;
 const EVENT: EventName = EventName::Custom("valet_parking::info");
 
 /// `lot slot`, or `lot auto in|out least most`. `lot ask …` reads the slot after a prompt, which is not provided yet.
@@ -125,7 +127,8 @@ async fn wait(call: &mut Call, lot: &str, space: Space) {
     let orbit = orbit(leg);
     let timeout = leg.variables.get("valet_parking_timeout").and_then(|text| text.trim().parse::<u64>().ok());
     let usual = orbit.as_ref().map(|_| USUAL);
-    let limit = timeout.filter(|seconds| *seconds > 0).or(usual).map(Duration::from_secs);
+    let limit = timeout.filter(|seconds| *seconds > 0).or(usual);
+    let limit = limit.map(|seconds| Duration::from_secs(seconds.min(LONGEST)));
     let deadline = limit.map(|limit| Leg::now() + limit);
     let exit_key = leg.variables.get("valet_parking_orbit_exit_key").and_then(|key| key.chars().next());
     let goes = loop {

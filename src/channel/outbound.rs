@@ -182,6 +182,8 @@ impl Leg {
         variables.set("uuid", &uuid);
         variables.set("direction", "outbound");
         variables.set("sip_call_id", &call_id);
+        // Whom it calls in its turn, were it through `loopback/`, is one call further on.
+        variables.print("max_forwards", max_forwards);
         let mut rules = agent.rules();
         if matches!(variables.get("dtmf_type"), Some("info" | "none")) {
             rules.event_pt = None;

@@ -76,11 +76,11 @@ impl Doors {
             return Err(Closed::Banned);
         }
         let all: usize = book.strangers.values().sum();
-        let of_one = book.strangers.entry(peer).or_default();
-        if all >= STRANGERS || *of_one >= STRANGERS_OF_ONE {
+        let of_one = book.strangers.get(&peer).copied().unwrap_or(0);
+        if all >= STRANGERS || of_one >= STRANGERS_OF_ONE {
             return Err(Closed::Full);
         }
-        *of_one += 1;
+        book.strangers.insert(peer, of_one + 1);
         Ok(Place { doors: self.clone(), peer, stranger: true, _inside: self.inside.clone() })
     }
 
@@ -203,6 +203,14 @@ mod tests {
         places[0].known();
         places.push(doors.enter(peer, 1000, now).unwrap());
         assert_eq!(doors.enter("10.0.0.10".parse().unwrap(), places.len(), now).unwrap_err(), Closed::Full);
+        for n in 0..STRANGERS as u8 {
+            places.extend(doors.enter(IpAddr::from([10, 0, 1, n]), 1000, now));
+        }
+        assert_eq!(
+            doors.book().strangers.len(),
+            1 + STRANGERS - STRANGERS_OF_ONE,
+            "who is sent away is forgotten"
+        );
         drop(places);
         assert_eq!(doors.len(), 0);
         assert!(doors.book().strangers.is_empty());

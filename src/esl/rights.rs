@@ -93,6 +93,8 @@ impl Rights {
         }
         let name_of_other = match name.as_str() {
             "eval" => return true,
+            // It takes its words apart at blanks alone.
+            "sched_api" if line.trim().contains(|c: char| c.is_whitespace() && c != ' ') => return false,
             "sched_api" => words.nth(2),
             _ => words.next(),
         };
@@ -177,6 +179,7 @@ mod tests {
             ("bgapi hupall", false),
             ("sched_api +1 none status", true),
             ("sched_api +1 none hupall", false),
+            ("sched_api +1 none\tstatus hupall", false),
             ("", true),
         ] {
             assert_eq!(rights.command(line), may, "{line}");

@@ -17,6 +17,9 @@ const TRIES: u32 = 20;
 /// How many commands may run in the background for all clients together.
 const MOST_JOBS: usize = 4096;
 
+/// The most seconds a client may linger for: clocks end somewhere.
+const MOST_LINGER: u64 = 365 * 86_400;
+
 /// What is said of a word nobody knows.
 const UNKNOWN: &str = "-ERR command not found";
 
@@ -230,7 +233,7 @@ fn log(client: &mut Client, rights: &Rights, words: &str) -> String {
 /// `linger [SECONDS]`.
 fn linger(client: &mut Client, words: &str) -> String {
     let Some(call) = &mut client.call else { return NOT_CONTROLLING.to_owned() };
-    let seconds = words.split_ascii_whitespace().next().map(|n| n.parse().unwrap_or(0));
+    let seconds = words.split_ascii_whitespace().next().map(|n| n.parse().unwrap_or(0).min(MOST_LINGER));
     call.linger = Some(seconds);
     match seconds {
         Some(seconds) => format!("+OK will linger {seconds} seconds"),

@@ -444,6 +444,23 @@ fn the_switch_calls_itself() {
     ]);
 }
 
+/// An extension that calls itself comes to its end by Max-Forwards.
+#[test]
+fn a_call_that_leads_to_itself_ends() {
+    let extensions = r#"<extension name="loop"><condition field="destination_number" expression="^7000$">
+        <action application="bridge" data="loopback/7000/default"/></condition></extension>"#;
+    office::run(async {
+        let mut office = Office::open(0, Weather::fine(), extensions).await;
+        office.plan(Script::among(CALLER, "7000", Duration::ZERO, Acts::new(), Vec::new()));
+        office.play().await;
+        office.judge();
+        let (_, end) = office.book.lock().unwrap()[0].caller.end.expect("it ended");
+        assert_eq!(format!("{end:?}"), "Failed(483)");
+        assert_eq!(office.switch.exchange.legs.len(), 0);
+        office.close().await;
+    });
+}
+
 #[test]
 fn members_of_an_enterprise_originate_know_nothing_of_each_other() {
     all_go(&[
