@@ -119,6 +119,11 @@ impl InviteClient {
         Step::tell(Tell::Unreachable)
     }
 
+    /// True once a 2xx has come: what is left is to pass further ones on.
+    pub fn is_accepted(&self) -> bool {
+        matches!(self.state, State::Accepted)
+    }
+
     /// Runs what is due.
     pub fn timeout(&mut self, now: Instant) -> Step {
         let mut step = Step::NOTHING;

@@ -111,6 +111,11 @@ impl InviteServer {
         Step::send(response)
     }
 
+    /// True once a 2xx has gone out: what is left is to absorb retransmissions.
+    pub fn is_accepted(&self) -> bool {
+        matches!(self.state, State::Accepted)
+    }
+
     /// The last response, to be sent another way after its connection failed.
     pub fn last_response(&self) -> Option<Bytes> {
         match &self.state {

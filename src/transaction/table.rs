@@ -503,7 +503,8 @@ impl Transactions {
     }
 
     /// Whether one more may come in. A full table gives up the non-INVITE transaction that is finished and would be
-    /// the next to go: under load the time a retransmission is recognised shrinks before anybody is refused.
+    /// the next to go, or else such an INVITE that was accepted: under load the time a retransmission is recognised
+    /// shrinks before anybody is refused, and above all a BYE.
     fn has_room(&mut self) -> bool {
         if self.len() < self.capacity {
             return true;
@@ -513,7 +514,12 @@ impl Transactions {
             Machine::Server(m) => m.is_finished(),
             Machine::InviteClient(_) | Machine::InviteServer(_) => false,
         };
-        match self.soonest(finished) {
+        let accepted = |machine: &Machine| match machine {
+            Machine::InviteClient(m) => m.is_accepted(),
+            Machine::InviteServer(m) => m.is_accepted(),
+            Machine::Client(_) | Machine::Server(_) => false,
+        };
+        match self.soonest(finished).or_else(|| self.soonest(accepted)) {
             Some((index, _)) => {
                 self.entries.remove(index);
                 self.len() < self.capacity

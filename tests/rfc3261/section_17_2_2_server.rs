@@ -103,3 +103,20 @@ fn a_full_table_forgets_the_finished_before_it_refuses() {
     bench.receive(&number(0), udp());
     assert_eq!(bench.said(), ["9 up REGISTER"]);
 }
+
+#[test]
+fn a_table_full_of_accepted_invites_lets_a_bye_in() {
+    let mut bench = Bench::with_capacity(3);
+    let number = |n: usize| request("INVITE", &format!("z9hG4bKinvite{n}"));
+    for n in 0..10 {
+        bench.until(n as u64);
+        bench.receive(&number(n), udp());
+        bench.respond(&number(n), 200);
+    }
+    bench.said();
+    bench.receive(&number(9), udp());
+    assert!(bench.said().is_empty(), "the latest is still known");
+    bench.receive(&request("BYE", BRANCH), udp());
+    assert_eq!(bench.said(), ["9 up BYE"]);
+    assert_eq!(bench.table.len(), 3);
+}
