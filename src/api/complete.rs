@@ -11,8 +11,8 @@ use crate::store::words::WORDS;
 
 pub(super) const COMMANDS: &[Command] = &[
     now("complete", "add <word>|del [<word>|*]", "Complete", complete),
-    now("console_complete", "<line>", "Tell how a line may go on", |desk, text| console_complete(desk, text)),
-    now("console_complete_xml", "<line>", "The same as XML", |desk, text| console_complete_xml(desk, text)),
+    now("console_complete", "<line>", "Tell how a line may go on", console_complete),
+    now("console_complete_xml", "<line>", "The same as XML", console_complete_xml),
 ];
 
 /// How lines may go on, those of commands on a channel apart.
