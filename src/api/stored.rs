@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::world::World;
-use crate::dialplan::{guarded, plain, separate};
+use crate::dialplan::{guarded, plain, separate, with_slashes};
 use crate::store::hash::Change;
 
 const HASH_USAGE: &str =
@@ -15,9 +15,9 @@ const FULL: &str = "-ERR no room\n";
 const WRONG: &str = "!err!";
 
 /// A value as it is stored: separators that came from the wire are moved away, so that it never becomes more than a
-/// word of what is made of it.
+/// word of what is made of it. A slash is none there.
 fn kept(value: &str, wire: bool) -> Cow<'_, str> {
-    if wire { guarded(value) } else { Cow::Borrowed(value) }
+    if wire { guarded(value) } else { with_slashes(value) }
 }
 
 /// `hash insert|insert_ifempty|select|delete|delete_ifmatch/REALM/KEY[/VALUE]` (mod_hash.c).

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 /// (`exec[P]:` before all others), `api:command`, or the name of a header of the event that tells of it; the legs are
 /// `self`, `peer` or `both`.
 pub fn bind(leg: &mut Leg, data: &Expanded) {
-    let items = separate(data.guarded(), ',', 6);
+    let items = separate(data.fields(), ',', 6);
     let usage = "bind_digit_action <realm>,<digits|~regex>,<string>[,<value>][,<dtmf target leg>][,<event target leg>]";
     let [realm, digits, string, rest @ ..] = items.as_slice() else {
         return warn!("{} {}: bind_digit_action({}): {usage}", leg.uuid, leg.name(), data.text);

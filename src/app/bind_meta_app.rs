@@ -8,7 +8,7 @@ use tracing::{error, info, warn};
 /// and `1` for once. The variable `bind_meta_key` is the key to press before, `*` without it. (`i` makes no difference:
 /// what is bound always runs on the leg's own task.)
 pub fn bind(leg: &mut Leg, data: &Expanded) {
-    let words = separate(data.guarded(), ' ', 4);
+    let words = separate(data.fields(), ' ', 4);
     let [key, listen, respond, app] = words.as_slice() else {
         let usage = "bind_meta_app <key> [a|b|ab] [a|b|o|s|i|1] <app>";
         return error!("{} {}: bind_meta_app({}): {usage}", leg.uuid, leg.name(), data.text);

@@ -41,7 +41,7 @@ pub async fn hash(call: &mut Call, data: &Expanded) {
 /// `backend realm id max[/interval] application data`: the application runs only while there is something left, and
 /// gives it back afterwards.
 pub async fn execute(call: &mut Call, data: &Expanded) {
-    let words = separate(data.guarded(), ' ', 6);
+    let words = separate(data.fields(), ' ', 6);
     let [backend, realm, id, max, application, argument] = words.as_slice() else {
         let usage =
             "limit_execute <backend> <realm> <id> <max>[/interval] <application> [application arguments]";

@@ -3,7 +3,7 @@
 use super::missing::{self, LEFT_OUT};
 use super::table::{self, Run};
 use crate::channel::{Cause, Course, Leg, Route};
-use crate::dialplan::{Expanded, Template, plain};
+use crate::dialplan::{Expanded, Template, plain, takes_fields};
 use tracing::{info, warn};
 
 /// Runs an application in the middle of whatever the leg does. One that takes its time is left out with a line.
@@ -49,7 +49,11 @@ fn transfer(leg: &mut Leg, data: &Expanded) {
 pub(super) fn command(leg: &Leg, name: &str, arguments: &str) {
     let arguments = Template::new(arguments).expand(leg);
     let functions = leg.exchange.functions.get();
-    match functions.and_then(|f| f.call(leg, name, arguments.guarded(), arguments.wire)) {
+    let (text, wire) = match takes_fields(name) {
+        true => (arguments.fields(), false),
+        false => (arguments.guarded(), arguments.wire),
+    };
+    match functions.and_then(|f| f.call(leg, name, text, wire)) {
         Some((answer, _)) => info!("{} {}: {name} {}: {answer}", leg.uuid, leg.name(), arguments.text),
         None => warn!("{} {}: there is no API function {name}", leg.uuid, leg.name()),
     }

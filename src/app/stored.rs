@@ -22,7 +22,7 @@ pub fn group(leg: &mut Leg, data: &Expanded) {
 
 /// What came from the wire is marked by its separators being moved away, and is stored so.
 fn keep(leg: &Leg, store: &str, data: &Expanded) {
-    let answer = leg.call(store, data.guarded(), false).map(|answer| answer.text).unwrap_or_default();
+    let answer = leg.call(store, data.fields(), false).map(|answer| answer.text).unwrap_or_default();
     let harmless = ["-ERR key already exists", "-ERR Not found", "-ERR Doesn't match"];
     let failed = answer.starts_with("-ERR") || answer.starts_with('!');
     if failed && !harmless.iter().any(|harmless| answer.starts_with(harmless)) {

@@ -33,25 +33,39 @@ pub struct Expanded {
     pub wire: bool,
     /// The text with the separators that came from the wire moved away, when there are any.
     pub(super) kept: Option<String>,
+    /// The same with the slashes from the wire moved away too, when there are any.
+    pub(super) fields: Option<String>,
 }
 
 impl Expanded {
     /// Text that an application has made of its data.
     pub fn new(text: impl Into<String>, wire: bool) -> Self {
-        Expanded { text: text.into(), wire, kept: None }
+        Expanded { text: text.into(), wire, kept: None, fields: None }
     }
 
     /// The same behind some text of ours.
     pub fn behind(&self, text: &str) -> Expanded {
         let joined = |rest: &str| [text, rest].concat();
-        Expanded { text: joined(&self.text), wire: self.wire, kept: self.kept.as_deref().map(joined) }
+        Expanded {
+            text: joined(&self.text),
+            wire: self.wire,
+            kept: self.kept.as_deref().map(joined),
+            fields: self.fields.as_deref().map(joined),
+        }
     }
 
-    /// A part of [`guarded`](Self::guarded) text.
+    /// A part of [`guarded`](Self::guarded) or [`fields`](Self::fields) text.
     pub fn part(guarded: &str) -> Expanded {
         match quote::plain(guarded) {
             Cow::Borrowed(text) => Expanded::new(text, false),
-            Cow::Owned(text) => Expanded { text, wire: true, kept: Some(guarded.to_owned()) },
+            Cow::Owned(text) => match quote::with_slashes(guarded) {
+                Cow::Borrowed(kept) => {
+                    Expanded { text, wire: true, kept: Some(kept.to_owned()), fields: None }
+                }
+                Cow::Owned(kept) => {
+                    Expanded { text, wire: true, kept: Some(kept), fields: Some(guarded.to_owned()) }
+                }
+            },
         }
     }
 
@@ -65,6 +79,11 @@ impl Expanded {
     pub fn guarded(&self) -> &str {
         self.kept.as_deref().unwrap_or(&self.text)
     }
+
+    /// As [`guarded`](Self::guarded), for those to whom a slash separates, and for those who pass it on to them.
+    pub fn fields(&self) -> &str {
+        self.fields.as_deref().unwrap_or(self.guarded())
+    }
 }
 
 /// Expands `text` as the data of an application is before it runs.
@@ -77,7 +96,7 @@ pub fn expand_marked<S: Scope + ?Sized>(text: &str, scope: &S) -> Expanded {
     run(text, scope, false)
 }
 
-/// As [`expand_marked`], with what came from the wire in the form of [`quote::guarded`].
+/// As [`expand_marked`], with what came from the wire in the form of [`quote::guarded_fields`].
 pub(super) fn expand_guarded<S: Scope + ?Sized>(text: &str, scope: &S) -> Expanded {
     run(text, scope, true)
 }
@@ -164,7 +183,7 @@ impl<S: Scope + ?Sized> Run<'_, S> {
     /// Appends text from the wire.
     fn push_wire(&mut self, out: &mut String, text: &str) {
         if self.guard {
-            self.push(out, &quote::guarded(text));
+            self.push(out, &quote::guarded_fields(text));
         } else {
             self.push(out, text);
         }
@@ -260,14 +279,21 @@ impl<S: Scope + ?Sized> Run<'_, S> {
         let mut function = String::new();
         let mut expanded = String::new();
         self.text(name.trim_end_matches(' '), depth + 1, &mut function);
-        let wire = self.text(arguments, depth + 1, &mut expanded) | quote::is_quoted(&expanded);
+        let function = quote::plain(&function);
+        let fields = quote::takes_fields(&function);
+        let guard = self.guard;
+        self.guard |= fields;
+        let mut wire = self.text(arguments, depth + 1, &mut expanded) | quote::is_quoted(&expanded);
+        self.guard = guard;
         if self.spent {
             return wire;
         }
-        let arguments = quote::plain(&expanded);
+        // Who takes fields is shown what came from the wire by its being guarded.
+        wire &= !fields;
+        let arguments = if fields { Cow::Borrowed(&*expanded) } else { quote::plain(&expanded) };
         let arguments = trimmed(&arguments);
         LEFT.set(Some((self.left, self.lookups)));
-        let called = self.scope.call(&quote::plain(&function), arguments, wire);
+        let called = self.scope.call(&function, arguments, wire);
         (self.left, self.lookups) = LEFT.get().unwrap_or((self.left, self.lookups));
         let Some(value) = called else { return false };
         if value.wire {

@@ -10,7 +10,7 @@ use super::clock::{Clock, is_true};
 use super::expand::{expand, expand_guarded, has_work};
 use super::pattern::{BadPattern, Captures, Pattern, substitute};
 use super::plan::{Break, Condition, Dialplan, Do, Expression, Extension, Field, RuleKind, Test};
-use super::quote::{Template, guarded, is_quoted, plain, quoted};
+use super::quote::{Template, guarded_fields, is_quoted, plain, quoted};
 use super::scope::Caller;
 use super::words;
 use crate::channel::array;
@@ -366,7 +366,7 @@ impl<C: Caller + ?Sized> Run<'_, '_, C> {
             field.as_str()
         );
         let quote =
-            |text: String| if wire { guarded(&text).into_owned() } else { quoted(&text).into_owned() };
+            |text: String| if wire { guarded_fields(&text).into_owned() } else { quoted(&text).into_owned() };
         let found = found.map(|groups| groups.into_iter().map(|g| g.map(quote)).collect::<Captures>());
         Seen { pass: found.is_some(), groups: found, replaces: source.contains('(') }
     }

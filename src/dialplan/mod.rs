@@ -28,7 +28,7 @@ pub use hunt::{Action, Hunt, Route};
 pub use on_leg::Hunter;
 pub use pattern::{BadPattern, Captures, Pattern, StepLimit, substitute};
 pub use plan::Dialplan;
-pub use quote::{Template, guarded, plain};
+pub use quote::{Template, guarded, plain, takes_fields, with_slashes};
 pub use scope::{Caller, Scope, Value};
 pub use separate::separate;
 pub use url::url_decoded;

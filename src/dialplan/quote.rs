@@ -7,6 +7,8 @@
 //! Text from the wire must not become more than a word of an application's data either: another leg of a dial
 //! string, the context of a transfer. For those who read such lists the expansion is kept in a second form, in which
 //! separators from the wire are still moved away ([`Expanded::guarded`]); they move them back word by word ([`plain`]).
+//! The slash is a separator to few: for those whose arguments are `realm/key/value` it is moved away as well
+//! ([`Expanded::fields`]), to the others, who read `sofia/gateway/…`, it is a character like any other.
 
 use std::borrow::Cow;
 
@@ -23,6 +25,8 @@ const SPECIAL: [char; 27] = [
 const EXPANDING: usize = 7;
 /// Where they are moved to: the end of the Supplementary Private Use Area B, used by nobody.
 const FIRST: u32 = 0x10_FF00;
+/// Where the slash is moved to, which separates the fields of `hash` and `db`: behind all of them.
+const SLASH: char = '\u{10FF1B}';
 
 fn moved(c: char, special: &[char]) -> Option<char> {
     if c.is_ascii_alphanumeric() {
@@ -33,6 +37,9 @@ fn moved(c: char, special: &[char]) -> Option<char> {
 }
 
 fn back(c: char) -> Option<char> {
+    if c == SLASH {
+        return Some('/');
+    }
     let index = u32::from(c).checked_sub(FIRST)?;
     SPECIAL.get(usize::try_from(index).ok()?).copied()
 }
@@ -46,6 +53,22 @@ pub(super) fn quoted(text: &str) -> Cow<'_, str> {
 /// them back.
 pub fn guarded(text: &str) -> Cow<'_, str> {
     moved_away(text, &SPECIAL)
+}
+
+/// As [`guarded`], and slashes are moved away too.
+pub(super) fn guarded_fields(text: &str) -> Cow<'_, str> {
+    let text = guarded(text);
+    if text.contains('/') { Cow::Owned(text.replace('/', SLASH.encode_utf8(&mut [0; 4]))) } else { text }
+}
+
+/// Brings back the slashes, and nothing else.
+pub fn with_slashes(text: &str) -> Cow<'_, str> {
+    if text.contains(SLASH) { Cow::Owned(text.replace(SLASH, "/")) } else { Cow::Borrowed(text) }
+}
+
+/// Whether the arguments of a function are fields between slashes, in which a slash from the wire separates nothing.
+pub fn takes_fields(function: &str) -> bool {
+    ["db", "hash"].iter().any(|name| name.eq_ignore_ascii_case(function))
 }
 
 fn moved_away<'t>(text: &'t str, special: &[char]) -> Cow<'t, str> {
@@ -93,7 +116,7 @@ impl Template {
         if !is_quoted(&done.text) {
             return done;
         }
-        Expanded { text: plain(&done.text).into_owned(), wire: true, kept: Some(done.text) }
+        Expanded::part(&done.text)
     }
 
     /// The data for an application that is not to have it expanded.

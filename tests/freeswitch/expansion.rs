@@ -129,6 +129,52 @@ fn text_from_the_wire_is_data() {
     assert_eq!(expand("${copy}", &channel), "${va}", "the mark follows the text");
 }
 
+/// A slash that a caller wrote is no separator of `hash` and `db`, on whatever way it comes there; in a value it is a
+/// character like any other.
+#[test]
+fn a_slash_from_the_wire_separates_no_fields() {
+    let switch = Switch::parse("");
+    let mut channel = channel(&switch);
+    channel.set("caller", "1/victim/x", true);
+    channel.set("quote", "'", true);
+    let done = Template::new("copy=${caller}").expand(&channel);
+    execute(&mut channel, "set", &done);
+    for store in ["hash", "db"] {
+        for written in ["${caller}", "${copy}", "${caller:0}", "${toupper(${caller})}"] {
+            let key = Template::new(written).expand(&channel).text;
+            for insert in [
+                format!("insert/realm/{written}/good/${{caller}}"),
+                format!("insert/realm/{written}/good/${{quote}}"),
+            ] {
+                let asked = expand(&format!("${{{store}({insert})}}"), &channel);
+                assert_eq!(asked.trim(), "+OK", "{store} {insert}");
+                let data = Template::new(&*insert).expand(&channel);
+                assert_eq!(data.fields().split('/').count(), insert.split('/').count(), "{insert}");
+                assert_eq!(
+                    api::call(&switch, store, data.fields(), false).map(|v| v.text.trim() == "+OK"),
+                    Some(true)
+                );
+            }
+            let held = Template::new(format!("${{{store}(select/realm/{written})}}")).expand(&channel);
+            assert_eq!(held.text, "good/'", "{store} {key}");
+            assert_eq!(
+                api::command(&switch, &format!("{store} select/realm/1")),
+                "",
+                "{store}: nobody else's key"
+            );
+        }
+        let held =
+            Template::new(format!("${{{store}(insert/realm/v/sofia/x/${{caller}})}}")).expand(&channel);
+        assert_eq!(held.text.trim(), "+OK");
+        let dial = Template::new(format!("${{{store}(select/realm/v)}}")).expand(&channel);
+        assert_eq!(dial.guarded(), "sofia/x/1/victim/x", "what is dialled has its slashes");
+    }
+    for given in ["group/${caller}", "user/${copy}"] {
+        let done = Template::new(given).expand(&channel);
+        assert!(done.guarded().ends_with("/1/victim/x"), "{given}: {}", done.guarded());
+    }
+}
+
 /// What `system` goes by: syntax that a caller wrote is told from what the dialplan wrote.
 #[test]
 fn syntax_from_the_wire_is_known() {
