@@ -21,7 +21,6 @@ pub const LEFT_OUT: &[&str] = &[
     "displace_session",
     "early_hangup",
     "enable_keepalive",
-    "event",
     "fax_detect",
     "filter_codecs",
     "flush_dtmf",
@@ -110,5 +109,44 @@ pub fn run<'a>(leg: &mut Leg, name: &str, data: &str, at: &Position, rest: impl 
     } else {
         warn!("{} {}: {at}: invalid application {name}", leg.uuid, leg.name());
         leg.hangup(Cause::DESTINATION_OUT_OF_ORDER);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::table;
+
+    /// What mod_dptools.c registers, and what else the vanilla configuration's dialplan calls.
+    const NAMES: &str = "acknowledge_call answer att_xfer bgsystem bind_digit_action bind_meta_app \
+        blind_transfer_ack block_dtmf break bridge bridge_export broadcast capture capture_text check_acl \
+        clear_digit_action clear_speech_cache cng_plc debug_media deduplicate_dtmf deflect delay_echo detect_audio \
+        detect_silence detect_speech digit_action_set_realm displace_session early_hangup eavesdrop echo \
+        enable_heartbeat enable_keepalive endless_playback eval event execute_extension export fax_detect \
+        filter_codecs flush_dtmf gentones hangup hold info intercept ivr jitterbuffer limit limit_execute limit_hash \
+        limit_hash_execute log loop_playback media_reset mkdir multiset multiunset mutex native_eavesdrop novideo \
+        page park park_state phrase pickup play_and_detect_speech play_and_get_digits playback pre_answer preprocess \
+        presence privacy push queue_dtmf read record record_session record_session_mask record_session_pause \
+        record_session_resume record_session_unmask recovery_refresh redirect remove_bugs rename respond \
+        reuse_caller_profile ring_ready say sched_broadcast sched_cancel sched_hangup sched_heartbeat sched_transfer \
+        send_display send_dtmf send_info session_loglevel set set_audio_level set_global set_media_stats set_mute \
+        set_name set_profile_var set_user set_zombie_exec sleep soft_hold sound_test speak start_dtmf \
+        start_dtmf_generate stop stop_displace_session stop_dtmf stop_dtmf_generate stop_record_session \
+        stop_tone_detect stop_video_write_overlay strftime system three_way tone_detect transfer transfer_vars \
+        unbind_meta_app unblock_dtmf unhold unset unshift vad_test verbose_events video_decode video_refresh \
+        video_write_overlay wait_for_answer wait_for_silence wait_for_video_ready \
+        conference conference_set_auto_outcall db esf_page_group fifo group hash javascript lua play_fsv record_fsv \
+        rxfax skinny-drop skinny-process skinny-wait spandsp_start_dtmf txfax valet_park voicemail";
+
+    #[test]
+    fn every_application_runs_or_is_refused_by_its_name() {
+        for name in NAMES.split_ascii_whitespace() {
+            assert!(table::find(name).is_some() || is_known(name), "{name} would be an invalid application");
+        }
+        for application in table::names() {
+            let left_out = LEFT_OUT.contains(&application);
+            assert!(!left_out, "{application} runs, and is called one that does not");
+        }
+        assert!(!is_known("no_such_application") && table::find("no_such_application").is_none());
     }
 }

@@ -21,6 +21,7 @@ mod deflect;
 mod echo;
 mod errands;
 mod eval;
+mod event;
 mod execute_extension;
 mod export;
 mod fifo;

@@ -3,9 +3,9 @@
 use super::call::Call;
 use super::{
     acknowledge_call, answer, att_xfer, bind_digit_action, bind_meta_app, bridge, capture, check_acl,
-    deflect, echo, eval, execute_extension, export, fifo, handed, hangup, heartbeat, info, intercept, limit,
-    log, mkdir, park, pickup, pre_answer, privacy, redirect, respond, ring_ready, sched, send_info, set,
-    set_global, set_name, set_profile_var, set_user, sleep, socket, stored, system, transfer, unset,
+    deflect, echo, eval, event, execute_extension, export, fifo, handed, hangup, heartbeat, info, intercept,
+    limit, log, mkdir, park, pickup, pre_answer, privacy, redirect, respond, ring_ready, sched, send_info,
+    set, set_global, set_name, set_profile_var, set_user, sleep, socket, stored, system, transfer, unset,
     valet_park, verbose_events,
 };
 use crate::channel::Leg;
@@ -68,6 +68,7 @@ const TABLE: &[Application] = &[
     Application { needs_media: true, ..waits("echo", |call, data| Box::pin(echo::run(call, data))) },
     plain("enable_heartbeat", heartbeat::enabled),
     plain("eval", eval::run),
+    plain("event", event::run),
     waits("execute_extension", |call, data| Box::pin(execute_extension::run(call, data))),
     plain("export", export::run),
     Application { needs_media: true, ..waits("fifo", |call, data| Box::pin(fifo::run(call, data))) },

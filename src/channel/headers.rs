@@ -148,6 +148,15 @@ impl Leg {
         }
     }
 
+    /// Fires an event that a dialplan has made: its own headers come first.
+    #[track_caller]
+    pub fn relay(&self, name: EventName, mut own: Headers) {
+        if !self.is_nobody() && self.exchange.events.is_wanted(name) {
+            own.extend(self.headers(name, Vec::new()));
+            self.exchange.events.relay(name, own, None);
+        }
+    }
+
     /// What is known of the leg now, as an event for one who asked (`CHANNEL_DATA`).
     #[track_caller]
     pub fn dump(&self) -> Event {

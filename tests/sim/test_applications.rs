@@ -396,3 +396,39 @@ fn another_call_is_read_and_written() {
         office.close().await;
     });
 }
+
+/// An event that the dialplan has made is told with its own headers and the leg's.
+#[test]
+fn a_dialplan_makes_events() {
+    let extensions = r#"
+      <extension name="told"><condition field="destination_number" expression="^7100$">
+        <action application="event" data="Event-Name=CUSTOM, Event-Subclass=shop::opened ,who=${caller_id_number},a=b=c,nothing"/>
+        <action application="event" data="event-name=no_such_event,here=1"/>
+        <action application="event" data="Event-Name=NOTIFY_IN,deep=yes"/>
+        <action application="respond" data="480"/>
+      </condition></extension>"#;
+    office::run(async {
+        let mut office = Office::open(0, Weather::fine(), extensions).await;
+        let mut events = office.switch.exchange.events.listen();
+        let mut script = Script::exactly(CALLER, "7100", seconds(0), seconds(1), vec![], vec![]);
+        script.kind = Kind::Service;
+        office.plan(script);
+        office.play().await;
+        let mut told = Vec::new();
+        while let Ok(event) = events.try_recv() {
+            let own = ["who", "a", "here", "deep"].map(|name| event.header(name).unwrap_or("").to_owned());
+            if own.iter().any(|value| !value.is_empty()) {
+                assert_eq!(event.header("Caller-Destination-Number"), Some("7100"));
+                assert!(event.header("Unique-ID").is_some() && event.header("Event-Sequence").is_some());
+                told.push((event.name.as_str(), event.subclass().to_owned(), own.join("|")));
+            }
+        }
+        let expected = [
+            ("CUSTOM", "shop::opened".to_owned(), "1001|b=c||".to_owned()),
+            ("CHANNEL_APPLICATION", String::new(), "||1|".to_owned()),
+            ("NOTIFY_IN", String::new(), "|||yes".to_owned()),
+        ];
+        assert_eq!(told, expected);
+        office.close().await;
+    });
+}
