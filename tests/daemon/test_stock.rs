@@ -414,6 +414,32 @@ fn a_parked_call_is_fetched_from_its_slot() {
     assert_heard("who was parked", &site.phone("1015").heard(), TONE, 1.0);
 }
 
+/// A phone sends the other side of its call to a slot (REFER); whoever dials the slot talks to who waits there.
+#[test]
+fn a_call_transferred_to_a_slot_is_fetched() {
+    needs!("baresip", "dnsmasq");
+    let Some(mut site) = Site::new(&["1015", "1000", "1010"], 9) else { return };
+    site.dial(&row("Local_Extension", "1000", Rings("1000"), &[]));
+    site.phone("1000").event("CALL_INCOMING");
+    site.phone("1000").command("accept", "");
+    site.phone("1000").event("CALL_ESTABLISHED");
+    site.phone("1015").event("CALL_ESTABLISHED");
+    let slot = row("valet_park", "6001", Stays, &[]).by("1010");
+    let uri = format!("sip:6001@{}:{}", site.switch.ip(), slot.port);
+    site.phone("1000").command("transfer", &uri);
+    site.switch.expect_log(&["blind transfer to 6001"]);
+    site.phone("1000").event("CALL_CLOSED");
+    std::thread::sleep(Duration::from_millis(500));
+    site.dial(&slot);
+    site.phone("1010").event("CALL_ESTABLISHED");
+    std::thread::sleep(Duration::from_secs(5));
+    site.hang_up("1010");
+    site.phone("1015").event("CALL_CLOSED");
+    // More than it can have heard of the phone that transferred it.
+    assert_heard("who was parked", &site.phone("1015").heard(), TONE, 3.5);
+    assert_heard("who fetched it", &site.phone("1010").heard(), TONE, 3.5);
+}
+
 /// The extensions that wait for twenty seconds and then have a prompt to play, side by side: what the caller gets at once.
 /// The tones are sound; without them `ringback` is a 180.
 #[test]
