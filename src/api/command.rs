@@ -108,9 +108,16 @@ pub fn listed() -> Vec<(&'static str, &'static str, &'static str)> {
     all
 }
 
+/// What is said to who may not run a command.
+pub(super) const DENIED: &str = "-ERR permission denied\n";
+
 /// Runs a command line, `name arguments`. The answer is what the command says; empty when it says nothing.
 pub async fn run(desk: &Desk, line: &str) -> String {
     let (name, arguments) = split(line);
+    if desk.permit.as_ref().is_some_and(|permit| !permit.line(line)) {
+        tracing::warn!("{}: who asks may not run it", shown(name));
+        return DENIED.to_owned();
+    }
     match find(name) {
         Some(Found::Command(command)) => match command.run {
             Serve::Now(run) => run(desk, arguments),
@@ -130,8 +137,12 @@ pub fn split(line: &str) -> (&str, &str) {
 
 /// What is said of a command nobody knows. The name goes back as far as it can be one.
 pub fn unknown(name: &str) -> String {
-    let name: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-    format!("-ERR {name} Command not found!\n")
+    format!("-ERR {} Command not found!\n", shown(name))
+}
+
+/// A name as far as it can be one.
+fn shown(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(64).collect()
 }
 
 /// `-ERR …` in one line, whatever stands in the reason.

@@ -143,6 +143,9 @@ async fn json(desk: &Desk, text: &str) -> String {
     };
     let data = request.get("data").cloned();
     let response = match (request.get("command").and_then(Value::as_str), &data) {
+        (Some("status"), Some(_)) if desk.permit.as_ref().is_some_and(|permit| !permit.has("status")) => {
+            Some(json!({ "message": command::DENIED }))
+        }
         (Some("status"), Some(_)) => Some(status::status_json(&desk.exchange)),
         (Some("fsapi"), Some(data)) => {
             let word = |name: &str| data.get(name).and_then(Value::as_str).unwrap_or_default();

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::exchange::Asking;
+use super::permit::Permit;
 use super::world::World;
 use crate::channel::{Exchange, Leg, NoAnswer};
 
@@ -73,6 +74,8 @@ pub struct Desk {
     pub house: Arc<dyn House>,
     /// Headers that came with the command (`console_execute: true`), by lower-case name.
     pub said: Arc<HashMap<String, String>>,
+    /// What whoever asks may run; everything without it.
+    pub permit: Option<Permit>,
 }
 
 /// What is said of a uuid nobody has.
@@ -83,12 +86,12 @@ pub(super) const OK: &str = "+OK\n";
 impl Desk {
     /// A desk in that switch.
     pub fn new(exchange: Arc<Exchange>, house: Arc<dyn House>) -> Desk {
-        Desk { exchange, house, said: Arc::default() }
+        Desk { exchange, house, said: Arc::default(), permit: None }
     }
 
     /// The switch as functions see it, without a leg.
     pub fn world(&self) -> impl World + '_ {
-        Asking { exchange: &self.exchange, leg: None }
+        Asking { exchange: &self.exchange, leg: None, permit: self.permit.as_ref() }
     }
 
     /// Has `work` done by the leg called `uuid`, and waits for what comes of it. An error is what the command answers.

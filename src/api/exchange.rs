@@ -1,5 +1,6 @@
 //! The switch as API functions see it: the shared part of the switch, and the leg that asks.
 
+use super::permit::Permit;
 use super::world::{ContactQuery, Reach, World};
 use crate::channel::{Exchange, Functions, Leg, Letter, Order};
 use crate::config::modules::is_provided;
@@ -18,7 +19,7 @@ pub struct OnLegs;
 
 impl Functions for OnLegs {
     fn call(&self, leg: &Leg, name: &str, arguments: &str, wire: bool) -> Option<(String, bool)> {
-        let world = Asking { exchange: &leg.exchange, leg: Some(leg) };
+        let world = Asking { exchange: &leg.exchange, leg: Some(leg), permit: None };
         let value = super::call(&world, name, arguments, wire)?;
         Some((value.text.into_owned(), value.wire))
     }
@@ -28,6 +29,8 @@ impl Functions for OnLegs {
 pub(super) struct Asking<'a> {
     pub exchange: &'a Arc<Exchange>,
     pub leg: Option<&'a Leg>,
+    /// What whoever asks may call; everything without it.
+    pub permit: Option<&'a Permit>,
 }
 
 impl World for Asking<'_> {
@@ -75,6 +78,10 @@ impl World for Asking<'_> {
             .filter(|text| query.exclude.as_ref().is_none_or(|e| !text.contains(e.as_str())))
             .map(|text| format!("{text}{}", query.suffix))
             .collect()
+    }
+
+    fn permits(&self, function: &str) -> bool {
+        self.permit.is_none_or(|permit| permit.has(function))
     }
 
     fn channel(&self) -> Option<&dyn Scope> {

@@ -201,13 +201,17 @@ thread_local! {
     static RUNNING: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Runs a function unless too many are running around it.
+/// Runs a function unless too many are running around it, or whoever asks may not.
 fn run(function: &Function, world: &dyn World, arguments: &str, wire: bool) -> Option<String> {
     struct Guard;
     impl Drop for Guard {
         fn drop(&mut self) {
             RUNNING.set(RUNNING.get().saturating_sub(1));
         }
+    }
+    if !world.permits(function.name) {
+        tracing::warn!("{}: who asks may not call it", function.name);
+        return None;
     }
     if RUNNING.get() >= DEPTH {
         tracing::error!("{}: functions call each other more than {DEPTH} deep", function.name);

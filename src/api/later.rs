@@ -1,7 +1,7 @@
 //! What is put off: `sched_api`, `sched_hangup`, `sched_transfer`, `sched_broadcast`, `sched_del`, `unsched_api`
 //! (mod_commands.c). The table of tasks is [`crate::store::schedule`].
 
-use super::command::{Command, now, refused, usage, waits};
+use super::command::{Command, DENIED, now, refused, usage, waits};
 use super::desk::{Desk, NO_CHANNEL, OK};
 use crate::app;
 use crate::channel::{Cause, Leg};
@@ -51,6 +51,9 @@ fn sched_api(desk: &Desk, text: &str) -> String {
     };
     let line = line.trim().trim_end_matches('&').trim_end();
     let Some(mut when) = when(time).filter(|_| !line.is_empty() && !group.is_empty()) else { return usage() };
+    if desk.permit.as_ref().is_some_and(|permit| !permit.alone(line)) {
+        return DENIED.to_owned();
+    }
     if !time.starts_with('@') && when.every.take().is_some() {
         when.after = std::time::Duration::ZERO;
     }

@@ -42,6 +42,11 @@ pub trait World {
     /// The dial strings of a user's registrations, as `sofia/internal/sip:…`.
     fn contacts(&self, query: &ContactQuery<'_>) -> Vec<String>;
 
+    /// Whether whoever asks may call that function.
+    fn permits(&self, _function: &str) -> bool {
+        true
+    }
+
     /// The channel that runs the function, when one does.
     fn channel(&self) -> Option<&dyn Scope> {
         None

@@ -298,7 +298,7 @@ impl Client {
             }
             match ear.try_recv() {
                 Ok(event) => {
-                    if self.choice.wants(&event) {
+                    if self.choice.wants(&event) && self.rights.as_ref().is_some_and(|r| r.sees(&event)) {
                         self.out.push(event.frame(self.choice.format).clone());
                     }
                 }

@@ -1,15 +1,16 @@
 //! What a client may do: everything, or what the directory says of the user it logged in as (`userauth`).
 
+use crate::api::Permit;
 use crate::config::value::is_true;
 use crate::directory::Snapshot;
-use crate::event::{EventName, Names};
+use crate::event::{Event, EventName, Names};
 use std::collections::BTreeSet;
 
 /// Rights; by default every one.
 #[derive(Clone, Debug, Default)]
 pub struct Rights {
     events: Option<Allowed>,
-    commands: Option<BTreeSet<String>>,
+    commands: Option<Permit>,
     no_log: bool,
 }
 
@@ -20,9 +21,6 @@ struct Allowed {
     names: Names,
     subclasses: BTreeSet<String>,
 }
-
-/// Commands that run another, which must be allowed, too.
-const CARRIERS: [&str; 5] = ["bgapi", "eval", "expand", "sched_api", "xml_wrap"];
 
 impl Rights {
     /// Those of `user@domain:password` (or `user:password@domain`), and the headers of the answer; `None` when that is not
@@ -45,7 +43,7 @@ impl Rights {
         );
         let rights = Rights {
             events: events.map(Allowed::read),
-            commands: commands.map(|list| words(list).map(str::to_ascii_lowercase).collect()),
+            commands: commands.map(|list| words(list).map(str::to_owned).collect()),
             no_log,
         };
         Some((rights, said))
@@ -76,29 +74,23 @@ impl Rights {
         self.events.as_ref().is_none_or(|allowed| allowed.all || allowed.subclasses.contains(subclass))
     }
 
+    /// Whether it may have this event, however it came to be wanted.
+    pub fn sees(&self, event: &Event) -> bool {
+        self.every_event()
+            || match event.name {
+                EventName::Custom(_) if !event.subclass().is_empty() => self.subclass(event.subclass()),
+                name => self.event(name),
+            }
+    }
+
     /// Whether it may run that command line.
     pub fn command(&self, line: &str) -> bool {
-        let Some(allowed) = &self.commands else { return true };
-        let mut words = line.split_ascii_whitespace().map(str::to_ascii_lowercase);
-        let Some(name) = words.next() else { return true };
-        if !allowed.contains(&name) {
-            return false;
-        }
-        if !CARRIERS.contains(&name.as_str()) {
-            return true;
-        }
-        // An expansion can call any function.
-        if line.contains("${") {
-            return false;
-        }
-        let name_of_other = match name.as_str() {
-            "eval" => return true,
-            // It takes its words apart at blanks alone.
-            "sched_api" if line.trim().contains(|c: char| c.is_whitespace() && c != ' ') => return false,
-            "sched_api" => words.nth(2),
-            _ => words.next(),
-        };
-        name_of_other.is_none_or(|other| allowed.contains(&other) && !CARRIERS.contains(&other.as_str()))
+        self.commands.as_ref().is_none_or(|permit| permit.line(line))
+    }
+
+    /// What it may run; everything without it.
+    pub fn permit(&self) -> Option<Permit> {
+        self.commands.clone()
     }
 }
 
@@ -181,6 +173,23 @@ mod tests {
             ("sched_api +1 none hupall", false),
             ("sched_api +1 none\tstatus hupall", false),
             ("", true),
+        ] {
+            assert_eq!(rights.command(line), may, "{line}");
+        }
+        let rights = allowed("status,bgapi,json,xml_wrap,expand,eval,sched_api");
+        for (line, may) in [
+            ("bgapi uuid:j status", true),
+            ("bgapi uuid:j hupall", false),
+            ("expand uuid:u uuid:u hupall", false),
+            ("expand ${x}", false),
+            ("xml_wrap encoded status", true),
+            ("xml_wrap encoded hupall", false),
+            ("xml_wrap xml_wrap hupall", false),
+            ("bgapi json {}", false),
+            ("sched_api +1 none json {}", false),
+            ("json {\"command\":\"fsapi\",\"data\":{\"cmd\":\"eval\",\"arg\":\"${x}\"}}", false),
+            ("\u{b}hupall", false),
+            ("status\thupall", true),
         ] {
             assert_eq!(rights.command(line), may, "{line}");
         }

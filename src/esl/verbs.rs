@@ -122,6 +122,7 @@ fn command(client: &mut Client, rights: &Rights, request: &Request, line: &str) 
     let hall = client.hall.clone();
     let line = line.to_owned();
     let mut desk = hall.desk.clone();
+    desk.permit = rights.permit();
     desk.said = Arc::new(request.headers.iter().map(|(n, v)| (n.to_ascii_lowercase(), v.clone())).collect());
     // A line of the console may come to other commands than it says: by an alias, or behind `;;`.
     let console = rights.every_command()
@@ -161,8 +162,9 @@ fn job(client: &mut Client, rights: &Rights, request: &Request, line: &str) {
     let owner = client.call.as_ref().map(|call| call.uuid.to_string());
     let line = line.to_owned();
     let place = hall.job();
+    let permit = rights.permit();
     hall.main.clone().spawn(async move {
-        let desk = hall.desk.clone();
+        let desk = api::Desk { permit, ..hall.desk.clone() };
         let work = {
             let (desk, line) = (desk.clone(), line.clone());
             hall.main.spawn(async move {

@@ -98,6 +98,10 @@ impl Bed {
     <param name="esl-allowed-events" value="HEARTBEAT CUSTOM my::own"/>
     <param name="esl-allowed-api" value="status,echo"/><param name="esl-allowed-log" value="false"/>
   </params></user>
+  <user id="carrier"><params><param name="esl-password" value="pw"/>
+    <param name="esl-allowed-events" value="BACKGROUND_JOB,CHANNEL_ANSWER"/>
+    <param name="esl-allowed-api" value="status,echo,json,bgapi,eval,expand,sched_api,xml_wrap,cond,regex"/>
+  </params></user>
 </domain></section>
 </document>"#
         );

@@ -1,6 +1,6 @@
 //! Who may come in, and with what rights.
 
-use crate::bed::{Bed, PASSWORD, Settings};
+use crate::bed::{Bed, Client, PASSWORD, Settings};
 use std::time::Duration;
 
 #[test]
@@ -55,6 +55,80 @@ fn a_user_may_do_what_the_directory_says() {
         client.frame();
         assert_eq!(client.ask(&format!("userauth {wrong}")).reply(), "-ERR invalid", "{wrong}");
     }
+}
+
+/// Somebody who may run what runs others.
+fn carrier(bed: &Bed) -> Client {
+    let mut client = bed.stranger();
+    client.frame();
+    assert_eq!(client.ask("userauth carrier:pw@d.test").reply(), "+OK accepted");
+    client
+}
+
+#[test]
+fn what_carries_a_command_carries_none_that_is_not_allowed() {
+    let bed = Bed::new();
+    let mut client = carrier(&bed);
+    let fsapi = |cmd: &str, arg: &str| {
+        format!(r#"json {{"command":"fsapi","data":{{"cmd":"{cmd}","arg":"{arg}"}}}}"#)
+    };
+    assert!(client.api(&fsapi("echo", "hello")).contains(r#""message":"hello""#));
+    assert!(client.api("xml_wrap echo hello").contains("<data>hello</data>"));
+    assert!(client.api("expand echo hello").contains("hello"));
+    assert_eq!(client.api("eval hello"), "hello");
+    // The first are seen before they run; the others as what they carry is to run.
+    for line in [
+        "bgapi global_setvar owned=1",
+        "xml_wrap encoded global_setvar owned=1",
+        "expand global_setvar owned=1",
+        "sched_api +1 none global_setvar owned=1",
+        "sched_api +1 none json {}",
+        "eval ${global_setvar(owned=1)}",
+        "cond 1 == 1 ? ${global_setvar(owned=1)} : x",
+        "regex a|a|${global_setvar(owned=1)}",
+        &fsapi("global_setvar", "owned=1"),
+        &fsapi("GLOBAL_SETVAR", "owned=1"),
+        &fsapi("bgapi", "global_setvar owned=1"),
+        &fsapi("eval", r"\u0024{global_setvar(owned=1)}"),
+        &fsapi("expand", r"echo \u0024{global_setvar(owned=1)}"),
+        &fsapi("expand", "global_setvar owned=1"),
+        &fsapi("sched_api", "+0 none global_setvar owned=1"),
+        &fsapi("sched_api", r"+0\u0009x status global_setvar owned=1"),
+        &fsapi("xml_wrap", "json {}"),
+    ] {
+        let answer = client.ask(&format!("api {line}"));
+        let said = format!("{}{}", answer.head, answer.body);
+        let harmless = line.starts_with("cond") || line.starts_with("regex") || line.contains("u0009");
+        assert!(harmless || said.contains("-ERR permission denied"), "{line}: {said}");
+    }
+    std::thread::sleep(Duration::from_millis(1_200));
+    let mut boss = bed.client();
+    assert_eq!(boss.api("global_getvar owned"), "-ERR no reply\n", "something got through");
+    assert!(client.api(r#"json {"command":"status","data":{}}"#).contains("systemStatus"));
+    assert!(
+        boss.api("json {\"command\":\"fsapi\",\"data\":{\"cmd\":\"global_setvar\",\"arg\":\"owned=2\"}}")
+            .contains("+OK")
+    );
+    assert_eq!(boss.api("global_getvar owned").trim(), "2", "who may do everything still may");
+}
+
+#[test]
+fn a_call_followed_shows_no_more_than_the_events_allowed() {
+    let bed = Bed::new();
+    let mut client = carrier(&bed);
+    let mut caller = bed.call("7000");
+    caller.answered();
+    let mut boss = bed.client();
+    let uuid = boss.api("show channels as json");
+    let uuid = uuid.split("\"uuid\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a uuid");
+    assert_eq!(client.ask(&format!("myevents {uuid}")).reply(), "+OK Events Enabled");
+    assert_eq!(client.ask("divert_events on").reply(), "+OK events diverted");
+    assert_eq!(boss.ask(&format!("myevents {uuid}")).reply(), "+OK Events Enabled");
+    caller.bye();
+    boss.event("CHANNEL_HANGUP_COMPLETE");
+    std::thread::sleep(Duration::from_millis(200));
+    let heard = client.all(Duration::from_millis(300));
+    assert!(!heard.contains("Event-Name"), "{heard}");
 }
 
 #[test]
