@@ -138,10 +138,24 @@ impl Conf {
         }
     }
 
-    /// Every ACL a profile names must exist: one that does not refuses everybody.
+    /// Every ACL a profile or the event socket names must exist: one that does not refuses everybody.
     fn lists(&self, problems: &mut Vec<Problem>) {
         let known: Vec<&str> =
             self.acl.lists.iter().map(|l| l.name.as_str()).chain(PREDEFINED_ACLS).collect();
+        let mut name = |list: &str, at: &Position, param: &str, so: &str| {
+            let is_cidr = || list.split(',').all(|part| super::acl::parse_network(part.trim()).is_ok());
+            if known.contains(&list) || is_cidr() {
+                return;
+            }
+            let problem = Problem::warning(at, format!("{param}: there is no access list {list}, so {so}"));
+            problems.push(match nearest(list, known.iter().copied()) {
+                Some(near) => problem.hint(format!("did you mean {near}?")),
+                None => problem.hint("define it in acl.conf, or write addresses as 192.0.2.0/24"),
+            });
+        };
+        for (list, at) in self.event_socket.iter().flat_map(|socket| &socket.acls) {
+            name(list, at, "apply-inbound-acl", "nobody may connect to the event socket");
+        }
         for profile in &self.sofia.profiles {
             let inbound = profile.apply_inbound_acl.iter().map(|a| (&a.list, &a.at, "apply-inbound-acl"));
             let others = [
@@ -155,18 +169,7 @@ impl Conf {
             let gateways = profile.gateways.iter();
             let gateways = gateways.filter_map(|g| Some((g.gw_auth_acl.as_ref()?, &g.at, "gw-auth-acl")));
             for (list, at, param) in inbound.chain(others).chain(gateways) {
-                let is_cidr = || list.split(',').all(|part| super::acl::parse_network(part.trim()).is_ok());
-                if known.contains(&list.as_str()) || is_cidr() {
-                    continue;
-                }
-                let problem = Problem::warning(
-                    at,
-                    format!("{param}: there is no access list {list}, so it matches nobody"),
-                );
-                problems.push(match nearest(list, known.iter().copied()) {
-                    Some(near) => problem.hint(format!("did you mean {near}?")),
-                    None => problem.hint("define it in acl.conf, or write addresses as 192.0.2.0/24"),
-                });
+                name(list, at, param, "it matches nobody");
             }
         }
     }

@@ -189,6 +189,7 @@ const TABLE: &[Row] = &[
     (Profile, "<param name=\"accept-blind-reg\" value=\"‸true\"/>", &["accept-blind-reg lets anybody register as anybody"]),
     (Profile, "<param name=\"accept-blind-auth\" value=\"‸true\"/>", &["accept-blind-auth takes any password for right"]),
     (Profile, "<param name=\"contact-user\" value=\"‸a@b\"/>", &["contact-user is `a@b`, which is no user part of a URI"]),
+    (Configuration, "<configuration name=\"modules.conf\"><modules><load module=\"mod_event_socket\"/></modules></configuration><configuration name=\"event_socket.conf\"><settings><param name=\"password\" value=\"x\"/><param name=\"apply-inbound-acl\" value=\"‸nat.autoo\"/><param name=\"apply-inbound-acl\" value=\"10.0.0.0/8\"/></settings></configuration>", &["apply-inbound-acl: there is no access list nat.autoo, so nobody may connect to the event socket; did you mean nat.auto?"]),
     (Profile, "<param name=\"apply-inbound-acl\" value=\"‸lann\"/>", &["apply-inbound-acl: there is no access list lann, so it matches nobody"]),
     (Profile, "<param name=\"apply-nat-acl\" value=\"‸nat.autoo\"/>", &["apply-nat-acl: there is no access list nat.autoo, so it matches nobody; did you mean nat.auto?"]),
     (Profile, "<param name=\"rfc8760-auth-algorithms\" value=\"‸SHA-512-256,MD5\"/>", &["SHA-512-256 is not provided"]),
