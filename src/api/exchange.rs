@@ -80,6 +80,21 @@ impl World for Asking<'_> {
             .collect()
     }
 
+    fn registrations(&self, profile: &str, user: Option<&str>, domain: Option<&str>) -> Option<usize> {
+        let (agent, now) = (self.exchange.agent(profile)?, Leg::now());
+        let registrar = &self.exchange.registrar;
+        let found = match (user, domain) {
+            (Some(user), Some(domain)) => registrar.lookup_at(now, &agent.name, user, domain),
+            _ => registrar.list(|b| {
+                *b.profile == *agent.name
+                    && b.gone_at() > now
+                    && user.is_none_or(|user| user.eq_ignore_ascii_case(&b.user))
+                    && domain.is_none_or(|domain| domain.eq_ignore_ascii_case(&b.domain))
+            }),
+        };
+        Some(found.len())
+    }
+
     fn permits(&self, function: &str) -> bool {
         self.permit.is_none_or(|permit| permit.has(function))
     }

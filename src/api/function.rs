@@ -147,6 +147,8 @@ const FUNCTIONS: &[Function] = &[
     ),
     function("sofia_contact", registration::sofia_contact, Origin::Guarded)
         .says("[profile/]<user>@<domain>", "the dial string of a user's registrations"),
+    function("sofia_count_reg", registration::sofia_count_reg, Origin::Configuration)
+        .says("[profile/]<user>@<domain>", "how many registrations there are"),
     function("sql_escape", text::sql_escape, Origin::Arguments)
         .says("<string>", "double the quotes in a text"),
     function("strepoch", clock::strepoch, Origin::Configuration).says("<string>", "seconds since 1970"),

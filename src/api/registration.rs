@@ -1,4 +1,4 @@
-//! `sofia_contact [PROFILE/]USER[@DOMAIN][/SUFFIX][~AGENT]`.
+//! `sofia_contact [PROFILE/]USER[@DOMAIN][/SUFFIX][~AGENT]`, `reg_url`, `sofia_count_reg`.
 
 use super::world::{ContactQuery, World, default_domain};
 use crate::dialplan::guarded;
@@ -46,6 +46,21 @@ pub fn reg_url(world: &dyn World, text: &str) -> String {
         world,
         &ContactQuery { profile: None, user, domain: &domain, suffix, user_agent: None, exclude },
     )
+}
+
+/// `sofia_count_reg [PROFILE/][USER][@DOMAIN]`: how many registrations there are, -1 where no such profile is; the domain
+/// may name the profile. (Without a domain FreeSWITCH looks for one called like the profile; here it is any.)
+pub fn sofia_count_reg(world: &dyn World, text: &str) -> String {
+    let (profile, address) = text.split_once('/').map_or((None, text), |(p, address)| (Some(p), address));
+    let address = address.split_once('/').map_or(address, |(address, _)| address);
+    let (user, domain) = address.split_once('@').unwrap_or((address, ""));
+    let user = Some(user).filter(|user| !user.is_empty());
+    let named = Some(domain).filter(|domain| !domain.is_empty());
+    let count = profile
+        .and_then(|profile| world.registrations(profile, user, named))
+        // A profile in the place of the domain: then it is no domain, unless it is both.
+        .or_else(|| world.registrations(named?, user, named.filter(|domain| domain.contains('.'))));
+    count.map_or_else(|| "-1".to_owned(), |count| count.to_string())
 }
 
 /// What phones wrote into their contacts stays within its dial string.

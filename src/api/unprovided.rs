@@ -16,9 +16,28 @@ macro_rules! refused {
 }
 
 refused! {
+    "banner", "", "nothing is printed at the start";
+    "chat", "<proto>|<from>|<to>|<message>|[<content-type>]", "there is no chat beside calls (uuid_chat sends a text in one)";
+    "cidlookup", "status|number [skipurl] [skipcitystate] [verbose]", "no directory of numbers is asked";
+    "console", "loglevel [level]|colorize [on|toggle|off]|uuid [on|toggle|off]|json [on|toggle|off]", "fsctl loglevel sets the level of the log";
+    "db_cache", "status", "there is no database to keep connections to";
     "event_channel_broadcast", "<channel> <json>", "there are no event channels";
+    "getcputime", "[reset]", "use the machine's own tools";
+    "gethost", "<hostname>", "use the machine's own tools";
+    "host_lookup", "<hostname>", "use the machine's own tools";
+    "interface_allowlist_dump", "", "interfaces cannot be left out";
+    "memory", "memory", "use the machine's own tools";
+    "page", "(var1=val1,var2=val2)<var1=val1,var2=val2><chan1>[:_:<chanN>]", "no sound is played yet";
     "pause", "<uuid> <on|off>", "no sound is played yet";
+    "pool_stats", "", "there are no memory pools";
+    "presence", "[in|out] <user> <rpid> <message>", "presence is what registrations and calls make it";
+    "reloadcert", "", "there is no TLS yet";
     "sched_record", "<uuid> <path>", "nothing is recorded yet";
+    "sofia_dig", "<url>", "use the machine's own tools";
+    "sofia_presence_data", "[list|status|rpid|user_agent] [profile/]<user>@domain", "what phones publish is not kept";
+    "sofia_username_of", "[profile/]<user>@<domain>", "the name a phone logged in with is not kept";
+    "stun", "<stun_server>[:port] [<source_ip>[:<source_port]]", "set ext-sip-ip and ext-rtp-ip";
+    "timer_test", "<10|20|40|60|120> [<1..200>] [<timer_name>]", "there are no timers to choose from (time_test)";
     "tone_detect", "<uuid> <key> <tone_spec> [<flags> <timeout> <app> <args> <hits>]", "nothing listens to sound yet";
     "uuid_audio", "<uuid> [start [read|write] [mute|level <level>]|stop]", "sound is relayed, not changed";
     "uuid_capture_text", "<uuid> <on|off>", "there is no real-time text";
@@ -52,4 +71,5 @@ refused! {
     "uuid_video_refresh", "<uuid> [auto|manual]", "video is relayed as it comes";
     "uuid_xfer_zombie", "<uuid>", "a call whose caller is gone is given up";
     "uuid_zombie_exec", "<uuid>", "nothing runs on a channel that is hung up";
+    "xml_flush_cache", "<id> <key> <val>", "no configuration is cached";
 }

@@ -42,6 +42,12 @@ pub trait World {
     /// The dial strings of a user's registrations, as `sofia/internal/sip:…`.
     fn contacts(&self, query: &ContactQuery<'_>) -> Vec<String>;
 
+    /// How many registrations a profile (by name or alias) has: of a user, of a domain, or all. `None` when there is no
+    /// such profile.
+    fn registrations(&self, _profile: &str, _user: Option<&str>, _domain: Option<&str>) -> Option<usize> {
+        None
+    }
+
     /// Whether whoever asks may call that function.
     fn permits(&self, _function: &str) -> bool {
         true

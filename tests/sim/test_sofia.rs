@@ -155,6 +155,25 @@ fn a_profile_and_its_registrations_are_told() {
         assert!(
             said.ends_with(&format!("MWI-Account:\t1001@office.test\n\nTotal items returned: 1\n{LINE}\n"))
         );
+        for (asked, expected) in [
+            ("internal/1001@office.test", "1"),
+            ("1001@office.test", "1"),
+            ("1001@internal", "1"),
+            ("internal/1001", "1"),
+            ("internal/1001@elsewhere.test", "0"),
+            ("internal/nobody@office.test", "0"),
+            ("external/1001@office.test", "0"),
+            ("1001@no.such.profile", "-1"),
+            ("1001", "-1"),
+        ] {
+            assert_eq!(say(office, &format!("sofia_count_reg {asked}")).await, expected, "{asked}");
+        }
+        assert_eq!(say(office, "sofia_count_reg @internal").await, count.to_string());
+        for command in ["presence in 1001 x y", "sofia_username_of 1001@office.test", "uuid_media off x"] {
+            let said = say(office, command).await;
+            let name = command.split(' ').next().unwrap();
+            assert!(said.starts_with(&format!("-ERR {name} is not provided: ")), "{said}");
+        }
         let all = say(office, "sofia status profile internal reg").await;
         assert!(all.ends_with(&format!("Total items returned: {count}\n{LINE}\n")));
         let xml = say(office, "sofia xmlstatus profile internal reg 1001@").await;
