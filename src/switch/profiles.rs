@@ -175,9 +175,11 @@ impl Profiles {
     /// Builds what these settings ask for. On an error nothing has changed.
     pub(super) async fn prepare(&self, profiles: &[ProfileConf]) -> Result<Turn, Vec<String>> {
         let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let profiles: Vec<ProfileConf> =
+        let wanted: Vec<ProfileConf> =
             profiles.iter().filter(|conf| !stopped.contains(&conf.name)).cloned().collect();
-        let profiles = profiles.as_slice();
+        // The last one may be stopped, and restarted, by who asks for that.
+        let may_be_none = wanted.len() < profiles.len();
+        let profiles = wanted.as_slice();
         let running = self.running();
         let named = |conf: &ProfileConf| running.iter().find(|p| p.agent.name == conf.name);
         let mut errors = Vec::new();
@@ -242,7 +244,7 @@ impl Profiles {
             let change = if same { Change::None } else { Change::Renewed { place } };
             turn.next.push(Next { profile, was: Some(was), change });
         }
-        if turn.next.is_empty() && errors.is_empty() {
+        if turn.next.is_empty() && errors.is_empty() && !may_be_none {
             errors.push("no SIP profile would be left".to_owned());
         }
         if errors.is_empty() {

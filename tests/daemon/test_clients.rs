@@ -1,14 +1,17 @@
 //! Programs that people have already, unmodified: greenswitch (Python), modesl and esl (Node) log in, run commands, hear
 //! events, take a call over. `tests/run` fetches them into `target/peers`; without them the tests are a named skip.
 
+use std::io::{BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use crate::baresip::Phone;
 use crate::needs;
 use crate::place::free_port;
 use crate::process::Process;
-use crate::switch::{PASSWORD, Setup, Switch};
+use crate::switch::{PASSWORD, Setup, Switch, wait_for_sip};
 
 fn peers() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers")
@@ -83,4 +86,28 @@ fn esl_takes_a_call_over() {
     phone.event("CALL_ESTABLISHED");
     program.expect("TAKEN", |line| line.contains("TAKEN"));
     phone.event("CALL_CLOSED");
+}
+
+/// The restart of a profile, of the only one, too: its sockets are closed and opened again, and it answers.
+#[test]
+fn a_profile_restarts() {
+    let switch = Switch::start();
+    let stream = TcpStream::connect((switch.ip(), 8021)).expect("connected");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
+    let mut input = BufReader::new(stream.try_clone().expect("a copy"));
+    let mut ask = |line: &str, end: &str| {
+        (&stream).write_all(format!("{line}\n\n").as_bytes()).expect("sent");
+        let (mut said, mut byte) = (String::new(), [0]);
+        while !said.ends_with(end) {
+            input.read_exact(&mut byte).unwrap_or_else(|error| panic!("{line}: {said}: {error}"));
+            said.push(char::from(byte[0]));
+        }
+    };
+    ask(&format!("auth {PASSWORD}"), "+OK accepted\n\n");
+    ask("api sofia profile internal restart", "Reload XML [Success]\nrestarting: internal");
+    wait_for_sip(switch.sip(), || {});
+    ask("api sofia profile external stop", "Reload XML [Success]\nstopping: external");
+    ask("api sofia profile internal restart", "Reload XML [Success]\nrestarting: internal");
+    wait_for_sip(switch.sip(), || {});
+    ask("api sofia profile external start", "external started successfully");
 }
