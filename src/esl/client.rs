@@ -231,7 +231,7 @@ impl Client {
         let reads = !self.eof && has_room && (self.running.is_none() || self.inbox.len() < READ_AHEAD);
         let limits = [self.deadline, self.stalled.map(|since| since + STALLED)];
         let limit = limits.into_iter().flatten().min();
-        let Client { stream, running, logs, bell, stop, call, ear, out, .. } = self;
+        let Client { stream, running, logs, bell, stop, call, ear, out, place, .. } = self;
         tokio::select! {
             ready = stream.readable(), if reads => {
                 ready?;
@@ -243,6 +243,10 @@ impl Client {
             line = next_line(logs), if logs.is_some() && has_room => self.out.push(frame_of(&line)),
             () = gone(call), if call.as_ref().is_some_and(|call| !call.over) => self.call_is_over(),
             _ = stop.changed() => self.ending = true,
+            () = place.dismissed(), if place.is_stranger() => {
+                debug!("event socket {}: has not logged in, and others wait at the door; dismissed", self.peer);
+                self.ending = true;
+            }
             () = at(limit), if limit.is_some() => self.too_late(),
             () = std::future::ready(()), if more && has_room => {}
         }

@@ -6,8 +6,10 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 
-/// How many may be connected that have not logged in, all together and from one address.
+/// How many may be connected that have not logged in, all together and from one address. One more sends the oldest away:
+/// who says nothing keeps nobody else out.
 const STRANGERS: usize = 128;
 const STRANGERS_OF_ONE: usize = 32;
 /// So many wrong passwords from one address within the time close the door to it for that time.
@@ -33,7 +35,7 @@ pub enum Closed {
     /// Too many wrong passwords came from there.
     #[error("too many wrong passwords")]
     Banned,
-    /// There are too many clients, or too many that have not logged in.
+    /// There are too many clients.
     #[error("too many connections")]
     Full,
 }
@@ -47,10 +49,18 @@ pub struct Doors {
 
 #[derive(Debug, Default)]
 struct Book {
-    /// How many of each address have not logged in.
-    strangers: HashMap<IpAddr, usize>,
+    /// Who has not logged in, the oldest first.
+    strangers: Vec<Stranger>,
     /// Wrong passwords of an address, since when.
     wrong: HashMap<IpAddr, (u32, Instant)>,
+}
+
+/// Somebody who has not logged in.
+#[derive(Debug)]
+struct Stranger {
+    peer: IpAddr,
+    /// Told when it has to go.
+    dismissed: Arc<Notify>,
 }
 
 impl Doors {
@@ -75,20 +85,27 @@ impl Doors {
         if book.wrong.get(&peer).is_some_and(|(tries, since)| *tries >= TRIES && now < *since + BAN) {
             return Err(Closed::Banned);
         }
-        let all: usize = book.strangers.values().sum();
-        let of_one = book.strangers.get(&peer).copied().unwrap_or(0);
-        if all >= STRANGERS || of_one >= STRANGERS_OF_ONE {
-            return Err(Closed::Full);
+        let strangers = &mut book.strangers;
+        let of_one = strangers.iter().filter(|stranger| stranger.peer == peer).count();
+        let leaves = match () {
+            () if of_one >= STRANGERS_OF_ONE => strangers.iter().position(|stranger| stranger.peer == peer),
+            () if strangers.len() >= STRANGERS => Some(0),
+            () => None,
+        };
+        if let Some(oldest) = leaves {
+            strangers.remove(oldest).dismissed.notify_one();
         }
-        book.strangers.insert(peer, of_one + 1);
-        Ok(Place { doors: self.clone(), peer, stranger: true, _inside: self.inside.clone() })
+        let dismissed = Arc::new(Notify::new());
+        strangers.push(Stranger { peer, dismissed: dismissed.clone() });
+        let stranger = Some(dismissed);
+        Ok(Place { doors: self.clone(), peer, stranger, _inside: self.inside.clone() })
     }
 
     /// A place for a program that we have called ourselves.
     pub fn invite(self: &Arc<Self>, most: usize) -> Option<Place> {
         let full = Arc::strong_count(&self.inside) > most;
         let peer = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-        (!full).then(|| Place { doors: self.clone(), peer, stranger: false, _inside: self.inside.clone() })
+        (!full).then(|| Place { doors: self.clone(), peer, stranger: None, _inside: self.inside.clone() })
     }
 
     /// A wrong password came from `peer`.
@@ -128,37 +145,42 @@ impl Doors {
 pub struct Place {
     doors: Arc<Doors>,
     peer: IpAddr,
-    stranger: bool,
+    /// What tells it to go, while it has not logged in.
+    stranger: Option<Arc<Notify>>,
     _inside: Arc<()>,
 }
 
 impl Place {
     /// It has logged in.
     pub fn known(&mut self) {
-        if std::mem::replace(&mut self.stranger, false) {
-            let mut book = self.doors.book();
-            book.wrong.remove(&self.peer);
-            if let Some(count) = book.strangers.get_mut(&self.peer) {
-                *count -= 1;
-                if *count == 0 {
-                    book.strangers.remove(&self.peer);
-                }
-            }
+        if self.leave_strangers() {
+            self.doors.book().wrong.remove(&self.peer);
         }
+    }
+
+    /// Whether it has still to log in.
+    pub fn is_stranger(&self) -> bool {
+        self.stranger.is_some()
+    }
+
+    /// Comes back when it has to go: it has not logged in, and a newcomer needs its place.
+    pub async fn dismissed(&self) {
+        match &self.stranger {
+            Some(dismissed) => dismissed.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn leave_strangers(&mut self) -> bool {
+        let Some(dismissed) = self.stranger.take() else { return false };
+        self.doors.book().strangers.retain(|stranger| !Arc::ptr_eq(&stranger.dismissed, &dismissed));
+        true
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if std::mem::replace(&mut self.stranger, false) {
-            let mut book = self.doors.book();
-            if let Some(count) = book.strangers.get_mut(&self.peer) {
-                *count = count.saturating_sub(1);
-                if *count == 0 {
-                    book.strangers.remove(&self.peer);
-                }
-            }
-        }
+        self.leave_strangers();
     }
 }
 
@@ -192,25 +214,24 @@ mod tests {
         assert_eq!(doors.admits(&conf, &acls(), other), Ok(()));
     }
 
-    #[test]
-    fn strangers_are_bounded_and_places_given_back() {
+    #[tokio::test]
+    async fn strangers_are_bounded_and_places_given_back() {
         let doors = Arc::new(Doors::default());
         let now = Instant::now();
         let peer: IpAddr = "10.0.0.9".parse().unwrap();
         let mut places: Vec<_> =
             (0..STRANGERS_OF_ONE).map(|_| doors.enter(peer, 1000, now).unwrap()).collect();
-        assert_eq!(doors.enter(peer, 1000, now).unwrap_err(), Closed::Full);
         places[0].known();
         places.push(doors.enter(peer, 1000, now).unwrap());
         assert_eq!(doors.enter("10.0.0.10".parse().unwrap(), places.len(), now).unwrap_err(), Closed::Full);
+        places.push(doors.enter(peer, 1000, now).unwrap());
+        places[1].dismissed().await;
+        assert!(!places[0].is_stranger(), "who has logged in stays");
         for n in 0..STRANGERS as u8 {
-            places.extend(doors.enter(IpAddr::from([10, 0, 1, n]), 1000, now));
+            places.push(doors.enter(IpAddr::from([10, 0, 1, n]), 1000, now).unwrap());
         }
-        assert_eq!(
-            doors.book().strangers.len(),
-            1 + STRANGERS - STRANGERS_OF_ONE,
-            "who is sent away is forgotten"
-        );
+        assert_eq!(doors.book().strangers.len(), STRANGERS);
+        places[2].dismissed().await;
         drop(places);
         assert_eq!(doors.len(), 0);
         assert!(doors.book().strangers.is_empty());
