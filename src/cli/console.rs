@@ -91,10 +91,16 @@ pub(super) enum Done {
     Leave,
 }
 
+/// Whether a line says that the user wants to leave.
+pub(super) fn leaves(line: &str) -> bool {
+    let word = line.split_whitespace().next().unwrap_or_default();
+    ["/exit", "/quit", "/bye", "/...", "..."].iter().any(|leave| leave.eq_ignore_ascii_case(word))
+}
+
 /// Does what a line says. `manner` is what `/uuid` and `/logfilter` change.
 pub(super) fn run(session: &mut Session, manner: &mut Manner, line: &str) -> io::Result<Done> {
     let line = line.trim();
-    let Some(own) = line.strip_prefix('/').or((line == "...").then_some("exit")) else {
+    let Some(own) = line.strip_prefix('/').or(leaves(line).then_some("exit")) else {
         if let Some(level) = line.strip_prefix("console loglevel ") {
             session.ask(&format!("log {level}"), &[])?;
         }
@@ -106,7 +112,7 @@ pub(super) fn run(session: &mut Session, manner: &mut Manner, line: &str) -> io:
     let word = |on: bool| if on { "enabled" } else { "disabled" };
     Ok(Done::Say(match name.to_ascii_lowercase().as_str() {
         "help" => USAGE.to_owned(),
-        "exit" | "quit" | "bye" | "..." => return Ok(Done::Leave),
+        _ if leaves(line) => return Ok(Done::Leave),
         "uuid" => {
             manner.uuid = only(rest);
             format!("UUID filtering {}\n", word(manner.uuid.is_some()))
@@ -165,6 +171,16 @@ mod tests {
         assert_eq!(manner.show(&line(6, "u2", "x")), None);
         assert_eq!(manner.show(&line(6, "u1", "y")), None);
         assert_eq!(manner.show(&line(6, "u1", "x")).unwrap(), "x\n");
+    }
+
+    #[test]
+    fn some_lines_leave() {
+        for line in ["/exit", " /QUIT", "/bye now", "...", "/..."] {
+            assert!(leaves(line), "{line}");
+        }
+        for line in ["exit", "/exits", "", "/"] {
+            assert!(!leaves(line), "{line}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::io::{self, BufReader, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
 use std::thread;
 use std::time::Duration;
 
@@ -80,6 +80,13 @@ impl Session {
         let (sender, replies) = mpsc::sync_channel(64);
         thread::Builder::new().name("event-socket".to_owned()).spawn(move || listen(input, &sender, told))?;
         Ok(Session { stream, replies, open: true })
+    }
+
+    /// Whether the connection is there still.
+    pub fn is_open(&mut self) -> bool {
+        // The thread that reads takes its end of the channel with it.
+        self.open &= !matches!(self.replies.try_recv(), Err(TryRecvError::Disconnected));
+        self.open
     }
 
     /// Sends a line and waits for its reply.
@@ -199,8 +206,10 @@ mod tests {
         let (sender, told) = mpsc::channel();
         let mut session = Session::open(&place, move |news| sender.send(news).unwrap()).unwrap();
         assert_eq!(session.api("status\n\nexit").unwrap(), "+OK\n");
+        assert!(session.is_open());
         assert_eq!(session.ask("log debug", &[]).unwrap(), "+OK log level debug [7]");
         assert!(session.ask("exit", &[]).is_err(), "it has hung up");
+        assert!(!session.is_open());
         assert!(session.ask("status", &[]).is_err());
         let told: Vec<Told> = told.iter().collect();
         assert_eq!(

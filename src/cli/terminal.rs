@@ -1,6 +1,6 @@
 //! The terminal: lines edited and remembered, completion asked of the switch, the function keys.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -90,21 +90,26 @@ pub fn talk(place: &Place, level: Option<&str>, colours: bool) -> io::Result<()>
         );
     }
     // Without a terminal lines are printed as they come.
-    let mut printer = editor.create_external_printer().ok();
+    let printer = Arc::new(Mutex::new(editor.create_external_printer().ok()));
     let shown = manner.clone();
     let told = move |told: Told| {
         let Some(text) = lock(&shown).show(&told) else { return };
-        match &mut printer {
+        match &mut *lock(&printer) {
             Some(printer) => drop(printer.print(text)), // the terminal is gone: so is who reads it
             None => print(&text),
         }
     };
-    let mut session = Connection::open(place, told)?;
-    print(&format!("{}\nTab completes, F1 helps, /exit leaves.\n", session.api("version")?.trim_end()));
-    if let Some(level) = level {
-        let said = session.ask(&format!("log {level}"), &[])?;
-        print(&format!("{said}\n"));
-    }
+    let connect = || -> io::Result<Session> {
+        let mut session = Connection::open(place, told.clone())?;
+        print(&format!("{}\n", session.api("version")?.trim_end()));
+        if let Some(level) = level {
+            let said = session.ask(&format!("log {level}"), &[])?;
+            print(&format!("{said}\n"));
+        }
+        Ok(session)
+    };
+    let session = connect()?;
+    print("Tab completes, F1 helps, /exit leaves.\n");
     let session = Arc::new(Mutex::new(Some(session)));
     editor.set_helper(Some(Completing(session.clone())));
     let history = history();
@@ -143,12 +148,29 @@ pub fn talk(place: &Place, level: Option<&str>, colours: bool) -> io::Result<()>
             let _ = editor.save_history(file); // a home that cannot be written forgets
         }
         let mut session = lock(&session);
+        if session.as_mut().is_none_or(|session| !session.is_open()) {
+            if console::leaves(&line) {
+                break Ok(());
+            }
+            // Events that were asked for and a level of the log that was set are to be asked for again.
+            match connect() {
+                Ok(new) => *session = Some(new),
+                Err(error) if !io::stdin().is_terminal() => break Err(error),
+                Err(error) => {
+                    print(&format!("{}:{}: {error}; Return tries again\n", place.host, place.port));
+                    begun = line;
+                    continue;
+                }
+            }
+        }
         let Some(session) = session.as_mut() else { break Ok(()) };
         let mut own = lock(&manner).clone();
         match console::run(session, &mut own, &line) {
             Ok(Done::Say(text)) => print(&format!("{}\n", text.trim_end_matches('\n'))),
             Ok(Done::Leave) => break Ok(()),
-            Err(error) => break Err(error),
+            // A script ends with the connection; a person may go on.
+            Err(error) if !io::stdin().is_terminal() => break Err(error),
+            Err(error) => print(&format!("{error}\n")),
         }
         *lock(&manner) = own;
     };
