@@ -2,7 +2,6 @@
 
 use crate::bed::Bed;
 use std::io::Write;
-use std::time::Duration;
 
 #[test]
 fn nothing_breaks_out_of_its_line() {
