@@ -4,6 +4,7 @@ mod generation;
 mod house;
 mod profile_work;
 mod profiles;
+mod warned;
 
 use crate::api::{self, Desk, House, OnLegs};
 use crate::app::{self, Calls, Plans};
@@ -39,6 +40,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
+use warned::Warned;
 
 /// A configuration that has been read and compiled, and every problem found on the way.
 pub struct Tree {
@@ -114,8 +116,8 @@ struct Core {
     dns: Arc<Dns>,
     /// The event socket, when its module is loaded.
     event_socket: Option<EventSocket>,
-    /// One reload at a time.
-    turn: tokio::sync::Mutex<()>,
+    /// One reload at a time; what the load before has warned of.
+    turn: tokio::sync::Mutex<Warned>,
 }
 
 /// How a switch is run, beside its configuration.
@@ -153,6 +155,7 @@ impl Switch {
     /// The same, with all that commands need.
     pub fn start_in(manner: Manner, tree: Tree, sockets: Arc<dyn Sockets>) -> Result<Switch, StartError> {
         let Manner { trace, options, log } = manner;
+        let turn = tokio::sync::Mutex::new(Warned::of(&tree.loaded.problems));
         let Generation { mut conf, globals, tree, dialplan, directory, acls } = Generation::of(tree);
         let now = Leg::now();
         let switch = &conf.switch;
@@ -205,7 +208,6 @@ impl Switch {
         let board = exchange.presence.clone();
         let watches = tokio::spawn(async move { board.serve().await });
         exchange.events.fire(EventName::Startup, Vec::new);
-        let turn = tokio::sync::Mutex::default();
         let feed = log.as_ref().map(|log| log.feed());
         let whole = Arc::new(Whole::new(options, log));
         let desk = Desk::new(exchange.clone(), whole.clone());
@@ -319,11 +321,12 @@ impl Core {
     /// A tree with errors is refused whole, and so is one that needs a socket which cannot be opened. Answers what has
     /// changed.
     async fn reload(&self, tree: Tree) -> Result<String, Vec<String>> {
-        let _turn = self.turn.lock().await;
+        let mut warned = self.turn.lock().await;
         let errors: Vec<String> = tree.errors().map(ToString::to_string).collect();
         if !errors.is_empty() {
             return Err(errors);
         }
+        let (news, warnings) = (warned.news(&tree.loaded.problems), Warned::of(&tree.loaded.problems));
         let exchange = self.exchange.clone();
         let build = move || {
             let next = Generation::of(tree);
@@ -364,6 +367,8 @@ impl Core {
         self.records.reload(&next.conf.cdr);
         said.extend(self.profiles.turn(turn, &exchange.directory.snapshot()));
         exchange.events.fire(EventName::ReloadXml, Vec::new);
+        news.iter().for_each(|line| warn!("{line}"));
+        *warned = warnings;
         tokio::spawn(old.forget());
         Ok(said.join("; "))
     }
