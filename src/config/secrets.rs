@@ -5,13 +5,14 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rand::Rng;
 
 use super::load::{Loaded, Options};
 use super::position::Position;
+use super::problem::Problem;
 
 /// The file's name, in the configuration folder or, when that is read-only, in the db folder.
 pub const FILE: &str = "secrets.xml";
@@ -82,6 +83,18 @@ pub fn missing(loaded: &Loaded) -> impl Iterator<Item = (&str, &Position)> {
 /// Whether a global of that name is made at the first start.
 pub fn is_secret(name: &str) -> bool {
     NAMES.iter().any(|n| n.eq_ignore_ascii_case(name))
+}
+
+/// What is wrong with a file of passwords that was included at `at`: others than its owner may read or write it.
+pub(super) fn exposed(file: &Path, at: &Position) -> Option<Problem> {
+    if file.file_name()? != FILE {
+        return None;
+    }
+    let mode = fs::metadata(file).ok()?.permissions().mode() & 0o777;
+    (mode & 0o077 != 0).then(|| {
+        Problem::warning(at, format!("others may open it: its mode is {mode:03o}, and it holds passwords"))
+            .hint(format!("chmod 600 {}", file.display()))
+    })
 }
 
 /// A password nobody guesses.
@@ -169,8 +182,24 @@ mod tests {
     const ROOT: &str = "<document>\n<X-PRE-PROCESS cmd=\"include\" data=\"secrets.xml\"/>\n<p v=\"$${default_password}\"/>\n</document>\n";
 
     #[test]
+    fn who_else_may_read_it_is_told() {
+        let base = folder("open");
+        fs::write(base.join("conf/freeswitch.xml"), ROOT).unwrap();
+        let file = base.join("conf/secrets.xml");
+        fs::write(&file, "<include><X-PRE-PROCESS cmd=\"set\" data=\"default_password=x9\"/></include>\n")
+            .unwrap();
+        for (mode, told) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true), (0o622, true)] {
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+            let problems = load(&Options::new(base.join("conf"))).problems;
+            let found: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            let words = format!("secrets.xml: warning: others may open it: its mode is {mode:03o}");
+            assert_eq!(found.iter().any(|line| line.contains(&words)), told, "{mode:03o}: {found:?}");
+        }
+        fs::remove_dir_all(base).unwrap();
+    }
+
+    #[test]
     fn made_once_kept_private_and_found_again() {
-        use std::os::unix::fs::PermissionsExt;
         let base = folder("once");
         fs::write(base.join("conf/freeswitch.xml"), ROOT).unwrap();
         let mut options = Options::new(base.join("conf"));

@@ -7,6 +7,7 @@ use crate::config::glob::glob;
 use crate::config::load::absolute;
 use crate::config::position::{Position, Source};
 use crate::config::problem::Problem;
+use crate::config::secrets::exposed;
 use crate::config::suggest::nearest;
 
 use super::ahead::{Ahead, MANY, Read};
@@ -165,6 +166,8 @@ impl Run<'_> {
         match read {
             Ok((identity, bytes)) => {
                 let source = Arc::new(Source { path: shown.into(), included_at: Some(tag.clone()) });
+                let whole = Position { source: source.clone(), line: 0, column: 0 };
+                self.problems.extend(exposed(file, &whole));
                 self.file(file, Some(identity), &source, &bytes, depth);
             }
             Err(reason) => {
