@@ -1,4 +1,5 @@
-//! `fsctl` and `shutdown`: the switch as a whole (mod_commands.c, `switch_core_session_ctl`).
+//! `fsctl` and `shutdown`: the switch as a whole (mod_commands.c, `switch_core_session_ctl`); `console loglevel`
+//! (mod_console.c).
 
 use super::command::{Command, now};
 use super::desk::{Desk, OK, Shutdown};
@@ -11,7 +12,11 @@ const USAGE: &str = "[api_expansion [on|off]|recover|send_sighup|hupall|pause [i
                      default_dtmf_duration [num]|min_idle_cpu|loglevel [level]|debug_level [level]|\
                      mdns_resolve [enable|disable]]";
 
+const CONSOLE_USAGE: &str =
+    "loglevel [level]|colorize [on|toggle|off]|uuid [on|toggle|off]|json [on|toggle|off]";
+
 pub(super) const COMMANDS: &[Command] = &[
+    now("console", CONSOLE_USAGE, "tell or set how much is logged", console),
     now("fsctl", USAGE, "control the switch as a whole", fsctl),
     now("shutdown", "", "end the switch", |desk, _| {
         desk.house.shut_down(Shutdown::Now);
@@ -154,19 +159,49 @@ fn level(word: &str) -> Option<u8> {
     u8::try_from(found).ok()
 }
 
+/// `fsctl loglevel [LEVEL]`.
 fn log_level(desk: &Desk, word: Option<&str>) -> String {
+    match set_level(desk, word, "-ERR syntax error, log level not set!\n") {
+        Ok((name, number)) => format!("+OK log level: {name} [{number}]\n"),
+        Err(refused) => refused,
+    }
+}
+
+/// `console loglevel [LEVEL]`: there is one log, so it is that of `fsctl loglevel`.
+fn console(desk: &Desk, text: &str) -> String {
+    let mut words = text.split_ascii_whitespace();
+    let word = words.next().unwrap_or_default().to_ascii_lowercase();
+    match word.as_str() {
+        "loglevel" => {
+            let wanted = words.next();
+            let bad = format!("-ERR Invalid console loglevel ({})!\n\n", wanted.unwrap_or_default());
+            match set_level(desk, wanted, &bad) {
+                Ok((name, _)) => format!("+OK console log level set to {name}\n"),
+                Err(refused) => refused,
+            }
+        }
+        "colorize" | "uuid" | "json" => {
+            format!(
+                "-ERR console {word} is not provided: how the log looks is said at the start (--log-format)\n"
+            )
+        }
+        _ => format!("-USAGE: {CONSOLE_USAGE}\n"),
+    }
+}
+
+/// Sets the level of the log when `word` names one, and answers which it is; `bad` when it names none.
+fn set_level(desk: &Desk, word: Option<&str>, bad: &str) -> Result<(&'static str, u8), String> {
     if let Some(word) = word {
         match level(word) {
-            None => return "-ERR syntax error, log level not set!\n".to_owned(),
+            None => return Err(bad.to_owned()),
             Some(level) if !desk.house.set_log_level(level) => {
-                return "-ERR the log level of this switch cannot be changed\n".to_owned();
+                return Err("-ERR the log level of this switch cannot be changed\n".to_owned());
             }
             Some(_) => {}
         }
     }
     let now = desk.house.log_level().min(7);
-    let name = LEVELS.get(usize::from(now)).copied().unwrap_or("DEBUG");
-    format!("+OK log level: {name} [{now}]\n")
+    Ok((LEVELS.get(usize::from(now)).copied().unwrap_or("DEBUG"), now))
 }
 
 #[cfg(test)]

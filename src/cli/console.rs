@@ -134,7 +134,7 @@ pub(super) fn run(session: &mut Session, manner: &mut Manner, line: &str) -> io:
 /// The connection is gone.
 pub fn execute(session: &mut Session, line: &str) -> io::Result<(String, bool)> {
     let said = session.api(line)?;
-    let failed = said.starts_with("-ERR");
+    let failed = ["-ERR", "-USAGE", "Invalid Profile"].iter().any(|word| said.starts_with(word));
     Ok((said, failed))
 }
 

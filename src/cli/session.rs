@@ -225,6 +225,24 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_refuses_is_a_failure() {
+        let (place, server) = recorded(&[
+            "Content-Type: auth/request\n\n",
+            "Content-Type: command/reply\nReply-Text: +OK accepted\n\n",
+            "Content-Type: api/response\nContent-Length: 10\n\n-USAGE: x\n",
+            "Content-Type: api/response\nContent-Length: 16\n\nInvalid Profile!",
+            "Content-Type: api/response\nContent-Length: 6\n\n-ERR x",
+            "Content-Type: api/response\nContent-Length: 14\n\n+OK none -ERR ",
+        ]);
+        let mut session = Session::open(&place, |_| {}).unwrap();
+        for failed in [true, true, true, false] {
+            assert_eq!(crate::cli::execute(&mut session, "x").unwrap().1, failed);
+        }
+        drop(session);
+        server.join().unwrap();
+    }
+
+    #[test]
     fn who_is_not_let_in_is_told_why() {
         for (parts, why) in [
             (

@@ -280,6 +280,13 @@ fn the_switch_as_a_whole() {
         ("fsctl default_dtmf_duration", "+OK default dtmf duration: 2000\n"),
         ("fsctl loglevel", "+OK log level: INFO [6]\n"),
         ("fsctl loglevel loud", "-ERR syntax error, log level not set!\n"),
+        ("console loglevel", "+OK console log level set to INFO\n"),
+        ("console loglevel loud", "-ERR Invalid console loglevel (loud)!\n\n"),
+        ("console loglevel 7", "-ERR the log level of this switch cannot be changed\n"),
+        (
+            "console",
+            "-USAGE: loglevel [level]|colorize [on|toggle|off]|uuid [on|toggle|off]|json [on|toggle|off]\n",
+        ),
         ("fsctl loglevel debug", "-ERR the log level of this switch cannot be changed\n"),
         ("fsctl recover", "-ERR recover is not provided: calls are not recovered after a restart\n"),
         ("fsctl crash", "-ERR crash is not provided: it would end every call\n"),
