@@ -49,10 +49,10 @@ struct Tree {
     /// The configuration folder [default: ./conf if it holds freeswitch.xml, else /etc/tandem]
     #[arg(long, value_name = "DIR")]
     conf: Option<PathBuf>,
-    /// Where logs and freeswitch.xml.fsxml go
+    /// Where logs and freeswitch.xml.fsxml go [default: the folder log beside that of the configuration]
     #[arg(long, value_name = "DIR")]
     log: Option<PathBuf>,
-    /// Where state is kept
+    /// Where state is kept [default: the folder db beside that of the configuration]
     #[arg(long, value_name = "DIR")]
     db: Option<PathBuf>,
     /// Override a global $${name}; may be given many times
@@ -98,7 +98,7 @@ struct Console {
     /// The password
     #[arg(short = 'p', long, value_name = "PASSWORD")]
     password: Option<String>,
-    /// Run one command, print its answer, and leave; 1 when it answers -ERR
+    /// Run one command, print its answer, and leave; 1 when it answers -ERR, -USAGE or Invalid Profile
     #[arg(short = 'x', long, value_name = "COMMAND")]
     execute: Option<String>,
     /// The level of the log shown at first

@@ -359,11 +359,19 @@ impl Core {
         exchange.gate.set(switch.max_sessions, switch.sessions_per_second);
         exchange.media.set_ports(PortRange::new(switch.rtp_start_port, switch.rtp_end_port));
         exchange.allow_system.store(switch.allow_system, Ordering::Relaxed);
-        if let (Some(socket), Some(settings)) = (&self.event_socket, &next.conf.event_socket)
-            && socket.reload(settings.clone(), switch.event_heartbeat_interval)
-        {
-            said.push("the event socket moves at the next start only".to_owned());
-        }
+        let later = match (&self.event_socket, &next.conf.event_socket) {
+            (Some(socket), Some(settings)) => socket
+                .reload(settings.clone(), switch.event_heartbeat_interval)
+                .then_some("the event socket moves at the next start only"),
+            (None, Some(_)) => {
+                Some("mod_event_socket is loaded now: the event socket listens after a restart only")
+            }
+            (Some(_), None) => {
+                Some("mod_event_socket is not loaded any more: the event socket closes after a restart only")
+            }
+            (None, None) => None,
+        };
+        said.extend(later.map(str::to_owned));
         self.records.reload(&next.conf.cdr);
         said.extend(self.profiles.turn(turn, &exchange.directory.snapshot()));
         exchange.events.fire(EventName::ReloadXml, Vec::new);
