@@ -201,10 +201,10 @@ impl Switch {
             dns: Arc::default(),
         };
         shared.dns.set_servers(&conf.switch.dns_servers);
-        let dns = shared.dns.clone();
+        let (dns, auth) = (shared.dns.clone(), shared.auth.clone());
         let (profiles, closed) = Profiles::open(&conf.sofia.profiles, shared, trace)?;
         let profiles = Arc::new(profiles);
-        let expiry = tokio::spawn(serve_expiry(profiles.clone(), exchange.clone()));
+        let expiry = tokio::spawn(serve_expiry(profiles.clone(), exchange.clone(), auth));
         let board = exchange.presence.clone();
         let watches = tokio::spawn(async move { board.serve().await });
         exchange.events.fire(EventName::Startup, Vec::new);
@@ -477,14 +477,18 @@ fn acls(conf: &Conf, directory: &Snapshot) -> Acls {
 /// The least time between two looks for registrations whose time is over.
 const EXPIRY_PAUSE: Duration = Duration::from_millis(100);
 
-/// Drops registrations whose time is over, many at a time: a look-up does not find them any more as it is.
-async fn serve_expiry(profiles: Arc<Profiles>, exchange: Arc<Exchange>) {
+/// Drops registrations whose time is over, many at a time: a look-up does not find them any more as it is. Tells how many
+/// challenges were not told one by one.
+async fn serve_expiry(profiles: Arc<Profiles>, exchange: Arc<Exchange>, auth: Arc<Authenticator>) {
     loop {
         let (soonest, soon) = (Leg::now() + EXPIRY_PAUSE, Leg::now() + Duration::from_secs(1));
         let next = exchange.registrar.next_timeout().map_or(soon, |at| at.clamp(soonest, soon));
         tokio::time::sleep_until(next.into()).await;
         let running = profiles.running();
         running.iter().for_each(|profile| profile.forget_answers());
+        for (source, count) in auth.challenged.counts(Leg::now()) {
+            warn!("{count} more requests from {source} were challenged in the last minute");
+        }
         for binding in exchange.registrar.expire(Leg::now()) {
             if let Some(profile) = running.iter().find(|p| *p.agent.name == *binding.profile) {
                 profile.registration_gone(&binding, Gone::Expired);

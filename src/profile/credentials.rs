@@ -1,6 +1,7 @@
 //! Who may: access lists first, then digest (inventory §8.2, §8.3).
 
 use super::start::Profile;
+use crate::channel::Leg;
 use crate::directory::User;
 use crate::directory::auth::{AuthLine, Outcome};
 use crate::event::EventName;
@@ -171,7 +172,7 @@ impl Profile {
                     self.agent.name,
                     request.method()
                 );
-                if self.guard.failed_auth(crate::channel::Leg::now(), source) {
+                if self.guard.failed_auth(Leg::now(), source) {
                     warn!(
                         "{}: too many failed logins from {source}: not listened to for a while",
                         self.agent.name
@@ -219,7 +220,9 @@ impl Profile {
             host: to.host(),
             source: flow.remote.ip(),
         };
-        if self.agent.conf.log_auth_failures {
+        let told = self.agent.conf.log_auth_failures
+            && (failure || self.shared.auth.challenged.is_told(Leg::now(), flow.remote.ip()));
+        if told {
             warn!(target: "sofia_reg.c:1", "{line}");
         } else {
             debug!("{line}");

@@ -287,6 +287,25 @@ fn failed_logins_are_told_to_fail2ban() {
     assert!(forged.is_empty(), "{forged:?}");
 }
 
+/// A phone that asks on and on does not fill the log; one that guesses is told each time.
+#[test]
+fn challenges_are_told_once_a_minute_and_failures_always() {
+    let mut switch = Switch::start();
+    if switch.process.is_none() {
+        return;
+    }
+    let mut line = Line::udp(&switch);
+    for _ in 0..5 {
+        let ask = line.registration("1000", &format!("<sip:1000@{}>", line.local));
+        let challenge = line.put(&ask);
+        line.put(&logged_in(&ask, &challenge, "1000", "wrong"));
+        switch.expect_log(&["SIP auth failure"]);
+    }
+    let log = switch.log();
+    let count = |word: &str| log.iter().filter(|l| l.contains(word)).count();
+    assert_eq!((count("SIP auth challenge"), count("SIP auth failure")), (1, 5), "{log:?}");
+}
+
 /// A source that guesses is shut out after a while; others are not.
 #[test]
 fn who_guesses_too_often_is_not_heard_any_more() {

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::challenged::Challenged;
 use super::nonce::Nonces;
 use super::uses::Uses;
 use crate::config::directory::is_true;
@@ -121,6 +122,8 @@ pub struct Authenticator {
     uses: Uses,
     /// What unknown users are compared with.
     decoy: String,
+    /// What the log was told of challenges.
+    pub challenged: Challenged,
 }
 
 impl Authenticator {
@@ -133,7 +136,7 @@ impl Authenticator {
         let nonces = Nonces::new(secret);
         // As secret as the nonces, and nobody's password.
         let decoy = nonces.issue(SystemTime::UNIX_EPOCH, "decoy");
-        Authenticator { nonces, uses: Uses::new(uses), decoy }
+        Authenticator { nonces, uses: Uses::new(uses), decoy, challenged: Challenged::default() }
     }
 
     /// Looks at the credentials of a request that came from `source`.

@@ -6,11 +6,13 @@
 //! is worth nothing (`uses`). From outside nobody can tell whether a user exists: unknown, without password and wrong
 //! password take the same steps and get the same answer.
 
+mod challenged;
 mod check;
 mod log;
 mod nonce;
 mod uses;
 
 pub use crate::config::sofia::Realm;
+pub use challenged::Challenged;
 pub use check::{Authenticator, Grounds, Outcome, Rules};
 pub use log::{AuthLine, FAIL2BAN_PREFIX};
