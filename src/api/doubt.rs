@@ -88,6 +88,17 @@ fn reg(desk: &Desk, text: &str) -> String {
             binding.user_agent
         );
     }
+    let refused = known.as_ref().and_then(|entry| exchange.registrar.refusals.last(&entry.id, &entry.domain));
+    if let Some(refused) = &refused {
+        let _ = writeln!(
+            out,
+            "its last REGISTER that was refused came {} s ago from {} to {}: {}",
+            now.saturating_duration_since(refused.at).as_secs(),
+            refused.source,
+            refused.profile,
+            refused.why
+        );
+    }
     if bindings.is_empty() {
         out.push_str("not registered now\n");
         if known.is_some() {
@@ -96,9 +107,9 @@ fn reg(desk: &Desk, text: &str) -> String {
             for binding in elsewhere {
                 let _ = writeln!(out, "but {user}@{} is: the phone uses another domain", binding.domain);
             }
-            out.push_str(
-                "a REGISTER that is refused is in the log: look for SIP auth failure and this user\n",
-            );
+            if refused.is_none() {
+                out.push_str("no REGISTER of it was refused lately; the log tells who was asked for a password and did not answer: SIP auth challenge\n");
+            }
         }
     }
     out

@@ -3,9 +3,11 @@
 use super::start::Profile;
 use crate::channel::Leg;
 use crate::directory::User;
-use crate::directory::auth::{AuthLine, Outcome};
+use crate::directory::auth::{AuthLine, Grounds, Outcome};
 use crate::event::EventName;
+use crate::registrar::Refused;
 use crate::sip::{Flow, Message, Method, Name, Transport};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 use tracing::{debug, info, warn};
@@ -167,6 +169,7 @@ impl Profile {
             }
             Outcome::Forbidden { grounds, username } => {
                 self.log_attempt(request, flow, true);
+                self.remember_refusal(request, source, &username, grounds);
                 info!(
                     "{}: {} of {username:?} from {source} refused: {grounds}",
                     self.agent.name,
@@ -182,6 +185,19 @@ impl Profile {
                 Admission::Answered
             }
         }
+    }
+
+    /// Keeps the last refused REGISTER of a user there is, for `reg why`.
+    fn remember_refusal(&self, request: &Message, source: IpAddr, username: &str, grounds: Grounds) {
+        if *request.method() != Method::Register {
+            return;
+        }
+        let domain = self.rules.domain.as_deref().unwrap_or_else(|| self.rules.realm_of(request));
+        let exchange = &self.shared.exchange;
+        let Some(user) = exchange.directory.user(username, domain) else { return };
+        let (at, source) = (Leg::now(), source.to_canonical());
+        let refused = Refused { at, source, profile: self.agent.name.clone(), why: grounds.to_string() };
+        exchange.registrar.refusals.put(&user.id, &user.domain, refused);
     }
 
     /// `sofia::register_failure`: a wrong password, or a user nobody knows.

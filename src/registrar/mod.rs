@@ -9,6 +9,7 @@
 mod binding;
 mod expiry;
 mod policy;
+mod refusals;
 mod register;
 mod request;
 mod table;
@@ -17,6 +18,7 @@ mod text;
 pub use crate::config::sofia::MultipleRegistrations as Multiple;
 pub use binding::Binding;
 pub use policy::Policy;
+pub use refusals::{Refusals, Refused};
 pub use register::{Change, Gone, Refusal, Registered};
 pub use request::{Request, Wanted, Wish};
 pub use table::{Bounds, Registrar};

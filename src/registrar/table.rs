@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 use super::binding::Binding;
 use super::expiry::{Due, Millis, Queue};
 use super::policy::Policy;
+use super::refusals::Refusals;
 use super::register::{Asker, Change, Fate, Gone, Plan, Refusal, Registered};
 use super::request::{Request, Wanted};
 use crate::config::Lately;
@@ -41,6 +42,8 @@ pub struct Registrar {
     hasher: RandomState,
     bounds: Bounds,
     began: Instant,
+    /// What was refused before it came to this table.
+    pub refusals: Refusals,
 }
 
 struct Shard {
@@ -76,7 +79,7 @@ impl Registrar {
     pub fn new(now: Instant, bounds: Bounds) -> Self {
         let shards =
             (0..SHARDS).map(|_| Shard { state: Mutex::default(), len: AtomicUsize::new(0) }).collect();
-        Registrar { shards, hasher: RandomState::new(), bounds, began: now }
+        Registrar { shards, hasher: RandomState::new(), bounds, began: now, refusals: Refusals::default() }
     }
 
     /// Carries out a REGISTER that came on `flow` for `user@domain`, or a query of it. Either all of it happens or, with

@@ -185,6 +185,13 @@ fn a_wrong_password_keeps_it_down_and_a_missing_one_is_no_gateway() {
         assert_eq!(state(&office, "wrong"), State::FailWait);
         let status = office.switch.exchange.gateways.load().find("wrong").unwrap().status();
         assert!((2..12).contains(&status.failures), "ever more seldom: {}", status.failures);
+        // The carrier's staff see why.
+        let desk = office.carrier.as_ref().expect("a carrier").desk();
+        let said = tandem::api::run(&desk, "reg why 1011@office.test").await;
+        assert!(said.contains("\nits last REGISTER that was refused came "), "{said}");
+        assert!(said.contains(": the password is wrong\nnot registered now\n"), "{said}");
+        let said = tandem::api::run(&desk, "reg why 1000@office.test").await;
+        assert!(said.contains("no REGISTER of it was refused lately"), "{said}");
         office.plan(call(OURS, "01004", 0));
         all_well(&mut office).await;
         office.close().await;
