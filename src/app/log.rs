@@ -10,9 +10,14 @@ pub fn run(leg: &mut Leg, data: &Expanded) {
     let (level, text) = data.split_once(' ').unwrap_or((data, ""));
     let uuid = &leg.uuid;
     match level.to_ascii_uppercase().as_str() {
-        "CONSOLE" | "ALERT" | "CRIT" | "ERR" | "ERROR" | "0" | "1" | "2" | "3" => error!("{uuid} {text}"),
+        // `severity`: FreeSWITCH's number of a level that is not one of tracing's (see observe/log).
+        "CONSOLE" | "0" => error!(severity = 0_u64, "{uuid} {text}"),
+        "ALERT" | "1" => error!(severity = 1_u64, "{uuid} {text}"),
+        "CRIT" | "2" => error!(severity = 2_u64, "{uuid} {text}"),
+        "ERR" | "ERROR" | "3" => error!("{uuid} {text}"),
         "WARNING" | "4" => warn!("{uuid} {text}"),
-        "NOTICE" | "INFO" | "5" | "6" => info!("{uuid} {text}"),
+        "NOTICE" | "5" => info!(severity = 5_u64, "{uuid} {text}"),
+        "INFO" | "6" => info!("{uuid} {text}"),
         "DEBUG" | "7" => debug!("{uuid} {text}"),
         _ => debug!("{uuid} {data}"),
     }

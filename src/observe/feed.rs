@@ -1,11 +1,11 @@
 //! Log lines for programs that watch the switch: made only while somebody wants them, lost by who is too slow.
 
-use super::log::{source, write_fields};
+use super::log::{severity, source, write_fields};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::broadcast;
 use tracing::level_filters::LevelFilter;
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
@@ -15,7 +15,7 @@ const BEHIND: usize = 2048;
 /// One line of the log.
 #[derive(Clone, Debug)]
 pub struct LogLine {
-    /// FreeSWITCH's number of its level: 3 (ERR), 4 (WARNING), 6 (INFO), 7 (DEBUG), 17 (DEBUG10).
+    /// FreeSWITCH's number of its level: 0 (CONSOLE) to 7 (DEBUG), 17 (DEBUG10).
     pub level: u8,
     /// The file that says so.
     pub file: String,
@@ -116,13 +116,7 @@ impl<S: Subscriber> Layer<S> for Filler {
         if self.0.receiver_count() == 0 {
             return;
         }
-        let (level, word) = match *event.metadata().level() {
-            Level::ERROR => (3, "ERR"),
-            Level::WARN => (4, "WARNING"),
-            Level::INFO => (6, "INFO"),
-            Level::DEBUG => (7, "DEBUG"),
-            Level::TRACE => (17, "DEBUG10"),
-        };
+        let (level, word) = severity(event);
         let mut said = String::new();
         if write_fields(&mut said, event).is_err() {
             return;
@@ -138,5 +132,40 @@ impl<S: Subscriber> Layer<S> for Filler {
             uuid: uuid.unwrap_or("").to_owned(),
             text: format!("{} [{word}] {}{said}\n", now.strftime("%Y-%m-%d %H:%M:%S.%6f"), source(meta)),
         }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    #[tokio::test]
+    async fn levels_have_their_words() {
+        let (feed, filler) = Feed::new(|_| {});
+        let mut ear = feed.listen(7);
+        let mut few = feed.listen(2);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(filler), || {
+            tracing::error!("plain");
+            tracing::error!(severity = 0_u64, "console");
+            tracing::error!(severity = 1_u64, "alert");
+            tracing::error!(severity = 2_u64, "crit");
+            tracing::info!(severity = 5_u64, "notice");
+            tracing::info!(other = 5_u64, "info");
+        });
+        let expected = [
+            (3, "[ERR]", " plain\n"),
+            (0, "[CONSOLE]", " console\n"),
+            (1, "[ALERT]", " alert\n"),
+            (2, "[CRIT]", " crit\n"),
+            (5, "[NOTICE]", " notice\n"),
+            (6, "[INFO]", " info other=5\n"),
+        ];
+        for (level, word, end) in expected {
+            let line = ear.next().await;
+            assert_eq!(line.level, level);
+            assert!(line.text.contains(word) && line.text.ends_with(end), "{}", line.text);
+        }
+        assert_eq!(few.next().await.level, 0, "an ERR is not for who wants CRIT");
     }
 }

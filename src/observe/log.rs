@@ -107,19 +107,52 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let level = match *event.metadata().level() {
-            Level::ERROR => "ERR",
-            Level::WARN => "WARNING",
-            Level::INFO => "INFO",
-            Level::DEBUG => "DEBUG",
-            Level::TRACE => "DEBUG10",
-        };
+        let (_, level) = severity(event);
         let now = jiff::Zoned::now();
         let source = source(event.metadata());
         write!(out, "{} [{level}] {source}", now.strftime("%Y-%m-%d %H:%M:%S.%6f"))?;
         write_fields(&mut out, event)?;
         writeln!(out)
     }
+}
+
+/// The field of an event that names a level of FreeSWITCH's which `tracing` does not have; its value is the level's number.
+const SEVERITY: &str = "severity";
+
+/// FreeSWITCH's number and word for how severe an event is.
+pub(super) fn severity(event: &Event<'_>) -> (u8, &'static str) {
+    let meta = event.metadata();
+    if meta.fields().field(SEVERITY).is_some() {
+        let mut said = Said(None);
+        event.record(&mut said);
+        match said.0 {
+            Some(0) => return (0, "CONSOLE"),
+            Some(1) => return (1, "ALERT"),
+            Some(2) => return (2, "CRIT"),
+            Some(5) => return (5, "NOTICE"),
+            _ => {}
+        }
+    }
+    match *meta.level() {
+        Level::ERROR => (3, "ERR"),
+        Level::WARN => (4, "WARNING"),
+        Level::INFO => (6, "INFO"),
+        Level::DEBUG => (7, "DEBUG"),
+        Level::TRACE => (17, "DEBUG10"),
+    }
+}
+
+/// Reads [`SEVERITY`].
+struct Said(Option<u64>);
+
+impl Visit for Said {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        if field.name() == SEVERITY {
+            self.0 = Some(value);
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }
 
 /// Who speaks, as lines name it.
@@ -158,7 +191,7 @@ impl Fields<'_> {
 
 impl Visit for Fields<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if self.result.is_err() {
+        if self.result.is_err() || field.name() == SEVERITY {
             return;
         }
         let text = format!("{value:?}");
