@@ -99,12 +99,18 @@ fn is_left_out<'a>(name: &str, mut rest: impl Iterator<Item = &'a Action>) -> bo
             && rest.find(|action| !words::is_prompt(&action.application)).is_some_and(|next| !ends(&next))
 }
 
+/// What becomes of a call that what it comes to is not provided for.
+pub(super) fn end_of(leg: &Leg) -> &'static str {
+    if leg.is_answered() { "the call is ended (SERVICE_NOT_IMPLEMENTED)" } else { "the caller gets 501" }
+}
+
 /// What happens instead; `rest` is what would follow.
 pub fn run<'a>(leg: &mut Leg, name: &str, data: &str, at: &Position, rest: impl Iterator<Item = &'a Action>) {
     if is_left_out(name, rest) {
         warn!("{} {}: {at}: {name}({data}) is not provided yet and left out", leg.uuid, leg.name());
     } else if is_known(name) {
-        warn!("{} {}: {at}: {name}({data}) is not provided yet; the caller gets 501", leg.uuid, leg.name());
+        let what = end_of(leg);
+        warn!("{} {}: {at}: {name}({data}) is not provided yet; {what}", leg.uuid, leg.name());
         leg.hangup(Cause::SERVICE_NOT_IMPLEMENTED);
     } else {
         warn!("{} {}: {at}: invalid application {name}", leg.uuid, leg.name());

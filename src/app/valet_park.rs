@@ -4,6 +4,7 @@
 use super::bridge::{meeting, stay};
 use super::call::Call;
 use super::lamp;
+use super::missing;
 use crate::channel::{Cause, Course, Happening, Leg, Letter, Order, Route};
 use crate::dialplan::{Expanded, plain, separate};
 use crate::event::EventName;
@@ -28,10 +29,11 @@ pub async fn run(call: &mut Call, data: &Expanded) {
     match words.as_slice() {
         [_, ask, ..] if ask.eq_ignore_ascii_case("ask") => {
             warn!(
-                "{} {}: {name}({}): asking for a slot needs a prompt, which is not provided yet; the caller gets 501",
+                "{} {}: {name}({}): asking for a slot needs a prompt, which is not provided yet; {}",
                 leg.uuid,
                 leg.name(),
-                data.text
+                data.text,
+                missing::end_of(leg)
             );
             leg.hangup(Cause::SERVICE_NOT_IMPLEMENTED);
         }

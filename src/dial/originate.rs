@@ -421,9 +421,14 @@ impl<'a> Originate<'a> {
             name => name.to_owned(),
         };
         let callee_number = attempt.caller.callee_id_number.clone();
+        let inside = attempt.inside.is_some();
         match Leg::dial(self.leg.exchange.clone(), attempt, owner) {
             Ok((mailbox, uuid)) => {
-                info!("{} {}: calling {uri} as {uuid}", self.leg.uuid, self.leg.name());
+                let (ours, name) = (&self.leg.uuid, self.leg.name());
+                match inside {
+                    true => info!("{ours} {name}: calling loopback/{number} as {uuid}"),
+                    false => info!("{ours} {name}: calling {uri} as {uuid}"),
+                }
                 self.leg.dials(mailbox.clone());
                 if self.leg.caller.callee_id_number.is_empty() {
                     self.leg.caller.callee_id_number = number.clone();
