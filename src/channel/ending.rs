@@ -10,7 +10,9 @@ use super::past::Gone;
 use super::queue::Queue;
 use super::variables::Variables;
 use crate::event::EventName;
+use crate::net::SendError;
 use crate::sip::{Message, Name};
+use crate::transaction::Id;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,10 +48,13 @@ pub struct Ending {
 
 impl Ending {
     /// The SIP message that ended the leg: `BYE received`.
-    fn last_message(&self) -> String {
+    fn last_message(&self, undelivered: Option<&SendError>) -> String {
         match (self.disposition, &self.sip, self.refused_with) {
             ("recv_refuse", Some((status, phrase)), _) => format!("{status} {phrase} received"),
-            ("recv_refuse", None, _) => "no answer to our INVITE".to_owned(),
+            ("recv_refuse", None, _) => match undelivered {
+                Some(error) => format!("INVITE not delivered: {error}"),
+                None => "no answer to our INVITE".to_owned(),
+            },
             ("send_refuse", _, Some(status)) => format!("{status} sent"),
             ("recv_bye", ..) => "BYE received".to_owned(),
             ("recv_cancel", ..) => "CANCEL received".to_owned(),
@@ -232,7 +237,8 @@ impl Leg {
             direction: self.direction,
             times: self.times.clone(),
             cause: ending.cause,
-            last: ending.last_message().into(),
+            last: ending.last_message(self.undelivered.as_deref()).into(),
+            undelivered: self.was_undelivered(&ending),
             words: words.into(),
         });
         self.fire(EventName::ChannelDestroy, Vec::new);
@@ -253,6 +259,21 @@ impl Leg {
         self.dialled = Vec::new();
     }
 
+    /// What `by` sent could not be delivered. Of our requests the operator is told: they are what a call hangs on.
+    pub(super) fn cannot_deliver(&mut self, by: Id, error: SendError) {
+        if let Id::Server(_) = by {
+            info!("{} {}: an answer of ours cannot be delivered: {error}", self.uuid, self.name());
+            return;
+        }
+        warn!("{} {}: cannot deliver: {error}", self.uuid, self.name());
+        self.undelivered = Some(Box::new(error));
+    }
+
+    /// True for a call that ended because its INVITE could not be delivered.
+    fn was_undelivered(&self, ending: &Ending) -> bool {
+        ending.disposition == "recv_refuse" && ending.sip.is_none() && self.undelivered.is_some()
+    }
+
     /// "call 1000 → 1001 ended: the caller hung up after 12.3 s (NORMAL_CLEARING); audio …".
     fn closing_line(
         &self,
@@ -269,7 +290,10 @@ impl Leg {
             (By::FarEnd, "recv_cancel") => format!("{far} gave up"),
             (By::FarEnd, "recv_refuse") => match &ending.sip {
                 Some((status, phrase)) => format!("{far} refused with {status} {phrase}"),
-                None => format!("{far} did not answer our INVITE"),
+                None => match &self.undelivered {
+                    Some(error) => format!("our INVITE could not be delivered: {error}"),
+                    None => format!("{far} did not answer our INVITE"),
+                },
             },
             (By::FarEnd, _) => format!("{far} hung up"),
             (By::Timer, _) => "a timer ran out".to_owned(),
@@ -281,6 +305,7 @@ impl Leg {
         };
         let length = match talked {
             Some(talked) => format!("talked {:.1} s", talked.as_secs_f64()),
+            None if self.was_undelivered(ending) => format!("after {:.1} s", lasted.as_secs_f64()),
             None => format!("not answered in {:.1} s", lasted.as_secs_f64()),
         };
         format!(

@@ -36,6 +36,7 @@ use super::user_agent::UserAgent;
 use super::variables::Variables;
 use crate::dialog::{self, RequestId};
 use crate::media::Stats;
+use crate::net::SendError;
 use crate::sdp::{self, AgreedMedia};
 use crate::sip::Method;
 use std::future::poll_fn;
@@ -166,6 +167,8 @@ pub struct Leg {
     pub(super) course: Option<Box<Course>>,
     /// It is about to be left by its partner: it has asked for a transfer, or its place is taken.
     pub(super) handover: Option<Box<Handover>>,
+    /// Why a request of ours could not be delivered, the last one.
+    pub(super) undelivered: Option<Box<SendError>>,
     /// What the last partner's audio stream had counted, and where its description said it listens.
     pub(super) last_partner: Option<Box<(Stats, Arc<View>)>>,
     /// Its call on the board, while anybody watches anybody.
@@ -381,7 +384,10 @@ impl Leg {
         let now = Self::now();
         match letter {
             Letter::Sip { message, flow } => self.session.receive(now, message, flow),
-            Letter::Undelivered { by } => self.session.transport_failed(now, by),
+            Letter::Undelivered { by, error } => {
+                self.cannot_deliver(by, error);
+                self.session.transport_failed(now, by);
+            }
             Letter::OverStream { by } => self.session.now_reliable(by),
             Letter::Media { line, event } => self.on_media(line, event),
             Letter::News { from, news } => self.on_news(from, news),

@@ -12,6 +12,7 @@ use super::legs::Token;
 use super::mailbox::Mailbox;
 use super::media::{View, Way};
 use crate::media::{MediaEvent, Stats};
+use crate::net::SendError;
 use crate::sip::{Flow, Message};
 use crate::transaction::Id;
 use bytes::Bytes;
@@ -32,6 +33,8 @@ pub enum Letter {
     Undelivered {
         /// Which transaction sent it.
         by: Id,
+        /// Why not.
+        error: SendError,
     },
     /// What we meant to send by UDP went over a stream, being large.
     OverStream {

@@ -252,6 +252,7 @@ impl Leg {
             course: None,
             handover: None,
             last_partner: None,
+            undelivered: None,
             lamp: None,
             followers: Vec::new(),
             told: Default::default(),

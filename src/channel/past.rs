@@ -29,6 +29,8 @@ pub struct Gone {
     pub cause: Cause,
     /// The last SIP message of consequence, and whether we sent it: `BYE received`.
     pub last: Box<str>,
+    /// Its INVITE could not be delivered: `last` says why.
+    pub undelivered: bool,
     /// How it ended, in plain words.
     pub words: Box<str>,
 }
@@ -41,7 +43,10 @@ impl Gone {
             Direction::Outbound => ("sent", "received"),
         };
         let times = &self.times;
-        let mut steps: Vec<(Instant, String)> = vec![(times.created, format!("INVITE {came}"))];
+        let mut steps: Vec<(Instant, String)> = Vec::new();
+        if !self.undelivered {
+            steps.push((times.created, format!("INVITE {came}")));
+        }
         let mut add = |at: Option<Instant>, what: String| steps.extend(at.map(|at| (at, what)));
         add(times.progress, format!("180 {went}"));
         add(times.progress_media, format!("183 with a description {went}"));
@@ -49,8 +54,9 @@ impl Gone {
         add(times.bridged, "joined with another leg".to_owned());
         add(times.transferred, "sent to another extension".to_owned());
         for (from, to) in times.each_hold() {
-            add(Some(*from), "put on hold by the far end".to_owned());
-            add(Some(*to), "taken off hold by the far end".to_owned());
+            let by = if times.is_our_hold(*from) { "the switch" } else { "the far end" };
+            add(Some(*from), format!("put on hold by {by}"));
+            add(Some(*to), format!("taken off hold by {by}"));
         }
         add(times.ended, self.last.to_string());
         steps.sort_by_key(|(at, _)| *at);
@@ -111,6 +117,7 @@ mod tests {
             times,
             cause: Cause::USER_BUSY,
             last: "486 Busy Here received".into(),
+            undelivered: false,
             words: "the called party refused".into(),
         }
     }
@@ -134,5 +141,37 @@ mod tests {
         let words: Vec<&str> = steps.iter().map(|(_, what)| what.as_str()).collect();
         assert_eq!(words, ["INVITE sent", "180 received", "486 Busy Here received"]);
         assert!((steps[1].0 - 0.5).abs() < 0.001);
+    }
+
+    #[test]
+    fn an_invite_that_was_not_delivered_was_not_sent() {
+        let mut gone = gone("a", "a");
+        gone.times.progress = None;
+        gone.undelivered = true;
+        gone.last = "INVITE not delivered: no address for nowhere.test".into();
+        let words: Vec<String> = gone.steps().into_iter().map(|(_, what)| what).collect();
+        assert_eq!(words, ["INVITE not delivered: no address for nowhere.test"]);
+    }
+
+    #[test]
+    fn who_holds_is_told() {
+        let mut gone = gone("a", "a");
+        let at = |ms| gone.times.created + Duration::from_millis(ms);
+        let (ours, theirs) = ([at(600), at(700)], [at(800), at(900)]);
+        gone.times.hold(ours[0], true);
+        gone.times.hold_is_ours();
+        gone.times.hold(ours[1], false);
+        gone.times.hold(theirs[0], true);
+        gone.times.hold(theirs[1], false);
+        let words: Vec<String> = gone.steps().into_iter().map(|(_, what)| what).collect();
+        assert_eq!(
+            words[2..6],
+            [
+                "put on hold by the switch",
+                "taken off hold by the switch",
+                "put on hold by the far end",
+                "taken off hold by the far end"
+            ]
+        );
     }
 }

@@ -172,6 +172,9 @@ impl Leg {
         if held != self.held {
             self.held = held;
             self.times.hold(Self::now(), held);
+            if held && self.pending.holds {
+                self.times.hold_is_ours();
+            }
             info!("{} {}: {}", self.uuid, self.name(), if held { "on hold" } else { "resumed" });
             self.fire(if held { EventName::ChannelHold } else { EventName::ChannelUnhold }, Vec::new);
         }

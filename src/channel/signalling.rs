@@ -169,6 +169,9 @@ impl Leg {
             redirects =
                 message.contacts().map(|c| crate::channel::identity::redirects(&c)).unwrap_or_default();
         }
+        if message.is_some() {
+            self.undelivered = None; // whatever it was, the INVITE has been answered
+        }
         let phrase = message.as_ref().map_or("no answer", Message::reason).to_owned();
         self.variables.print("sip_invite_failure_status", status);
         self.variables.set_wire("sip_invite_failure_phrase", &phrase);

@@ -24,7 +24,7 @@ pub struct Times {
     pub bridged: Option<Instant>,
     /// It ended.
     pub ended: Option<Instant>,
-    /// The far end put us on hold; nothing until it does.
+    /// The holds, the far end's and ours; nothing until there is one.
     pub(super) holds: Option<Box<Holds>>,
 }
 
@@ -39,6 +39,8 @@ pub(super) struct Holds {
     total: Duration,
     /// Beginning and end of the first ones.
     each: Vec<(Instant, Instant)>,
+    /// Beginnings of those of them that are the switch's doing (`uuid_hold`).
+    ours: Vec<Instant>,
 }
 
 impl Times {
@@ -71,6 +73,21 @@ impl Times {
                 holds.each.push((since, now));
             }
         }
+    }
+
+    /// The hold that has just begun is the switch's doing.
+    pub(super) fn hold_is_ours(&mut self) {
+        if let Some(holds) = &mut self.holds
+            && let Some(since) = holds.since
+            && holds.each.len() < HOLDS
+        {
+            holds.ours.push(since);
+        }
+    }
+
+    /// True when the hold that began then was the switch's doing.
+    pub(super) fn is_our_hold(&self, began: Instant) -> bool {
+        self.holds.as_ref().is_some_and(|holds| holds.ours.contains(&began))
     }
 
     /// Microseconds since 1970 at `at`; 0 when it never was.
@@ -119,6 +136,23 @@ mod tests {
         assert_eq!(times.hold_total(), Duration::from_secs(4));
         assert_eq!(times.each_hold(), [(at(1), at(4)), (at(10), at(11))]);
         assert_eq!(times.last_hold(), Some(at(20)));
+    }
+
+    #[test]
+    fn a_hold_of_ours_is_told_from_the_far_ends() {
+        let start = Instant::now();
+        let at = |s| start + Duration::from_secs(s);
+        let mut times = Times::begin(start);
+        times.hold_is_ours();
+        for second in [1, 10] {
+            times.hold(at(second), true);
+            if second == 10 {
+                times.hold_is_ours();
+            }
+            times.hold(at(second + 2), false);
+        }
+        let ours: Vec<bool> = times.each_hold().iter().map(|(from, _)| times.is_our_hold(*from)).collect();
+        assert_eq!(ours, [false, true]);
     }
 
     #[test]

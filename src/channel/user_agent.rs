@@ -312,10 +312,7 @@ impl UserAgent {
                 let mailbox = tell.clone();
                 self.send_reporting(bytes, to, move |report| {
                     let letter = match report {
-                        Report::Failed(error) => {
-                            info!("cannot deliver: {error}");
-                            Letter::Undelivered { by: id }
-                        }
+                        Report::Failed(error) => Letter::Undelivered { by: id, error },
                         Report::OverStream(_) => Letter::OverStream { by: id },
                     };
                     mailbox.post(letter);

@@ -99,7 +99,7 @@ async fn serve(mut session: Session, agent: Arc<UserAgent>, entry: Entry, mut le
         tokio::select! {
             letter = letters.recv() => match letter {
                 Letter::Sip { message, flow } => session.receive(Leg::now(), message, flow),
-                Letter::Undelivered { by } => session.transport_failed(Leg::now(), by),
+                Letter::Undelivered { by, .. } => session.transport_failed(Leg::now(), by),
                 Letter::OverStream { by } => session.now_reliable(by),
                 _ => {}
             },

@@ -120,7 +120,7 @@ impl Watching {
         let now = Leg::now();
         match letter {
             Letter::Sip { message, flow } => self.subscription.receive(now, message, flow),
-            Letter::Undelivered { by } => self.subscription.transport_failed(now, by),
+            Letter::Undelivered { by, .. } => self.subscription.transport_failed(now, by),
             Letter::OverStream { by } => self.subscription.now_reliable(by),
             // What is for legs.
             Letter::Media { .. }

@@ -514,3 +514,24 @@ fn a_profile_that_moves_serves_its_calls_to_the_end() {
         office.close().await;
     });
 }
+
+#[test]
+fn a_name_without_an_address_is_named() {
+    office::run(async {
+        let mut office =
+            open(0, &Weather::fine(), &peer("nowhere", "nowhere.test", ""), "sofia/gateway/nowhere/$1").await;
+        office.plan(call(OURS, "01004", 0));
+        office.play().await;
+        let desk = office.switch.desk();
+        let why = tandem::api::run(&desk, "why last").await;
+        let step =
+            why.lines().find(|line| line.contains("INVITE not delivered: no address for nowhere.test"));
+        assert!(step.is_some_and(|line| line.contains(" s ")), "{why}");
+        assert!(!why.contains("INVITE sent") && !why.contains("did not answer our INVITE"), "{why}");
+        assert!(
+            why.contains("ended: our INVITE could not be delivered: no address for nowhere.test, cause "),
+            "{why}"
+        );
+        office.close().await;
+    });
+}
