@@ -101,7 +101,13 @@ fn is_left_out<'a>(name: &str, mut rest: impl Iterator<Item = &'a Action>) -> bo
 
 /// What becomes of a call that what it comes to is not provided for.
 pub(super) fn end_of(leg: &Leg) -> &'static str {
-    if leg.is_answered() { "the call is ended (SERVICE_NOT_IMPLEMENTED)" } else { "the caller gets 501" }
+    if leg.is_answered() {
+        "the call is ended (SERVICE_NOT_IMPLEMENTED)"
+    } else if leg.variables.is_true("is_loopback") {
+        "the loopback is refused (SERVICE_NOT_IMPLEMENTED), the call goes on as after any bridge that failed"
+    } else {
+        "the caller gets 501"
+    }
 }
 
 /// What happens instead; `rest` is what would follow.
