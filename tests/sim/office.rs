@@ -6,17 +6,18 @@ use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use tandem::config::{self, Options};
+use tandem::event::Event;
 use tandem::net::Sockets;
 use tandem::switch::{Switch, Tree};
 
 use crate::net::{Nat, Seeded, SimNet, Weather};
 use crate::phone::{Handset, Order, Phone};
-use crate::record::{Book, Call};
+use crate::record::{Book, Call, End};
 use crate::script::Script;
 
 /// The domain of all users.
@@ -204,6 +205,35 @@ pub fn run<F: Future<Output = ()>>(work: F) {
         work.await;
         assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0, "tasks are left");
     });
+}
+
+/// How a caller ended, if it did, and how many seconds after all began.
+pub type Ended = (Option<End>, u64);
+
+/// Plays these calls in fine weather, in an office with these extensions: how each caller ended, and every event. `left`
+/// looks at what has stayed behind.
+pub fn plays(extensions: &str, scripts: Vec<Script>, left: fn(&Office)) -> (Vec<Ended>, Vec<Event>) {
+    let mut seen = None;
+    run(async {
+        let mut office = Office::open(0, Weather::fine(), extensions).await;
+        let mut ear = office.switch.exchange.events.listen();
+        scripts.into_iter().for_each(|script| office.plan(script));
+        let begun = tokio::time::Instant::now().into_std();
+        office.play().await;
+        let ends = {
+            let book = office.book.lock().unwrap();
+            let after = |(at, end): (Instant, End)| (Some(end), at.duration_since(begun).as_secs());
+            book.iter().map(|call| call.caller.end.map_or((None, 0), after)).collect()
+        };
+        let mut events = Vec::new();
+        while let Ok(event) = ear.try_recv() {
+            events.push((*event).clone());
+        }
+        left(&office);
+        office.close().await;
+        seen = Some((ends, events));
+    });
+    seen.unwrap()
 }
 
 impl Office {

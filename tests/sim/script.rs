@@ -97,8 +97,14 @@ pub struct Script {
     pub phone_acts: Vec<(usize, Acts)>,
 }
 
-fn ms(ms: u64) -> Duration {
+/// So many milliseconds.
+pub fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
+}
+
+/// So many seconds.
+pub fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
 }
 
 impl Script {
@@ -137,6 +143,12 @@ impl Script {
         };
         script.write(rng);
         script
+    }
+
+    /// A call of a service of the switch: it begins and is hung up after so many seconds.
+    pub fn service(caller: usize, number: &str, at: u64, talk: u64) -> Script {
+        let script = Script::exactly(caller, number, seconds(at), seconds(talk), vec![], vec![]);
+        Script { kind: Kind::Service, ..script }
     }
 
     /// A talk of exactly so long in which both do just this after the answer; the caller hangs up.

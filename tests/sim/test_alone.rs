@@ -11,7 +11,7 @@ use crate::net::{Weather, seeds};
 use crate::office::{self, Office, contacts, number};
 use crate::record::End;
 use crate::saboteur::{Saboteur, Trap};
-use crate::script::{Act, Acts, Kind, Script, When};
+use crate::script::{Act, Acts, Kind, Script, When, seconds};
 
 const CALLER: usize = 10; // 1001
 const CALLEE: &str = "1004";
@@ -30,10 +30,6 @@ const EXTENSIONS: &str = r#"
     <action application="log" data="ERR spring the trap"/>
     <action application="park"/>
   </condition></extension>"#;
-
-fn seconds(n: u64) -> Duration {
-    Duration::from_secs(n)
-}
 
 /// How the caller and the callee of the call that is sabotaged end, when it begins at 5 s among thirty others.
 fn sabotage(trap: Trap, number: &str, ours: Acts, theirs: Acts) -> (Option<End>, Option<End>) {

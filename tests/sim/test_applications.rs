@@ -10,13 +10,9 @@ use tandem::store::limit::Backend;
 use crate::net::Weather;
 use crate::office::{self, Office};
 use crate::record::End;
-use crate::script::{Kind, Script};
+use crate::script::{Kind, Script, seconds};
 
 const CALLER: usize = 10; // 1001
-
-fn seconds(n: u64) -> Duration {
-    Duration::from_secs(n)
-}
 
 /// An application and its data.
 type Action = (&'static str, &'static str);

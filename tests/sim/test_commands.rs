@@ -8,7 +8,7 @@ use tandem::event::{Event, EventName};
 use crate::net::Weather;
 use crate::office::{self, Office};
 use crate::record::{Call, End};
-use crate::script::{Act, Acts, Script, When};
+use crate::script::{Act, Acts, Script, When, ms};
 
 const AGENT: usize = 40; // 1004
 const OTHER: usize = 60; // 1006
@@ -26,10 +26,6 @@ const EXTENSIONS: &str = r#"
     <action application="set" data="woke=up"/>
     <action application="park"/>
   </condition></extension>"#;
-
-fn ms(ms: u64) -> Duration {
-    Duration::from_millis(ms)
-}
 
 async fn say(office: &Office, line: &str) -> String {
     let line = line.replace("NOBODY", NOBODY).replace("AAA", A).replace("BBB", B);

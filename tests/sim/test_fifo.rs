@@ -8,9 +8,9 @@ use rand::{Rng, SeedableRng};
 use tandem::event::{Event, EventName};
 
 use crate::net::{Weather, seeds};
-use crate::office::{self, Office, worlds};
+use crate::office::{self, Ended, Office, worlds};
 use crate::record::End;
-use crate::script::{Act, Acts, Kind, Script, When};
+use crate::script::{Act, Acts, Script, When, seconds};
 
 const FIRST: usize = 10; // 1001
 const SECOND: usize = 40; // 1004
@@ -78,40 +78,8 @@ const EXTENSIONS: &str = r#"
     <action application="respond" data="486"/>
   </condition></extension>"#;
 
-fn seconds(n: u64) -> Duration {
-    Duration::from_secs(n)
-}
-
-fn service(caller: usize, number: &str, at: u64, talk: u64) -> Script {
-    let mut script = Script::exactly(caller, number, seconds(at), seconds(talk), vec![], vec![]);
-    script.kind = Kind::Service;
-    script
-}
-
-/// What happened to each call, after how many seconds, and every event.
-fn plays(scripts: Vec<Script>) -> (Vec<(Option<End>, u64)>, Vec<Event>) {
-    let mut seen = None;
-    office::run(async {
-        let mut office = Office::open(0, Weather::fine(), EXTENSIONS).await;
-        let mut ear = office.switch.exchange.events.listen();
-        scripts.into_iter().for_each(|script| office.plan(script));
-        let begun = tokio::time::Instant::now().into_std();
-        office.play().await;
-        let ends = {
-            let book = office.book.lock().unwrap();
-            let after =
-                |(at, end): (std::time::Instant, End)| (Some(end), at.duration_since(begun).as_secs());
-            book.iter().map(|call| call.caller.end.map_or((None, 0), after)).collect()
-        };
-        let mut events = Vec::new();
-        while let Ok(event) = ear.try_recv() {
-            events.push((*event).clone());
-        }
-        nothing_is_left(&office);
-        office.close().await;
-        seen = Some((ends, events));
-    });
-    seen.unwrap()
+fn plays(scripts: Vec<Script>) -> (Vec<Ended>, Vec<Event>) {
+    office::plays(EXTENSIONS, scripts, nothing_is_left)
 }
 
 fn nothing_is_left(office: &Office) {
@@ -145,9 +113,9 @@ const HUNG_UP: Option<End> = Some(End::HungUp);
 #[test]
 fn a_parked_call_is_fetched() {
     let (ends, events) = plays(vec![
-        service(AGENT, "5901", 0, 20),
-        service(FIRST, "5900", 2, 60),
-        service(AGENT, "5901", 10, 5),
+        Script::service(AGENT, "5901", 0, 20),
+        Script::service(FIRST, "5900", 2, 60),
+        Script::service(AGENT, "5901", 10, 5),
     ]);
     assert_eq!(ends, [(BYED, 0), (BYED, 15), (HUNG_UP, 15)]);
     assert_eq!(
@@ -177,10 +145,10 @@ fn a_parked_call_is_fetched() {
 #[test]
 fn an_agent_serves_callers_in_turn() {
     let (ends, _) = plays(vec![
-        service(FIRST, "5900", 0, 10), // served at once, for its talk's rest
-        service(SECOND, "5903", 1, 40),
-        service(70, "5902", 2, 40),
-        service(AGENT, "5910", 3, 60),
+        Script::service(FIRST, "5900", 0, 10), // served at once, for its talk's rest
+        Script::service(SECOND, "5903", 1, 40),
+        Script::service(70, "5902", 2, 40),
+        Script::service(AGENT, "5910", 3, 60),
     ]);
     // 5900 has priority 0: from 3 to 10; from 12 on 5902, to 42; from 44 on 5903, to 41: it has gone before.
     assert_eq!(ends[0], (HUNG_UP, 10));
@@ -191,9 +159,10 @@ fn an_agent_serves_callers_in_turn() {
 
 #[test]
 fn the_exit_key_of_an_agent_sends_the_caller_away() {
-    let mut agent = service(AGENT, "5910", 0, 30);
+    let mut agent = Script::service(AGENT, "5910", 0, 30);
     agent.caller_acts.push((When::Up(seconds(10)), Act::Digit('*')));
-    let (ends, events) = plays(vec![agent, service(FIRST, "5900", 5, 60), service(SECOND, "5900", 6, 60)]);
+    let (ends, events) =
+        plays(vec![agent, Script::service(FIRST, "5900", 5, 60), Script::service(SECOND, "5900", 6, 60)]);
     // 12: the wrap-up is over, the next caller is served until the agent goes.
     assert_eq!(ends, [(HUNG_UP, 30), (BYED, 10), (BYED, 30)]);
     let all = "q@office.test,other@office.test";
@@ -205,14 +174,14 @@ fn the_exit_key_of_an_agent_sends_the_caller_away() {
 
 #[test]
 fn a_caller_nobody_serves_goes_elsewhere() {
-    let mut presses = service(SECOND, "5904", 0, 60);
+    let mut presses = Script::service(SECOND, "5904", 0, 60);
     presses.caller_acts.push((When::Up(seconds(2)), Act::Digit('9')));
     let (ends, events) = plays(vec![
-        service(FIRST, "5904", 0, 60),
+        Script::service(FIRST, "5904", 0, 60),
         presses,
-        service(AGENT, "5905", 0, 60),
-        service(70, "5930", 0, 60),
-        service(OTHER, "5900", 0, 4),
+        Script::service(AGENT, "5905", 0, 60),
+        Script::service(70, "5930", 0, 60),
+        Script::service(OTHER, "5900", 0, 4),
     ]);
     let failed = |status, at| (Some(End::Failed(status)), at);
     // The key leads to the next action: an answered call gets BYE for any status.
@@ -256,7 +225,7 @@ fn a_member_who_refuses_is_called_again() {
     assert_eq!(ends, [(HUNG_UP, 30)]);
     let calls = actions(&events, "m@office.test").iter().filter(|action| **action == "pre-dial").count();
     assert_eq!(calls, 5, "at 0, 6, 12, 18, 24: a second to refuse, five of rest");
-    let (ends, events) = plays(vec![service(FIRST, "5921", 0, 60)]);
+    let (ends, events) = plays(vec![Script::service(FIRST, "5921", 0, 60)]);
     assert_eq!(ends, [(BYED, 20)]);
     assert_eq!(variable(&events, "5921", "y"), "n@office.test:0:0:1:0:0\n");
 }
@@ -269,7 +238,7 @@ fn a_consumer_is_quicker_than_a_member() {
         let mut office = Office::open(0, Weather::fine(), &extensions).await;
         let rings = vec![(When::Begun(seconds(1)), Act::Ring)];
         office.plan(Script::among(FIRST, "5920", Duration::ZERO, vec![], member(rings)));
-        office.plan(service(AGENT, "5901", 5, 10));
+        office.plan(Script::service(AGENT, "5901", 5, 10));
         office.play().await;
         {
             let book = office.book.lock().unwrap();
@@ -329,11 +298,11 @@ fn no_caller_is_lost() {
             let mut office = Office::open(seed, Weather::fine(), EXTENSIONS).await;
             let mut ear = office.switch.exchange.events.listen();
             for (n, caller) in [FIRST, SECOND, 50, 70].into_iter().enumerate() {
-                office.plan(service(caller, "5900", n as u64, 600));
+                office.plan(Script::service(caller, "5900", n as u64, 600));
             }
             // Agents who go within milliseconds of when they take a caller.
             for n in 0..20 {
-                let mut script = service(AGENT, "5901", 0, 600);
+                let mut script = Script::service(AGENT, "5901", 0, 600);
                 script.at = seconds(10) + Duration::from_millis(n * 97);
                 let after = Duration::from_millis(rng.random_range(0..120));
                 script.caller_acts =
@@ -342,7 +311,7 @@ fn no_caller_is_lost() {
             }
             // And those who serve.
             for n in 0..4 {
-                office.plan(service(OTHER, "5901", 30 + 10 * n, 5));
+                office.plan(Script::service(OTHER, "5901", 30 + 10 * n, 5));
             }
             office.play().await;
             let mut started = 0;

@@ -8,15 +8,11 @@ use tandem::event::EventName;
 use crate::net::Weather;
 use crate::office::{self, Office};
 use crate::record::End;
-use crate::script::{Act, Acts, Script, When};
+use crate::script::{Act, Acts, Script, When, ms};
 
 const A: usize = 10; // 1001
 const B: usize = 40; // 1004
 const C: usize = 60; // 1006
-
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
 
 /// Presses these keys, the first so long after the answer and then one every 200 ms; a blank is a second.
 fn presses(first: u64, keys: &str) -> Acts {

@@ -9,7 +9,7 @@ use tandem::event::{Event, EventName};
 use crate::net::{Weather, seeds};
 use crate::office::{self, Office, contacts, number};
 use crate::record::{Call, End};
-use crate::script::{Act, Acts, Script, When};
+use crate::script::{Act, Acts, Script, When, ms};
 
 const AGENT: usize = 40; // 1004
 const OTHER: usize = 60; // 1006
@@ -22,10 +22,6 @@ const EXTENSIONS: &str = r#"
   <extension name="refuses"><condition field="destination_number" expression="^8001$">
     <action application="hangup" data="USER_BUSY"/>
   </condition></extension>"#;
-
-fn ms(ms: u64) -> Duration {
-    Duration::from_millis(ms)
-}
 
 fn at(millis: u64, act: Act) -> (When, Act) {
     (When::Begun(ms(millis)), act)

@@ -5,9 +5,9 @@ use std::time::Duration;
 use tandem::event::EventName;
 
 use crate::net::Weather;
-use crate::office::{self, Office};
+use crate::office::{self, Ended, Office};
 use crate::record::End;
-use crate::script::{Act, Kind, Script, When};
+use crate::script::{Act, Script, When, seconds};
 
 const CALLER: usize = 10; // 1001
 const DESK: usize = 40; // 1004
@@ -47,19 +47,6 @@ const EXTENSIONS: &str = r#"
     <action application="bridge" data="[theirs=4]user/1004@office.test"/>
   </condition></extension>"#;
 
-fn seconds(n: u64) -> Duration {
-    Duration::from_secs(n)
-}
-
-fn service(caller: usize, number: &str, at: u64, talk: u64) -> Script {
-    let mut script = Script::exactly(caller, number, seconds(at), seconds(talk), vec![], vec![]);
-    script.kind = Kind::Service;
-    script
-}
-
-/// How a caller ended, and when, in seconds.
-type Ended = (Option<End>, u64);
-
 /// The ends of the callers, and of the desk's part in the first call, with when they were.
 fn plays(scripts: Vec<Script>) -> (Vec<Ended>, Option<(End, u64)>) {
     let mut seen = None;
@@ -92,8 +79,11 @@ fn rings(caller: usize, number: &str) -> Script {
 
 #[test]
 fn a_call_is_picked_up_while_the_desk_rings() {
-    let (callers, desk) =
-        plays(vec![rings(CALLER, "7100"), service(PICKS, "7102", 5, 10), service(50, "7102", 7, 9)]);
+    let (callers, desk) = plays(vec![
+        rings(CALLER, "7100"),
+        Script::service(PICKS, "7102", 5, 10),
+        Script::service(50, "7102", 7, 9),
+    ]);
     assert_eq!(callers, [(BYED, 15), (HUNG_UP, 15), (Some(End::Failed(480)), 7)]);
     assert_eq!(desk, Some((End::Cancelled, 5)), "it rings no more");
 }
@@ -101,9 +91,9 @@ fn a_call_is_picked_up_while_the_desk_rings() {
 #[test]
 fn a_key_alone_rings_until_somebody_comes_or_time_is_up() {
     let (callers, _) = plays(vec![
-        service(CALLER, "7101", 0, 60),
-        service(PICKS, "7102", 4, 10),
-        service(CALLER, "7101", 20, 60),
+        Script::service(CALLER, "7101", 0, 60),
+        Script::service(PICKS, "7102", 4, 10),
+        Script::service(CALLER, "7101", 20, 60),
     ]);
     assert_eq!(callers, [(BYED, 14), (HUNG_UP, 14), (Some(End::Failed(486)), 28)]);
 }
@@ -114,7 +104,7 @@ fn who_answers_first_has_the_call() {
     let answers = vec![(DESK, vec![(When::Begun(seconds(2)), Act::Answer)])];
     let ours = vec![(When::Up(seconds(10)), Act::HangUp)];
     let script = Script::among(CALLER, "7100", Duration::ZERO, ours, answers);
-    let (callers, desk) = plays(vec![script, service(PICKS, "7102", 5, 10)]);
+    let (callers, desk) = plays(vec![script, Script::service(PICKS, "7102", 5, 10)]);
     assert_eq!(callers, [(HUNG_UP, 12), (Some(End::Failed(480)), 5)]);
     assert_eq!(desk, Some((End::Byed, 12)));
 }

@@ -7,15 +7,11 @@ use tandem::event::EventName;
 use crate::net::Weather;
 use crate::office::{self, Office};
 use crate::record::End;
-use crate::script::{Act, Acts, Script, When};
+use crate::script::{Act, Acts, Script, When, ms};
 
 const A: usize = 10; // 1001
 const B: usize = 40; // 1004
 const C: usize = 60; // 1006
-
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
 
 fn up(at: u64, act: Act) -> (When, Act) {
     (When::Up(ms(at)), act)

@@ -8,9 +8,9 @@ use rand::{Rng, SeedableRng};
 use tandem::event::{Event, EventName};
 
 use crate::net::{Weather, seeds};
-use crate::office::{self, Office, worlds};
+use crate::office::{self, Ended, Office, worlds};
 use crate::record::End;
-use crate::script::{Act, Kind, Script, When};
+use crate::script::{Act, Script, When, seconds};
 use crate::watcher::Watcher;
 
 const PARKED: usize = 10; // 1001
@@ -60,40 +60,8 @@ const EXTENSIONS: &str = r#"
     <action application="respond" data="480"/>
   </condition></extension>"#;
 
-fn seconds(n: u64) -> Duration {
-    Duration::from_secs(n)
-}
-
-fn service(caller: usize, number: &str, at: u64, talk: u64) -> Script {
-    let mut script = Script::exactly(caller, number, seconds(at), seconds(talk), vec![], vec![]);
-    script.kind = Kind::Service;
-    script
-}
-
-/// What happened to each call, after how many seconds since the first began, and every event.
-fn plays(scripts: Vec<Script>) -> (Vec<(Option<End>, u64)>, Vec<Event>) {
-    let mut seen = None;
-    office::run(async {
-        let mut office = Office::open(0, Weather::fine(), EXTENSIONS).await;
-        let mut ear = office.switch.exchange.events.listen();
-        scripts.into_iter().for_each(|script| office.plan(script));
-        let begun = tokio::time::Instant::now().into_std();
-        office.play().await;
-        let ends = {
-            let book = office.book.lock().unwrap();
-            let after =
-                |(at, end): (std::time::Instant, End)| (Some(end), at.duration_since(begun).as_secs());
-            book.iter().map(|call| call.caller.end.map_or((None, 0), after)).collect()
-        };
-        let mut events = Vec::new();
-        while let Ok(event) = ear.try_recv() {
-            events.push((*event).clone());
-        }
-        nothing_is_left(&office);
-        office.close().await;
-        seen = Some((ends, events));
-    });
-    seen.unwrap()
+fn plays(scripts: Vec<Script>) -> (Vec<Ended>, Vec<Event>) {
+    office::plays(EXTENSIONS, scripts, nothing_is_left)
 }
 
 fn nothing_is_left(office: &Office) {
@@ -115,7 +83,8 @@ fn actions(events: &[Event]) -> Vec<String> {
 
 #[test]
 fn somebody_comes_for_a_call() {
-    let (ends, events) = plays(vec![service(PARKED, "6001", 0, 60), service(COMES, "6001", 5, 10)]);
+    let (ends, events) =
+        plays(vec![Script::service(PARKED, "6001", 0, 60), Script::service(COMES, "6001", 5, 10)]);
     assert_eq!(ends, [(Some(End::Byed), 15), (Some(End::HungUp), 15)]);
     assert_eq!(actions(&events), ["6001 hold", "6001 bridge", "6001 exit"]);
     let bridge = events.iter().find(|event| event.header("Action") == Some("bridge")).unwrap();
@@ -128,10 +97,10 @@ fn somebody_comes_for_a_call() {
 #[test]
 fn a_slot_is_free_again() {
     let (ends, events) = plays(vec![
-        service(PARKED, "6001", 0, 8),
-        service(PARKED, "6001", 20, 60),
-        service(COMES, "6001", 25, 30),
-        service(ALSO, "6001", 30, 5),
+        Script::service(PARKED, "6001", 0, 8),
+        Script::service(PARKED, "6001", 20, 60),
+        Script::service(COMES, "6001", 25, 30),
+        Script::service(ALSO, "6001", 30, 5),
     ]);
     let hung_up = |at| (Some(End::HungUp), at);
     assert_eq!(ends, [hung_up(8), (Some(End::Byed), 55), hung_up(55), hung_up(35)]);
@@ -145,12 +114,12 @@ fn a_slot_is_free_again() {
 #[test]
 fn slots_are_found() {
     let (ends, events) = plays(vec![
-        service(PARKED, "7101", 0, 5),
-        service(PARKED, "7100", 1, 60),
-        service(COMES, "7100", 2, 60),
-        service(ALSO, "7100", 3, 60),
-        service(50, "7101", 10, 5),
-        service(70, "7101", 20, 5),
+        Script::service(PARKED, "7101", 0, 5),
+        Script::service(PARKED, "7100", 1, 60),
+        Script::service(COMES, "7100", 2, 60),
+        Script::service(ALSO, "7100", 3, 60),
+        Script::service(50, "7101", 10, 5),
+        Script::service(70, "7101", 20, 5),
     ]);
     let refused = |at| (Some(End::Failed(486)), at);
     let (byed, hung_up) = (|at| (Some(End::Byed), at), |at| (Some(End::HungUp), at));
@@ -163,13 +132,13 @@ fn slots_are_found() {
 
 #[test]
 fn a_call_nobody_comes_for_goes_elsewhere() {
-    let mut presses = service(PARKED, "7103", 30, 60);
+    let mut presses = Script::service(PARKED, "7103", 30, 60);
     presses.caller_acts.push((When::Begun(seconds(3)), Act::Digit('5')));
     let (ends, _) = plays(vec![
-        service(PARKED, "7103", 0, 60),
-        service(COMES, "7104", 1, 60),
-        service(ALSO, "7105", 1, 60),
-        service(COMES, "7102", 20, 60),
+        Script::service(PARKED, "7103", 0, 60),
+        Script::service(COMES, "7104", 1, 60),
+        Script::service(ALSO, "7105", 1, 60),
+        Script::service(COMES, "7102", 20, 60),
         presses,
     ]);
     let failed = |status, at| (Some(End::Failed(status)), at);
@@ -183,9 +152,9 @@ fn two_come_at_once() {
         let mut rng = SmallRng::seed_from_u64(seed);
         office::run(async {
             let mut office = Office::open(seed, Weather::fine(), EXTENSIONS).await;
-            office.plan(service(PARKED, "6001", 0, 60));
+            office.plan(Script::service(PARKED, "6001", 0, 60));
             for caller in [COMES, ALSO, 50] {
-                let mut script = service(caller, "6001", 5, 20);
+                let mut script = Script::service(caller, "6001", 5, 20);
                 script.at += Duration::from_micros(rng.random_range(0..2_000));
                 office.plan(script);
             }
@@ -218,7 +187,7 @@ fn legs_go_at_any_moment() {
                 let caller = office.some_phone();
                 let number = ["6001", "6002", "7100", "7101", "7103"][rng.random_range(0..5)];
                 let at = rng.random_range(0..30);
-                let mut script = service(caller, number, at, 0);
+                let mut script = Script::service(caller, number, at, 0);
                 script.at += Duration::from_millis(rng.random_range(0..1000));
                 let after = Duration::from_millis(rng.random_range(0..9_000));
                 let when = if rng.random_bool(0.5) { When::Up(after) } else { When::Begun(after) };
@@ -251,8 +220,8 @@ fn a_slot_has_a_lamp() {
             assert_eq!(watcher.subscribe(600).await, 200);
         }
         assert_eq!(nobody.subscribe(600).await, 404);
-        office.plan(service(PARKED, "6001", 1, 60));
-        office.plan(service(COMES, "6001", 6, 10));
+        office.plan(Script::service(PARKED, "6001", 1, 60));
+        office.plan(Script::service(COMES, "6001", 6, 10));
         office.play().await;
         tokio::time::sleep(seconds(2)).await;
         let states = |watcher: &Watcher| -> Vec<String> {

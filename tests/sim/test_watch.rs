@@ -8,15 +8,11 @@ use rand::Rng;
 
 use crate::net::{Weather, seeds};
 use crate::office::{self, Office, contacts, number};
-use crate::script::{Act, Kind, Script, When};
+use crate::script::{Act, Kind, Script, When, seconds};
 use crate::watcher::Watcher;
 
 const CALLER: usize = 10; // 1001
 const CALLEE: &str = "1004";
-
-fn seconds(n: u64) -> Duration {
-    Duration::from_secs(n)
-}
 
 fn desk(n: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::from([198, 51, 101, 1 + (n % 200) as u8]), 5060 + n / 200)

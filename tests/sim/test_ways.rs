@@ -4,7 +4,6 @@
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use rand::Rng;
 use tandem::channel::{Course, Letter, MediaWay as Way, Order};
@@ -13,18 +12,10 @@ use tandem::event::EventName;
 use crate::net::{Weather, seeds};
 use crate::office::{self, DOMAIN, Office, contacts, number};
 use crate::record::{Call, End, Side};
-use crate::script::{Act, Acts, Kind, Script, When};
+use crate::script::{Act, Acts, Kind, Script, When, ms, seconds};
 use crate::sdp::Audio;
 
 const CALLER: usize = 10; // 1001
-
-fn ms(ms: u64) -> Duration {
-    Duration::from_millis(ms)
-}
-
-fn seconds(n: u64) -> Duration {
-    Duration::from_secs(n)
-}
 
 /// `PREFIX` and a user's number: that user, with these variables set before.
 fn extensions(ways: &[(&str, &[&str])]) -> String {
