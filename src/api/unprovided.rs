@@ -19,7 +19,6 @@ refused! {
     "banner", "", "nothing is printed at the start";
     "chat", "<proto>|<from>|<to>|<message>|[<content-type>]", "there is no chat beside calls (uuid_chat sends a text in one)";
     "cidlookup", "status|number [skipurl] [skipcitystate] [verbose]", "no directory of numbers is asked";
-    "console", "loglevel [level]|colorize [on|toggle|off]|uuid [on|toggle|off]|json [on|toggle|off]", "fsctl loglevel sets the level of the log";
     "db_cache", "status", "there is no database to keep connections to";
     "event_channel_broadcast", "<channel> <json>", "there are no event channels";
     "getcputime", "[reset]", "use the machine's own tools";

@@ -62,6 +62,12 @@ impl Wav {
         self.samples.len() as f64 / f64::from(self.rate)
     }
 
+    /// Only the first seconds.
+    pub fn first(mut self, seconds: f64) -> Wav {
+        self.samples.truncate((f64::from(self.rate) * seconds) as usize);
+        self
+    }
+
     /// Only the last seconds.
     pub fn last(mut self, seconds: f64) -> Wav {
         let keep = (f64::from(self.rate) * seconds) as usize;
