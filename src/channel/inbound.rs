@@ -1,14 +1,12 @@
 //! A leg that begins with a caller's INVITE.
 
-use super::alarm::Alarm;
 use super::caller::CallerProfile;
 use super::exchange::Exchange;
-use super::leg::{Direction, Leg, Progress};
+use super::leg::{Beginning, Direction, Leg};
 use super::legs::{Entry, Token};
 use super::letter::Letter;
 use super::mailbox::Letters;
 use super::media::{LegMedia, MediaError, Policy};
-use super::times::Times;
 use super::user_agent::UserAgent;
 use super::variables::Variables;
 use crate::dialog::{self, Identity};
@@ -51,44 +49,19 @@ impl Leg {
         let media = leg_media(&exchange, &agent, &entry, flow.remote.ip(), rng.random::<u32>());
         let body = is_sdp(&invite).then(|| invite.body_bytes());
         let now = Leg::now();
-        let mut leg = Leg {
-            uuid: profile.uuid.clone(),
-            variables,
-            caller: profile,
+        let session = dialog::Session::incoming(now, own, invite, flow, rng);
+        let mut leg = Beginning {
+            direction: Direction::Inbound,
             exchange,
             agent,
-            direction: Direction::Inbound,
-            session: dialog::Session::incoming(now, own, invite, flow, rng),
             entry,
             letters,
-            alarm: Alarm::default(),
+            caller: profile,
+            variables,
+            session,
             media,
-            progress: Progress::None,
-            ending: None,
-            partner: None,
-            owner: None,
-            dialled: Vec::new(),
-            happenings: Default::default(),
-            times: Times::begin(now),
-            watch: Default::default(),
-            pending: Default::default(),
-            unacked: None,
-            inside: None,
-            held: false,
-            course: None,
-            handover: None,
-            last_partner: None,
-            undelivered: None,
-            lamp: None,
-            followers: Vec::new(),
-            told: Default::default(),
-            other_leg: None,
-            glimpses: Vec::new(),
-            referred: None,
-            transferor: None,
-            aside: None,
-            keys: None,
-        };
+        }
+        .leg(now);
         let taken = match body {
             Some(body) => {
                 match std::str::from_utf8(&body) {

@@ -191,6 +191,65 @@ pub struct Leg {
     pub(super) keys: Option<Box<Keys>>,
 }
 
+/// What legs do not have in common when they begin.
+pub(super) struct Beginning {
+    pub(super) direction: Direction,
+    pub(super) exchange: Arc<Exchange>,
+    pub(super) agent: Arc<UserAgent>,
+    pub(super) entry: Entry,
+    pub(super) letters: Letters,
+    pub(super) caller: CallerProfile,
+    pub(super) variables: Variables,
+    pub(super) session: dialog::Session,
+    pub(super) media: LegMedia,
+}
+
+impl Beginning {
+    /// The leg, to which nothing has happened yet.
+    pub(super) fn leg(self, now: Instant) -> Leg {
+        let Beginning { direction, exchange, agent, entry, letters, caller, variables, session, media } =
+            self;
+        Leg {
+            uuid: caller.uuid.clone(),
+            variables,
+            caller,
+            exchange,
+            agent,
+            direction,
+            entry,
+            letters,
+            alarm: Alarm::default(),
+            session,
+            media,
+            progress: Progress::None,
+            ending: None,
+            partner: None,
+            owner: None,
+            dialled: Vec::new(),
+            happenings: Queue::default(),
+            times: Times::begin(now),
+            watch: Watch::default(),
+            pending: Pending::default(),
+            unacked: None,
+            inside: None,
+            held: false,
+            course: None,
+            handover: None,
+            undelivered: None,
+            last_partner: None,
+            lamp: None,
+            followers: Vec::new(),
+            told: Told::default(),
+            other_leg: None,
+            glimpses: Vec::new(),
+            referred: None,
+            transferor: None,
+            aside: None,
+            keys: None,
+        }
+    }
+}
+
 impl Leg {
     /// The leg's token.
     pub fn token(&self) -> Token {

@@ -4,16 +4,14 @@
 //! no call: nobody finds it by a uuid, no count and no event knows of it. Those it calls are tied to it as to any caller, so
 //! none is left behind when it goes; the one that won is let go of first ([`Leg::set_off`]).
 
-use super::alarm::Alarm;
 use super::caller::CallerProfile;
 use super::cause::Cause;
 use super::course::Course;
 use super::exchange::Exchange;
 use super::inbound::{identity, leg_media};
-use super::leg::{Direction, Leg, Progress};
+use super::leg::{Beginning, Direction, Leg};
 use super::legs::{Token, new_uuid};
 use super::moment::Moment;
-use super::times::Times;
 use super::user_agent::UserAgent;
 use super::variables::Variables;
 use crate::dialog;
@@ -54,7 +52,7 @@ impl Leg {
             ani: id_number.into(),
             context: CONTEXT.into(),
             chan_name: "originate".into(),
-            uuid: uuid.clone(),
+            uuid,
             ..CallerProfile::default()
         };
         let mut variables = Variables::default();
@@ -63,44 +61,11 @@ impl Leg {
                 variables.set(name, said);
             }
         }
-        Some(Box::new(Leg {
-            uuid,
-            variables,
-            caller,
-            session: dialog::Session::none(now, own, rng),
-            exchange,
-            agent,
-            direction: Direction::Inbound,
-            entry,
-            letters,
-            alarm: Alarm::default(),
-            media,
-            progress: Progress::None,
-            ending: None,
-            partner: None,
-            owner: None,
-            dialled: Vec::new(),
-            happenings: Default::default(),
-            times: Times::begin(now),
-            watch: Default::default(),
-            pending: Default::default(),
-            unacked: None,
-            inside: None,
-            held: false,
-            course: None,
-            handover: None,
-            last_partner: None,
-            undelivered: None,
-            lamp: None,
-            followers: Vec::new(),
-            told: Default::default(),
-            other_leg: None,
-            glimpses: Vec::new(),
-            referred: None,
-            transferor: None,
-            aside: None,
-            keys: None,
-        }))
+        let session = dialog::Session::none(now, own, rng);
+        let direction = Direction::Inbound;
+        let beginning =
+            Beginning { direction, exchange, agent, entry, letters, caller, variables, session, media };
+        Some(Box::new(beginning.leg(now)))
     }
 
     /// True for a leg without a far end, and for one whose call is over and cleared away.

@@ -1,7 +1,6 @@
 //! A leg that begins with our INVITE: one attempt to reach one address of a called party.
 
 use super::addresses::{Addresses, Usual};
-use super::alarm::Alarm;
 use super::caller::CallerProfile;
 use super::caught::caught;
 use super::cause::Cause;
@@ -10,7 +9,7 @@ use super::exchange::Exchange;
 use super::headers::OtherLeg;
 use super::identity::{CidType, Privacy, calling_headers, header_variables};
 use super::inbound::{identity, leg_media};
-use super::leg::{Direction, Happening, Leg, Progress};
+use super::leg::{Beginning, Direction, Happening, Leg};
 use super::legs::{Token, new_uuid};
 use super::letter::News;
 use super::loopback::Inside;
@@ -18,7 +17,6 @@ use super::mailbox::{Mailbox, Tie};
 use super::media::{MediaError, Way};
 use super::moment::Moment;
 use super::progress::media_cause;
-use super::times::Times;
 use super::user_agent::UserAgent;
 use super::variables::Variables;
 use crate::dialog::{self, Invite, Means};
@@ -225,44 +223,13 @@ impl Leg {
         for (name, value) in &later {
             variables.set(name, value);
         }
-        let mut leg = Leg {
-            session: dialog::Session::calling(now, own, invite, Means { login, others }, rng),
-            uuid,
-            variables,
-            caller,
-            exchange,
-            agent,
-            direction: Direction::Outbound,
-            owner: Some(Tie::new(entry.mailbox(), owner)),
-            entry,
-            letters,
-            alarm: Alarm::default(),
-            media,
-            progress: Progress::None,
-            ending: None,
-            partner: None,
-            dialled: Vec::new(),
-            happenings: Default::default(),
-            times: Times::begin(now),
-            watch: Default::default(),
-            pending: Default::default(),
-            unacked: None,
-            inside: None,
-            held: false,
-            course: None,
-            handover: None,
-            last_partner: None,
-            undelivered: None,
-            lamp: None,
-            followers: Vec::new(),
-            told: Default::default(),
-            other_leg,
-            glimpses: Vec::new(),
-            referred: None,
-            transferor: None,
-            aside: None,
-            keys: None,
-        };
+        let session = dialog::Session::calling(now, own, invite, Means { login, others }, rng);
+        let direction = Direction::Outbound;
+        let beginning =
+            Beginning { direction, exchange, agent, entry, letters, caller, variables, session, media };
+        let mut leg = beginning.leg(now);
+        leg.owner = Some(Tie::new(leg.mailbox(), owner));
+        leg.other_leg = other_leg;
         leg.fire(EventName::ChannelCreate, Vec::new);
         leg.fire(EventName::ChannelOutgoing, Vec::new);
         leg.fire(EventName::ChannelOriginate, Vec::new);
