@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::place::{Dir, free_pair, free_port};
+use crate::place::{Dir, free_port};
 use crate::process::{PATIENCE, Process};
 use crate::switch::PASSWORD;
 use crate::wav::Wav;
@@ -77,7 +77,7 @@ impl Linphonec {
                  [proxy_0]\nreg_proxy=<sip:{switch};transport={transport}>\n\
                  reg_identity=sip:{user}@{host}\nreg_expires=60\nreg_sendregister=1\npublish=0\n\n\
                  [auth_info_0]\nusername={user}\npasswd={password}\nrealm={host}\ndomain={host}\n\n{more}",
-                rtp = free_pair(),
+                rtp = free_port(),
                 host = switch.ip(),
             ),
         );

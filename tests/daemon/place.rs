@@ -1,8 +1,11 @@
 //! Where a test happens: a loopback address, free ports and a directory nobody else has.
 
+use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A loopback address leased from all tests on this machine for as long as this value lives.
@@ -67,29 +70,33 @@ impl Drop for Dir {
     }
 }
 
-/// A port of 127.0.0.1 that was free a moment ago for both UDP and TCP.
-pub fn free_port() -> u16 {
-    for _ in 0..100 {
-        let Ok(udp) = UdpSocket::bind(("127.0.0.1", 0)) else { continue };
-        let Ok(at) = udp.local_addr() else { continue };
-        // below the ephemeral range clashes with nobody's outgoing connection
-        if TcpListener::bind(at).is_ok() {
-            return at.port();
-        }
-    }
-    panic!("no free port");
-}
+/// Ports for the programs of tests: below those that the machine gives to outgoing connections, and apart from the RTP ports
+/// of phones and switches.
+const PORTS: Range<u16> = 10_000..16_000;
 
-/// An even port with its odd neighbour free too.
-pub fn free_pair() -> u16 {
-    for _ in 0..200 {
-        let port = free_port() & !1;
-        let both = (UdpSocket::bind(("127.0.0.1", port)), UdpSocket::bind(("127.0.0.1", port + 1)));
-        if let (Ok(_), Ok(_)) = both {
+/// What this process has leased, until it ends.
+static LEASED: Mutex<Vec<File>> = Mutex::new(Vec::new());
+
+/// An even port of 127.0.0.1, free for UDP and TCP, that no other test on this machine is given while this one runs; nor its
+/// odd neighbour, which phones take for RTCP and for SIP over TLS.
+pub fn free_port() -> u16 {
+    let folder = std::env::temp_dir().join("tandem-ports");
+    std::fs::create_dir_all(&folder).expect("a folder for leases");
+    let pairs = PORTS.len() as u32 / 2;
+    for _ in 0..pairs {
+        let n = std::process::id().wrapping_mul(7) + NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = PORTS.start + (n % pairs * 2) as u16;
+        let lease = File::options().create(true).append(true).open(folder.join(port.to_string()));
+        let Ok(lease) = lease else { continue };
+        let is_free = |port| {
+            UdpSocket::bind(("127.0.0.1", port)).is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok()
+        };
+        if lease.try_lock().is_ok() && is_free(port) && is_free(port + 1) {
+            LEASED.lock().expect("no test fails in here").push(lease);
             return port;
         }
     }
-    panic!("no free pair of ports");
+    panic!("no free port, or no right to write into {}", folder.display());
 }
 
 /// Is that program here? If not: a panic when peers are required, else the test's own skip.

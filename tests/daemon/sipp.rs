@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::place::{Dir, free_pair, free_port};
+use crate::place::{Dir, free_port};
 use crate::process::Process;
 use crate::switch::PASSWORD;
 
@@ -82,7 +82,7 @@ impl<'a> Scenario<'a> {
         let mut command = Command::new("sipp");
         command.current_dir(dir.path()).arg(self.switch.to_string());
         command.args(["-sf", "scenario.xml", "-i", "127.0.0.1", "-p", &port.to_string()]);
-        command.args(["-mi", "127.0.0.1", "-mp", &free_pair().to_string(), "-rtp_echo"]);
+        command.args(["-mi", "127.0.0.1", "-mp", &free_port().to_string(), "-rtp_echo"]);
         command.args([
             "-m",
             &self.calls.to_string(),

@@ -78,8 +78,8 @@ fn is_proxied(call: &Call) {
             match said.split(' ').collect::<Vec<_>>()[..] {
                 ["c=IN", "IP4", "127.0.0.1"] => assert!(heard.starts_with("c=IN IP4 127.") && heard != said),
                 ["m=audio", _, ref rest @ ..] => {
+                    // The port is the switch's own; it may be the same number at another address.
                     assert!(heard.starts_with("m=audio ") && heard.ends_with(&rest.join(" ")), "{heard}");
-                    assert_ne!(heard, said);
                 }
                 _ => assert_eq!(heard, said),
             }
