@@ -75,7 +75,7 @@ async fn uuid_setvar_multi(desk: &Desk, text: &str) -> String {
     };
     match desk.ask(uuid, work).await {
         Ok(()) => said + OK,
-        Err(none) => none,
+        Err(none) => none + &usage("uuid_setvar_multi"),
     }
 }
 

@@ -46,12 +46,20 @@ pub fn fifo(world: &dyn World, text: &str) -> String {
 }
 
 fn list(world: &dyn World, counts: &[(String, Count)]) -> String {
-    let mut out = "<fifo_report>\n".to_owned();
+    let mut queues = String::new();
     for (name, count) in counts {
         // Writing to a String does not fail.
-        let _ = write_queue(&mut out, world, name, count);
+        let _ = write_queue(&mut queues, world, name, count);
     }
-    out + "</fifo_report>\n"
+    format!("{}\n", element("fifo_report", 0, &queues))
+}
+
+/// An element around these, in a line of its own when there are none, as `switch_xml_toxml` writes it.
+fn element(name: &str, indent: usize, inside: &str) -> String {
+    match inside {
+        "" => format!("{:indent$}<{name}></{name}>\n", ""),
+        inside => format!("{:indent$}<{name}>\n{inside}{:indent$}</{name}>\n", "", ""),
+    }
 }
 
 fn write_queue(out: &mut String, world: &dyn World, name: &str, count: &Count) -> std::fmt::Result {
@@ -60,16 +68,17 @@ fn write_queue(out: &mut String, world: &dyn World, name: &str, count: &Count) -
     writeln!(
         out,
         "  <fifo name=\"{}\" consumer_count=\"{}\" caller_count=\"{}\" waiting_count=\"{}\" importance=\"{}\" \
-         outbound_strategy=\"ringall\">\n    <outbound>",
+         outbound_strategy=\"ringall\">",
         xml(name),
         count.consumers,
         count.callers,
         count.callers,
         count.importance
     )?;
+    let mut inside = String::new();
     for member in members {
         writeln!(
-            out,
+            inside,
             "      <member simo=\"{}\" use_count=\"{}\" ring_count=\"{}\" timeout=\"{}\" lag=\"{}\" \
              outbound-call-count=\"{}\" outbound-fail-count=\"{}\" outbound_uuid=\"{}\">{}</member>",
             member.simo,
@@ -83,22 +92,26 @@ fn write_queue(out: &mut String, world: &dyn World, name: &str, count: &Count) -
             xml(&plain(&member.url))
         )?;
     }
-    writeln!(out, "    </outbound>\n    <callers>")?;
+    out.push_str(&element("outbound", 4, &inside));
+    inside.clear();
     for (position, (priority, caller)) in callers.iter().enumerate() {
         let waited = now.saturating_duration_since(caller.since).as_secs();
         writeln!(
-            out,
-            "      <caller uuid=\"{}\" status=\"WAITING\" slot=\"{priority}\" position=\"{}\" waiting=\"{waited}\"/>",
+            inside,
+            "      <caller uuid=\"{}\" status=\"WAITING\" slot=\"{priority}\" position=\"{}\" \
+             waiting=\"{waited}\"></caller>",
             caller.uuid,
             position + 1
         )?;
     }
-    writeln!(out, "    </callers>\n    <consumers>")?;
+    out.push_str(&element("callers", 4, &inside));
+    inside.clear();
     for (uuid, idle) in consumers {
         let status = if idle { "WAITING" } else { "TALKING" };
-        writeln!(out, "      <consumer uuid=\"{uuid}\" status=\"{status}\"/>")?;
+        writeln!(inside, "      <consumer uuid=\"{uuid}\" status=\"{status}\"></consumer>")?;
     }
-    writeln!(out, "    </consumers>\n  </fifo>")
+    out.push_str(&element("consumers", 4, &inside));
+    writeln!(out, "  </fifo>")
 }
 
 fn xml(text: &str) -> String {

@@ -33,12 +33,12 @@ impl As {
 }
 
 impl As {
-    /// A number of records alone (`show … count`).
+    /// A number of records alone (`show … count`). Elements are closed by name, as `switch_xml_toxml` does.
     pub fn count(&self, count: usize) -> String {
         match self {
             As::Delim(_) => format!("\n{count} total.\n"),
             As::Json => format!("{{\"row_count\":{count},\"rows\":[]}}"),
-            As::Xml => format!("<result row_count=\"{count}\"/>\n"),
+            As::Xml => format!("<result row_count=\"{count}\"></result>\n"),
         }
     }
 }
@@ -88,10 +88,7 @@ impl Rows {
                 for (n, row) in self.rows.iter().enumerate() {
                     let _ = writeln!(out, "  <row row_id=\"{}\">", n + 1);
                     for (name, value) in self.columns.iter().zip(row) {
-                        let _ = match value.is_empty() {
-                            true => writeln!(out, "    <{name}/>"),
-                            false => writeln!(out, "    <{name}>{}</{name}>", escaped(value)),
-                        };
+                        let _ = writeln!(out, "    <{name}>{}</{name}>", escaped(value));
                     }
                     out.push_str("  </row>\n");
                 }
@@ -129,7 +126,7 @@ mod tests {
         assert_eq!(none.print(&As::Json), "{\"row_count\": 0}\n");
         assert_eq!(As::default().count(2), "\n2 total.\n");
         assert_eq!(As::Json.count(2), "{\"row_count\":2,\"rows\":[]}");
-        assert_eq!(As::Xml.count(2), "<result row_count=\"2\"/>\n");
+        assert_eq!(As::Xml.count(2), "<result row_count=\"2\"></result>\n");
         assert_eq!(none.print(&As::Xml), "<result row_count=\"0\"/>\n");
         let one = Rows { rows: vec![vec!["x\"\n".to_owned(), "<1>".to_owned()]], ..none };
         assert_eq!(one.print(&As::Delim("|".to_owned())), "a|b\nx\" |<1>\n\n1 total.\n");

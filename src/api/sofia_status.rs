@@ -218,7 +218,11 @@ pub(super) async fn xml(desk: &Desk, words: &[&str]) -> String {
             let Some(agent) = desk.exchange.agent(name) else { return "Invalid Profile!\n".to_owned() };
             let mut out = format!("{XML}<profile>\n");
             if !wants_registrations(more) {
-                let facts = profile_facts(desk, name, &agent).await;
+                let mut facts = profile_facts(desk, name, &agent).await;
+                // Here the calls of both ways come before those that failed.
+                if let Some(at) = facts.iter().position(|(_, tag, _)| *tag == "failed-calls-in") {
+                    facts.get_mut(at..at + 2).unwrap_or_default().reverse();
+                }
                 let _ = write!(out, "  <profile-info>\n{}  </profile-info>\n", tags("    ", &facts));
             }
             if let Some(bindings) = registrations(desk, &agent, more) {
@@ -240,26 +244,27 @@ pub(super) async fn xml(desk: &Desk, words: &[&str]) -> String {
 async fn xml_summary(desk: &Desk, now: Instant) -> String {
     let up = calls_up(desk).await;
     let mut out = format!("{XML}<profiles>\n");
-    let mut entry = |tag: &str, name: &str, data: &str, state: &str| {
+    let mut entry = |tag: &str, name: &str, data: &str, state: &str, more: &str| {
         let [name, data] = [name, data].map(escaped);
         let _ = write!(
             out,
-            "<{tag}>\n<name>{name}</name>\n<type>{tag}</type>\n<data>{data}</data>\n<state>{state}</state>\n</{tag}>\n"
+            "<{tag}>\n<name>{name}</name>\n<type>{tag}</type>\n<data>{data}</data>\n<state>{state}</state>\n{more}</{tag}>\n"
         );
     };
     let table = desk.exchange.gateways.load();
     for (name, agent) in names(desk) {
         if name != agent.name {
-            entry("alias", &name, &agent.name, "ALIASED");
+            entry("alias", &name, &agent.name, "ALIASED", "");
             continue;
         }
         let calls = up.get(&name).map_or(0, |(all, _)| *all);
-        entry("profile", &name, &url(&agent), &format!("RUNNING ({calls})"));
+        entry("profile", &name, &url(&agent), &format!("RUNNING ({calls})"), "");
         for gateway in table.of_profile(&name) {
             // FreeSWITCH puts the time of the next try behind the element, where no reader of XML looks for it.
-            let retry = retry(gateway, now).map(|at| format!(" (retry: {at})")).unwrap_or_default();
-            let state = format!("{}{retry}", gateway.status().state);
-            entry("gateway", &gateway.conf.name, &register_to(gateway), &state);
+            // It has an element of its own here, as `xmlstatus gateway` has it.
+            let retry = retry(gateway, now).map(|at| format!("<retry>{at}</retry>\n")).unwrap_or_default();
+            let state = gateway.status().state.to_string();
+            entry("gateway", &gateway.conf.name, &register_to(gateway), &state, &retry);
         }
     }
     out + "</profiles>\n"

@@ -64,10 +64,6 @@ fn write_element(out: &mut String, element: &Element, depth: usize) {
     for attribute in &element.attributes {
         let _ = write!(out, " {}=\"{}\"", attribute.name, escaped(&attribute.value));
     }
-    if element.children.is_empty() && element.text.is_empty() {
-        out.push_str("/>\n");
-        return;
-    }
     out.push('>');
     out.push_str(&escaped(&element.text));
     if !element.children.is_empty() {
@@ -85,7 +81,7 @@ fn printed_domain(domain: &Domain) -> String {
     for group in domain.groups() {
         let _ = writeln!(out, "  <group name=\"{}\">\n    <users>", escaped(&group.name));
         for user in &group.members {
-            let _ = writeln!(out, "      <user id=\"{}\" type=\"pointer\"/>", escaped(&user.id));
+            let _ = writeln!(out, "      <user id=\"{}\" type=\"pointer\"></user>", escaped(&user.id));
         }
         out.push_str("    </users>\n  </group>\n");
     }
@@ -112,7 +108,7 @@ fn write_user(out: &mut String, user: &User, depth: usize) {
         for (name, value) in settings {
             let _ = writeln!(
                 out,
-                "{:indent$}    <{element} name=\"{}\" value=\"{}\"/>",
+                "{:indent$}    <{element} name=\"{}\" value=\"{}\"></{element}>",
                 "",
                 escaped(name),
                 escaped(value)

@@ -325,7 +325,7 @@ async fn uuid_buglist(desk: &Desk, text: &str) -> String {
         return usage("uuid_buglist");
     };
     match desk.exchange.legs.by_uuid(uuid) {
-        Some(_) => "<media-bugs/>\n",
+        Some(_) => "<media-bugs></media-bugs>\n",
         None => NO_CHANNEL,
     }
     .to_owned()

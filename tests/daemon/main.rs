@@ -8,6 +8,8 @@
 
 mod baresip;
 mod dns;
+#[path = "../golden/reader.rs"]
+mod golden;
 mod kamailio;
 mod linphonec;
 mod pjsua;
@@ -24,6 +26,7 @@ mod test_calls;
 mod test_clients;
 mod test_forks;
 mod test_gateway;
+mod test_golden;
 mod test_kamailio;
 mod test_keys;
 mod test_limits;

@@ -17,6 +17,8 @@
 //! | `test_….rs` | the tests |
 
 mod dns;
+#[path = "../golden/reader.rs"]
+mod golden;
 mod net;
 mod office;
 mod phone;
@@ -34,6 +36,7 @@ mod test_console;
 mod test_fifo;
 mod test_forks;
 mod test_gateway;
+mod test_golden;
 mod test_keys;
 mod test_originate;
 mod test_pickup;

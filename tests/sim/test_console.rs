@@ -1,79 +1,38 @@
 //! What people do at the console: completion, aliases, modules, JSON; and what exporters read.
 
+use crate::golden;
 use crate::net::Weather;
 use crate::office::{self, Office};
 
-/// Runs command lines one after another, as typed at the console when `console`, and compares what they say.
-fn say(console: bool, lines: &[(&str, &str)]) {
+/// Runs the lines of a file of `tests/golden`, as typed at the console when `console`, and compares what they say.
+fn say(console: bool, file: &str) {
     office::run(async {
         let office = Office::open(9, Weather::fine(), "").await;
         let desk = office.switch.desk();
         let host = office.switch.exchange.events.host.hostname.clone();
-        for (line, expected) in lines {
-            let said = match console {
-                true => tandem::api::run_console(&desk, line).await,
-                false => tandem::api::run(&desk, line).await,
+        let mut said = Vec::new();
+        for row in golden::rows(file) {
+            let row = row.named(&[("HOST", &host)]);
+            let answer = match console {
+                true => tandem::api::run_console(&desk, &row.line).await,
+                false => tandem::api::run(&desk, &row.line).await,
             };
-            assert_eq!(said, expected.replace("HOST", &host), "{line}");
+            said.push((row, answer));
         }
+        golden::compare(&said);
         office.close().await;
     });
 }
 
 #[test]
 fn lines_are_completed_as_fs_cli_reads_it() {
-    say(
-        false,
-        &[
-            ("console_complete versio", "\n\n[             version]\t\n\nwrite=6:version "),
-            ("console_complete c=9;version short", "\n\n[               short]\t\n\nwrite=1:short "),
-            ("console_complete c=8;version ", "\n\n[               short]\t\n\nwrite=0:short "),
-            ("console_complete show ch", "\n\n[            channels]\t\n\nwrite=2:channels "),
-            (
-                "console_complete c=30;sofia profile internal gwlist ",
-                "\n\n[                down]\t[                  up]\t\n\n",
-            ),
-            ("console_complete c=28;sofia profile nobody gwlist ", "\n\n\n\n"),
-            ("console_complete no_such", "\n\n\n\n"),
-            ("complete add lights _any_ on", "+OK\n"),
-            ("console_complete c=15;lights kitchen ", "\n\n[                  on]\t\n\nwrite=0:on "),
-            ("console_complete ligh", "\n\n[              lights]\t\n\nwrite=4:lights "),
-            (
-                "show complete",
-                "sticky,a1,a2,a3,a4,a5,a6,a7,a8,a9,a10,hostname\n0,lights,,on,,,,,,,,HOST\n\n1 total.\n",
-            ),
-            ("complete del lights", "+OK\n"),
-            ("complete del", "-USAGE: add <word>|del [<word>|*]\n"),
-            ("complete del *", "+OK\n"),
-            (
-                "console_complete_xml versio",
-                "<?xml version=\"1.0\"?>\n<complete>\n  <match>version</match>\n  <write length=\"6\">version</write>\n</complete>\n",
-            ),
-        ],
-    );
+    say(false, include_str!("../golden/lines_are_completed.txt"));
 }
 
 #[test]
 fn an_alias_stands_for_a_command_at_the_console() {
-    let usage = "-USAGE: [add|stickyadd] <alias> <command> | del [<alias>|*]\n";
-    say(
-        true,
-        &[
-            ("alias add ee 'echo a'", "+OK\n"),
-            ("ee", "\nExpand Alias [ee]->[echo a]\n\na"),
-            ("ee b", "\nExpand Alias [ee]->[echo a b]\n\na b"),
-            ("echo 1;; echo 2", "12"),
-            ("show aliases", "sticky,alias,command,hostname\n0,ee,echo a,HOST\n\n1 total.\n"),
-            ("alias add x x", usage),
-            ("alias add round 'around'", "+OK\n"),
-            ("alias del ee", "+OK\n"),
-            ("ee", "-ERR ee Command not found!\n"),
-            ("alias del *", "+OK\n"),
-            ("show aliases", "\n0 total.\n"),
-            ("alias", usage),
-        ],
-    );
-    say(false, &[("alias add e status", "+OK\n"), ("e", "-ERR e Command not found!\n")]);
+    say(true, include_str!("../golden/aliases.txt"));
+    say(false, "> alias add e status\n+OK\n> e\n-ERR e Command not found!\n");
     office::run(async {
         let office = Office::open(9, Weather::fine(), "").await;
         let desk = office.switch.desk();
@@ -88,34 +47,7 @@ fn an_alias_stands_for_a_command_at_the_console() {
 
 #[test]
 fn what_cannot_be_done_says_so() {
-    say(
-        false,
-        &[
-            ("load mod_sofia", "-ERR [Module already loaded]\n"),
-            ("load mod_verto", "-ERR [mod_verto is not provided]\n"),
-            ("load", "-USAGE: <mod_name>\n"),
-            ("unload mod_sofia", "-ERR [Module is not unloadable]\n"),
-            ("unload -f mod_nothing", "-ERR [No such module!]\n"),
-            ("unload", "-USAGE: [-f] <mod_name>\n"),
-            ("reload mod_verto", "-ERR unloading module [No such module!]\n"),
-            ("module_exists mod_sofia", "true"),
-            ("module_exists mod_verto", "false"),
-            (
-                "nat_map status",
-                "-ERR nat_map: no ports are opened at routers by UPnP or NAT-PMP; set ext-sip-ip and ext-rtp-ip\n",
-            ),
-            ("json", "-ERR No JSON supplied.\n"),
-            ("json {", "-ERR Parse error.\n"),
-            (
-                "json {\"command\":\"fsapi\",\"data\":{\"cmd\":\"echo\",\"arg\":\"a \\\"b\\\"\"}}",
-                "{\"command\":\"fsapi\",\"data\":{\"arg\":\"a \\\"b\\\"\",\"cmd\":\"echo\"},\"response\":{\"message\":\"a \\\"b\\\"\"},\"status\":\"success\"}\n",
-            ),
-            (
-                "json {\"command\":\"nothing\",\"data\":{}}",
-                "{\"command\":\"nothing\",\"data\":{},\"message\":\"Invalid request or non-existant command\",\"response\":null,\"status\":\"error\"}\n",
-            ),
-        ],
-    );
+    say(false, include_str!("../golden/what_cannot_be_done.txt"));
 }
 
 /// The patterns of florentchauveau/freeswitch_exporter, and the answers it reads numbers from.

@@ -86,7 +86,7 @@ fn a_call_is_shown_as_freeswitch_shows_it() {
     assert!(json["rows"][0].as_object().unwrap().values().all(serde_json::Value::is_string));
 
     assert_eq!(said["show channels count"], "\n2 total.\n");
-    assert_eq!(said["show channels count as xml"], "<result row_count=\"2\"/>\n");
+    assert_eq!(said["show channels count as xml"], "<result row_count=\"2\"></result>\n");
     assert!(said["show channels like 1004 as delim |"].contains("\n\n1 total.\n"));
     assert_eq!(said["show channels like nobody"], "\n0 total.\n");
     assert_eq!(said["show channels as yaml"], "-ERR Cannot find format yaml\n");

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::golden;
 use crate::net::Weather;
 use crate::office::{self, Office, switch_address, tree_at};
 use crate::script::Script;
@@ -11,7 +12,7 @@ const CALLER: usize = 10; // 1001
 const LINE: &str =
     "=================================================================================================";
 
-const GATEWAYS: &str = r#"<gateway name="joe"><param name="username" value="joe"/><param name="proxy" value="192.0.2.200"/>
+pub const GATEWAYS: &str = r#"<gateway name="joe"><param name="username" value="joe"/><param name="proxy" value="192.0.2.200"/>
     <param name="register" value="false"/><variables><variable name="a" value="1" direction="inbound"/>
     <variable name="b" value="2" direction="outbound"/></variables></gateway>
     <gateway name="jane"><param name="username" value="jane"/><param name="password" value="secret"/>
@@ -205,29 +206,12 @@ fn registrations_and_gateways_go_when_told_to() {
         );
         assert!(registrar.is_empty());
 
-        for (line, expected) in [
-            ("sofia profile external gwlist", "joe "),
-            ("sofia profile external gwlist down", "jane "),
-            ("sofia profile external register joe", "-ERR NOREG gateway [joe] can't be registered!\n"),
-            ("sofia profile external unregister joe", "-ERR NOREG gateway [joe] can't be unregistered!\n"),
-            ("sofia profile external register", "No gateway name provided!\n"),
-            ("sofia profile external register nobody", "Invalid gateway!\n"),
-            ("sofia profile external register jane", "+OK\n"),
-            ("sofia profile external register all", "+OK\n"),
-            ("sofia profile external killgw nobody", "-ERR no such gateway.\n"),
-            ("sofia profile external killgw", "-ERR missing gw name\n"),
-            ("sofia profile external killgw joe", "+OK gateway marked for deletion.\n"),
-            ("sofia status gateway joe", "Invalid Gateway!\n"),
-            ("sofia profile external unregister jane", "+OK\n"),
-            ("sofia profile external killgw _all_", "+OK every gateway marked for deletion.\n"),
-            ("sofia profile external gwlist down", ""),
-            ("sofia profile nobody rescan", "Invalid Profile [nobody]"),
-            ("sofia profile internal", "Invalid Args!\n"),
-            ("sofia profile internal fly", "-ERR Unknown command!\n"),
-            ("sofia fly", "Unknown Command [fly]\n"),
-        ] {
-            assert_eq!(say(office, line).await, expected, "{line}");
+        let mut said = Vec::new();
+        for row in golden::rows(include_str!("../golden/gateways.txt")) {
+            let answer = say(office, &row.line).await;
+            said.push((row, answer));
         }
+        golden::compare(&said);
         for line in [
             "sofia loglevel all 9",
             "sofia recover",
