@@ -24,6 +24,7 @@ mod wav;
 
 mod test_calls;
 mod test_clients;
+mod test_clients_rust;
 mod test_forks;
 mod test_gateway;
 mod test_golden;

@@ -1,5 +1,6 @@
-//! Programs that people have already, unmodified: greenswitch (Python), modesl and esl (Node) log in, run commands, hear
-//! events, take a call over. `tests/run` fetches them into `target/peers`; without them the tests are a named skip.
+//! Programs that people have already, unmodified: greenswitch and FreeSWITCH's own libesl (Python), modesl and esl (Node),
+//! freeswitch-esl-tokio (Rust; `test_clients_rust`) log in, run commands, hear events, ring a phone, transfer it, take the call
+//! over. `tests/run` fetches them into `target/peers`; without them the tests are a named skip.
 
 use std::io::{BufReader, Read, Write};
 use std::net::TcpStream;
@@ -32,7 +33,8 @@ fn have(place: &str) -> bool {
 fn client(program: &str, script: &str, switch: &Switch, more: &[String]) -> Process {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/daemon/esl").join(script);
     let mut command = Command::new(program);
-    command.env("PYTHONPATH", peers().join("greenswitch")).env("PYTHONDONTWRITEBYTECODE", "1");
+    let python = std::env::join_paths([peers().join("greenswitch"), peers().join("libesl")]);
+    command.env("PYTHONPATH", python.expect("a path")).env("PYTHONDONTWRITEBYTECODE", "1");
     command.env("NODE_PATH", peers().join("node/node_modules")).arg(script);
     command.args([&switch.ip().to_string(), "8021", PASSWORD]).args(more);
     Process::spawn(program, &mut command)
@@ -86,6 +88,47 @@ fn esl_takes_a_call_over() {
     phone.event("CALL_ESTABLISHED");
     program.expect("TAKEN", |line| line.contains("TAKEN"));
     phone.event("CALL_CLOSED");
+}
+
+/// The extension that gives a call to a program: 77 and its port.
+pub const PROGRAM: &str = r#"<extension name="program"><condition field="destination_number" expression="^77(\d+)$">
+    <action application="socket" data="127.0.0.1:$1 async full"/></condition></extension>"#;
+
+/// The whole of a dialler: it rings a phone, which answers; sends it to a program of its own, which takes the call over, sets
+/// a variable and rejects it; and hears the end with that cause.
+fn rings_transfers_and_takes_over(place: &str, interpreter: &str, script: &str) {
+    needs!("baresip");
+    if !crate::place::have(interpreter) || !have(place) {
+        return;
+    }
+    let switch = Switch::start_with(Setup { extension: PROGRAM, ..Setup::default() });
+    let mut phone = Phone::new("1000", switch.sip(), 440.0).auto().start();
+    let mut program = client(interpreter, script, &switch, &[free_port().to_string()]);
+    phone.event("CALL_ESTABLISHED");
+    phone.event("CALL_CLOSED");
+    let ended = |line: &str| ["DONE", "FAILED", "Error"].iter().any(|word| line.contains(word));
+    let said = program.expect("DONE", ended);
+    assert!(said.contains("DONE"), "{said}");
+}
+
+#[test]
+fn greenswitch_rings_transfers_and_takes_over() {
+    rings_transfers_and_takes_over("greenswitch/greenswitch", "python3", "greenswitch_call.py");
+}
+
+#[test]
+fn libesl_rings_transfers_and_takes_over() {
+    rings_transfers_and_takes_over("libesl", "python3", "libesl_call.py");
+}
+
+#[test]
+fn modesl_rings_transfers_and_takes_over() {
+    rings_transfers_and_takes_over("node/node_modules/modesl", "node", "modesl_call.js");
+}
+
+#[test]
+fn esl_rings_transfers_and_takes_over() {
+    rings_transfers_and_takes_over("node/node_modules/esl", "node", "esl_call.cjs");
 }
 
 /// The restart of a profile, of the only one, too: its sockets are closed and opened again, and it answers.
