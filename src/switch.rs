@@ -1,5 +1,6 @@
 //! The switch put together: configuration read, layers started, reload, drain, stop.
 
+mod acts;
 mod generation;
 mod house;
 mod profile_work;
@@ -23,7 +24,7 @@ use crate::media::{Engine, EngineConfig, PortRange};
 use crate::net::acl::{Acls, LocalNet};
 use crate::net::{Dns, Sockets, local_ip_v4, local_ip_v6, stun};
 use crate::observe::Log;
-use crate::presence::Board;
+use crate::presence::{Board, Lamps};
 use crate::profile::{Opening, Profile, ProfileError, Shared};
 use crate::registrar::{Bounds, Gone, Registrar};
 use crate::store::Stores;
@@ -116,6 +117,8 @@ struct Core {
     dns: Arc<Dns>,
     /// The event socket, when its module is loaded.
     event_socket: Option<EventSocket>,
+    /// Calls that somebody shows by events.
+    lamps: Lamps,
     /// One reload at a time; what the load before has warned of.
     turn: tokio::sync::Mutex<Warned>,
 }
@@ -221,8 +224,16 @@ impl Switch {
         if let Some(socket) = &event_socket {
             let _ = exchange.programs.set(socket.programs());
         }
-        let core =
-            Arc::new(Core { exchange: exchange.clone(), plans, records, profiles, dns, event_socket, turn });
+        let core = Arc::new(Core {
+            exchange: exchange.clone(),
+            plans,
+            records,
+            profiles,
+            dns,
+            event_socket,
+            lamps: Lamps::default(),
+            turn,
+        });
         whole.found(&core);
         Ok(Switch { exchange, core, whole, closed, expiry, watches, errands })
     }

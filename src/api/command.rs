@@ -3,8 +3,8 @@
 use super::desk::{Desk, Work};
 use super::function::{self, Function};
 use super::{
-    beside, channels, complete, console, doubt, fsctl, help, later, machine, originate, show, sofia, status,
-    system, unprovided, uuid_route, uuid_signal,
+    beside, channels, complete, console, doubt, fsctl, help, later, machine, originate, presence, show,
+    sofia, status, system, unprovided, uuid_route, uuid_signal,
 };
 
 /// A command: what somebody types on the console or sends over the event socket.
@@ -67,6 +67,7 @@ const FAMILIES: &[&[Command]] = &[
     later::COMMANDS,
     machine::COMMANDS,
     originate::COMMANDS,
+    presence::COMMANDS,
     show::COMMANDS,
     sofia::COMMANDS,
     status::COMMANDS,

@@ -8,6 +8,7 @@ use super::exchange::Asking;
 use super::permit::Permit;
 use super::world::World;
 use crate::channel::{Exchange, Leg, NoAnswer};
+use crate::event::{EventName, Headers};
 
 /// Work of the switch that takes its time.
 pub type Work<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -22,6 +23,10 @@ pub trait House: Send + Sync {
 
     /// Does something with a SIP profile (or an alias of one). An error says why it was not done.
     fn with_profile<'a>(&'a self, profile: &'a str, work: ProfileWork) -> Work<'a, Result<(), String>>;
+
+    /// Does what an event asks the switch to do that somebody has made: a client (`sendevent`), a command. An error says why
+    /// it cannot be done; an event that asks for nothing is done with.
+    fn act_on(&self, name: EventName, headers: &Headers, body: Option<&str>) -> Result<(), String>;
 
     /// Ends the process.
     fn shut_down(&self, how: Shutdown);

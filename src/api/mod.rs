@@ -60,6 +60,7 @@ mod machine;
 mod network;
 mod originate;
 mod permit;
+mod presence;
 mod regex;
 mod registration;
 mod rows;

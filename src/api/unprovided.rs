@@ -29,7 +29,6 @@ refused! {
     "page", "(var1=val1,var2=val2)<var1=val1,var2=val2><chan1>[:_:<chanN>]", "no sound is played yet";
     "pause", "<uuid> <on|off>", "no sound is played yet";
     "pool_stats", "", "there are no memory pools";
-    "presence", "[in|out] <user> <rpid> <message>", "presence is what registrations and calls make it";
     "reloadcert", "", "there is no TLS yet";
     "sched_record", "<uuid> <path>", "nothing is recorded yet";
     "sofia_dig", "<url>", "use the machine's own tools";

@@ -9,16 +9,6 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tracing::warn;
 
-/// Events that FreeSWITCH's modules act upon when a client sends them, and nobody here does yet.
-const UNHEARD: [EventName; 6] = [
-    EventName::Notify,
-    EventName::PhoneFeature,
-    EventName::SendInfo,
-    EventName::SendMessage,
-    EventName::MessageWaiting,
-    EventName::PresenceIn,
-];
-
 /// `sendmsg [UUID]`. `None` when the answer comes once it is done.
 pub(super) async fn send(client: &mut Client, request: &Request, words: &str) -> Option<String> {
     let named = words.split_ascii_whitespace().next().or_else(|| request.header("session-id"));
@@ -101,7 +91,7 @@ fn inline(request: &Request) -> Option<String> {
     (!items.is_empty()).then(|| items.join(","))
 }
 
-/// `sendevent NAME`: told to all who want such events.
+/// `sendevent NAME`: told to all who want such events; the switch does what it asks for.
 pub(super) fn event(client: &Client, request: &Request, words: &str) -> String {
     let name = EventName::find(words.trim()).unwrap_or(EventName::Clone);
     let uuid = crate::channel::new_uuid();
@@ -120,11 +110,17 @@ pub(super) fn event(client: &Client, request: &Request, words: &str) -> String {
         headers.insert(0, subclass);
     }
     headers.push(("Event-UUID".into(), uuid.to_string()));
-    if UNHEARD.contains(&name) {
-        warn!("event socket {}: sendevent {}: only told to listeners", client.peer, name.as_str());
+    let desk = &client.hall.desk;
+    let done = desk.house.act_on(name, &headers, request.body.as_deref());
+    desk.exchange.events.relay(name, headers, request.body.clone());
+    match done {
+        Ok(()) => format!("+OK {uuid}"),
+        Err(why) => {
+            let why = why.replace(char::is_control, " ");
+            warn!("event socket {}: sendevent {}: {why}", client.peer, name.as_str());
+            format!("-ERR {why}")
+        }
     }
-    client.hall.desk.exchange.events.relay(name, headers, request.body.clone());
-    format!("+OK {uuid}")
 }
 
 #[cfg(test)]

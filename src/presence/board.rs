@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::Call;
+use super::{Call, Said};
 
 /// How many may watch. A watcher costs some kilobytes.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +37,8 @@ pub enum Full {
     User(usize),
     /// [`Bounds::per_source`].
     Source(usize),
+    /// Something is said of so many already.
+    Said(usize),
 }
 
 impl fmt::Display for Full {
@@ -45,9 +47,13 @@ impl fmt::Display for Full {
             Full::Total(most) => write!(f, "there are {most} subscriptions already"),
             Full::User(most) => write!(f, "this user has {most} watchers already"),
             Full::Source(most) => write!(f, "there are {most} subscriptions from this address already"),
+            Full::Said(most) => write!(f, "something is said of {most} others already"),
         }
     }
 }
+
+/// Of how many something may be said, and how many accounts' messages may be known.
+const MOST_SAID: usize = 100_000;
 
 /// How many watchers are woken before others have their turn.
 const AT_ONCE: usize = 64;
@@ -61,6 +67,10 @@ pub fn address(user: &str, domain: &str) -> Arc<str> {
 #[derive(Default)]
 pub struct Board {
     on: AtomicBool,
+    /// Something was said of somebody once.
+    has_said: AtomicBool,
+    /// What is done about presence is told in the log (`sofia global debug presence`).
+    pub debug: AtomicBool,
     table: Mutex<Table>,
     /// Rings when somebody is due.
     bell: Notify,
@@ -73,6 +83,10 @@ struct Table {
     users: HashMap<Arc<str>, User>,
     watching: HashMap<u64, (Arc<str>, IpAddr)>,
     sources: HashMap<IpAddr, HashSet<u64>>,
+    /// What somebody has said of users and places.
+    said: HashMap<Arc<str>, Arc<Said>>,
+    /// What is known of the messages of accounts, as the lines of a message summary.
+    messages: HashMap<Arc<str>, Arc<str>>,
     /// Users whose watchers are to be woken.
     due: Vec<Arc<str>>,
     numbers: u64,
@@ -167,11 +181,40 @@ impl Board {
         Ok(Watch { board: self.clone(), address, number, bell })
     }
 
-    /// Something of this user has changed that is not known here: a registration.
+    /// A user's registration has changed, which is known elsewhere. What was said of it before holds no longer.
     pub fn touch(&self, user: &str, domain: &str) {
-        if self.is_on() {
-            self.mark(&mut self.lock(), &address(user, domain));
+        if self.is_on() || self.has_said.load(Ordering::Acquire) {
+            let (mut table, address) = (self.lock(), address(user, domain));
+            table.said.remove(&address);
+            self.mark(&mut table, &address);
         }
+    }
+
+    /// Somebody says what there is to know of a user or a place, until the next one does; `None`: nothing any more.
+    pub fn say(&self, address: &Arc<str>, said: Option<Said>) -> Result<(), Full> {
+        let mut table = self.lock();
+        self.has_said.fetch_or(said.is_some(), Ordering::AcqRel);
+        note(&mut table.said, address, said.map(Arc::new))?;
+        self.mark(&mut table, address);
+        Ok(())
+    }
+
+    /// What was last said of a user or a place.
+    pub fn said(&self, address: &str) -> Option<Arc<Said>> {
+        self.lock().said.get(address).cloned()
+    }
+
+    /// Somebody says which messages wait for an account: the lines of a message summary (RFC 3842).
+    pub fn set_messages(&self, account: &Arc<str>, lines: Arc<str>) -> Result<(), Full> {
+        let mut table = self.lock();
+        note(&mut table.messages, account, Some(lines))?;
+        self.mark(&mut table, account);
+        Ok(())
+    }
+
+    /// Which messages wait for an account, as far as anybody has said.
+    pub fn messages(&self, account: &str) -> Option<Arc<str>> {
+        self.lock().messages.get(account).cloned()
     }
 
     /// Anything may have changed.
@@ -215,6 +258,18 @@ impl Board {
             }
         }
     }
+}
+
+/// Sets or takes out one of [`MOST_SAID`].
+fn note<T>(into: &mut HashMap<Arc<str>, T>, address: &Arc<str>, value: Option<T>) -> Result<(), Full> {
+    match value {
+        Some(_) if into.len() >= MOST_SAID && !into.contains_key(address) => {
+            return Err(Full::Said(MOST_SAID));
+        }
+        Some(value) => into.insert(address.clone(), value),
+        None => into.remove(address),
+    };
+    Ok(())
 }
 
 impl fmt::Debug for Board {

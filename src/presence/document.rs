@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Write};
 use std::sync::Arc;
 
-use super::{Call, Party, State};
+use super::{Call, Party, Said, State};
 use crate::config::sofia::PresenceHold;
 
 /// Calls told at once: a document must stay a datagram. The furthest come first.
@@ -31,6 +31,10 @@ pub struct View<'a> {
     pub registered: bool,
     /// Its calls.
     pub calls: &'a [Arc<Call>],
+    /// What somebody has said of it.
+    pub said: Option<&'a Said>,
+    /// What is known of its messages: the lines of a message summary.
+    pub messages: Option<&'a str>,
     /// How it is told.
     pub manners: Manners,
 }
@@ -124,6 +128,11 @@ impl View<'_> {
             let tag = Xml(&dialog.remote_tag);
             writeln!(out, " remote-tag=\"{tag}\" direction=\"{direction}\">")?;
             let rendering = if call.held { "no" } else { "yes" };
+            if call.remote.as_ref().is_some_and(|party| party.number.is_empty()) {
+                // A lamp that somebody has lit by an event: nobody is at the other end.
+                write!(out, "<state>{state}</state>\n</dialog>\n")?;
+                continue;
+            }
             write!(
                 out,
                 "<state>{state}</state>\n<local>\n<identity display=\"{user}\">sip:{user}@{domain}</identity>\n\
@@ -155,16 +164,19 @@ impl View<'_> {
     pub fn pidf(&self) -> String {
         let (user, domain) = (Xml(self.user), Xml(self.domain));
         let call = self.told().first().map(|(call, _)| *call);
-        let note = match call {
-            Some(call) => self.note(call),
-            None if self.registered => "Available".to_owned(),
-            None => "Unregistered".to_owned(),
+        let said = self.said.filter(|_| call.is_none());
+        let note = match (call, said) {
+            (Some(call), _) => self.note(call),
+            (None, Some(said)) => said.note().to_owned(),
+            (None, None) if self.registered => "Available".to_owned(),
+            (None, None) => "Unregistered".to_owned(),
         };
-        let basic = if self.registered || call.is_some() { "open" } else { "closed" };
-        let activity = match call {
-            Some(_) => "  <rpid:activities><rpid:on-the-phone/></rpid:activities>\n",
-            None => "",
-        };
+        let open = said.map_or(self.registered, Said::is_open) || call.is_some();
+        let basic = if open { "open" } else { "closed" };
+        let activity = call.map(|_| "on-the-phone").or(said.and_then(Said::activity));
+        let activity = activity
+            .map(|a| format!("  <rpid:activities><rpid:{a}/></rpid:activities>\n"))
+            .unwrap_or_default();
         let note = Xml(&note);
         format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<presence xmlns=\"urn:ietf:params:xml:ns:pidf\" \
@@ -189,8 +201,11 @@ impl View<'_> {
         }
     }
 
-    /// The account's messages (RFC 3842): none, as there is no voicemail.
+    /// The account's messages (RFC 3842), as somebody has told; none, when nobody has.
     pub fn message_summary(&self) -> String {
+        if let Some(lines) = self.messages {
+            return lines.to_owned();
+        }
         let (user, domain) = (self.user, self.domain);
         format!(
             "Messages-Waiting: no\r\nMessage-Account: sip:{user}@{domain}\r\nVoice-Message: 0/0 (0/0)\r\n"

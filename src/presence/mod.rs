@@ -12,6 +12,7 @@
 //! | --- | --- |
 //! | `board` | [`Board`]: calls and watchers by user; bounds |
 //! | `call` | [`Call`]: one call of a user, as others may see it |
+//! | `said` | [`Said`]: what somebody has said of a user by an event; [`Lamps`]: calls that are there by events alone |
 //! | `package` | [`Package`]: the event packages there are, and what a subscriber accepts |
 //! | `document` | [`View`] and the documents made of it: dialog-info (RFC 4235), PIDF (RFC 3863), message summary (RFC 3842) |
 
@@ -19,8 +20,10 @@ mod board;
 mod call;
 mod document;
 mod package;
+mod said;
 
 pub use board::{Board, Bounds, Full, Place, Watch, address};
 pub use call::{Call, DialogId, Party, State};
 pub use document::{Manners, View};
 pub use package::Package;
+pub use said::{Lamps, Said};

@@ -14,8 +14,10 @@
 //! | `subscribe`, `watching` | SUBSCRIBE: who watches whom; a subscription at work |
 //! | `gateways` | our own registrations, with others |
 //! | `outside` | OPTIONS and everything else outside dialogs |
+//! | `ask` | requests of our own to phones: NOTIFY, OPTIONS |
 //! | `reply` | answers, with or without a transaction |
 
+mod ask;
 mod credentials;
 mod departed;
 mod gateways;
@@ -29,4 +31,5 @@ mod start;
 mod subscribe;
 mod watching;
 
+pub use ask::{Ask, Asker, Outcome, Target};
 pub use start::{Opening, Profile, ProfileError, Shared};

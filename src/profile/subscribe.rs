@@ -5,6 +5,7 @@ use super::start::Profile;
 use super::watching::Watching;
 use crate::channel::{Letter, Order, Token, identity, is_sticky, new_uuid};
 use crate::dialog::{Subscription, Terms};
+use crate::event::{EventName, Headers};
 use crate::presence::{Package, address};
 use crate::sip::{Flow, Message, Name};
 use rand::Rng;
@@ -21,9 +22,6 @@ const USUAL: u32 = 3_600;
 const PACE: Duration = Duration::from_millis(200);
 /// Seconds until another try when there is no room.
 const RETRY_AFTER: u32 = 60;
-
-/// What the names of places begin with.
-const PLACES: [&str; 3] = ["park+", "pickup+", "queue+"];
 
 /// Whom or what a subscription is about.
 pub(super) struct Watched {
@@ -103,8 +101,57 @@ impl Profile {
         }
         let from = request.from().uri();
         debug!("{}: {from} watches {package:?} of {} for {granted} s, from {flow}", conf.name, watched.id);
+        self.probe(request, package, &watched, granted);
         let watching = Watching::new(subscription, package, watched, watch, self, entry);
         tokio::spawn(watching.serve(letters));
+    }
+
+    /// Asks those who know more: whoever keeps messages (`MESSAGE_QUERY`), or lights lamps (`PRESENCE_PROBE`).
+    fn probe(&self, request: &Message, package: Package, watched: &Watched, granted: u32) {
+        let events = &self.shared.exchange.events;
+        let name = &self.agent.name;
+        let (id, domain, call_id) = (&watched.id, &watched.domain, request.call_id());
+        if package == Package::MessageSummary {
+            return events.fire(EventName::MessageQuery, || {
+                vec![
+                    ("Message-Account".into(), format!("sip:{id}@{domain}")),
+                    ("VM-Sofia-Profile".into(), name.clone()),
+                    ("VM-sub-call-id".into(), call_id.to_owned()),
+                ]
+            });
+        }
+        events.fire(EventName::PresenceProbe, || {
+            let from = request.from().uri();
+            let from = format!("{}@{}", from.user().unwrap_or_default(), from.host());
+            let kind = kind_of(id).filter(|_| watched.place);
+            let mut headers: Headers = Vec::new();
+            let mut say = |name: &'static str, value: &str| headers.push((name.into(), value.to_owned()));
+            if package == Package::Dialog && kind.is_none() {
+                say("probe-type", "dialog");
+            }
+            say("proto", kind.unwrap_or("sip"));
+            say("login", name);
+            say("sip_profile", name);
+            if package == Package::Presence && kind.is_none() {
+                say("presence-source", "subscribe");
+            }
+            say("from", &from);
+            say("to", &format!("{id}@{domain}"));
+            if package == Package::Dialog || kind.is_some() {
+                say("proto-specific-event-name", package.name());
+            }
+            say("expires", &granted.to_string());
+            if package == Package::Dialog || kind.is_some() {
+                say("event_type", "presence");
+            }
+            say("alt_event_type", "dialog");
+            if package == Package::Presence && kind.is_none() {
+                say("rpid", "unknown");
+                say("status", "Registered");
+            }
+            say("sub-call-id", call_id);
+            headers
+        });
     }
 
     fn terms(&self) -> Terms {
@@ -129,12 +176,10 @@ impl Profile {
     }
 
     /// A user of that domain, or one of its places: a slot where calls are parked, a lot, a queue, a key
-    /// that calls are picked up by.
+    /// that calls are picked up by, a lamp (`KIND+NAME`) that some program lights by events.
     fn known(&self, name: &str, domain: &str) -> Option<Watched> {
         let directory = &self.shared.exchange.directory;
-        let at =
-            PLACES.iter().any(|kind| name.get(..kind.len()).is_some_and(|n| n.eq_ignore_ascii_case(kind)));
-        if at {
+        if directory.user(name, domain).is_none() && kind_of(name).is_some() {
             directory.snapshot().domain(domain)?;
             let id = name.to_ascii_lowercase().into();
             return Some(Watched { id, domain: domain.into(), place: true });
@@ -142,4 +187,10 @@ impl Profile {
         let user = directory.user(name, domain)?;
         Some(Watched { id: user.id.clone(), domain: user.domain.clone(), place: false })
     }
+}
+
+/// `park` of `park+6001`: what stands before the `+` of a place, or a lamp.
+pub(super) fn kind_of(name: &str) -> Option<&str> {
+    let (kind, _) = name.split_once('+').filter(|(kind, name)| !kind.is_empty() && !name.is_empty())?;
+    kind.chars().all(|c| c.is_ascii_alphanumeric() || c == '_').then_some(kind)
 }

@@ -11,22 +11,36 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 use tracing::{debug, info};
 
 /// How long the last NOTIFY may take when the profile closes.
 const LEAVE: Duration = Duration::from_secs(2);
 
-/// Those who watch users by one profile: each has a share of this.
+/// Those who watch users by one profile, and requests of its own that are under way: each has a share of this.
 #[derive(Default)]
 pub(super) struct Audience {
     /// They are to go.
     closed: AtomicBool,
+    /// Rings then.
+    bell: Notify,
+}
+
+impl Audience {
+    /// Waits until they are to go.
+    pub(super) async fn left(&self) {
+        let rung = self.bell.notified();
+        if !self.closed.load(Ordering::Acquire) {
+            rung.await;
+        }
+    }
 }
 
 impl Profile {
     /// Ends every subscription of this profile, and waits for that, but no longer than `limit`.
     pub(super) async fn end_watches(&self, limit: Duration) {
         self.audience.closed.store(true, Ordering::Release);
+        self.audience.bell.notify_waiters();
         self.shared.exchange.presence.touch_all();
         wait_until(Leg::now() + limit, || Arc::strong_count(&self.audience) == 1).await;
     }
@@ -151,7 +165,13 @@ impl Watching {
     /// What is true of the user now.
     fn view<T>(&self, read: impl FnOnce(&View<'_>) -> T) -> T {
         let presence = &self.agent.conf.presence;
-        let calls = self.exchange.presence.calls(self.watch.address());
+        let board = &self.exchange.presence;
+        let calls = board.calls(self.watch.address());
+        let (said, messages) = match self.package {
+            Package::Dialog => (None, None),
+            Package::Presence => (board.said(self.watch.address()), None),
+            Package::MessageSummary => (None, board.messages(self.watch.address())),
+        };
         let registered =
             self.place || !self.exchange.registrar.lookup(Leg::now(), &self.user, &self.domain).is_empty();
         read(&View {
@@ -159,6 +179,8 @@ impl Watching {
             domain: &self.domain,
             registered,
             calls: &calls,
+            said: said.as_deref(),
+            messages: messages.as_deref(),
             manners: Manners {
                 held: presence.hold,
                 no_early: presence.disable_early,

@@ -153,6 +153,11 @@ impl Registrar {
         found
     }
 
+    /// The contacts that are told of the messages of an account, at whichever profile.
+    pub fn for_messages(&self, now: Instant, user: &str, domain: &str) -> Vec<Arc<Binding>> {
+        self.lookup(now, user, domain)
+    }
+
     /// When to call [`expire`](Self::expire). May be earlier than needed, never later.
     pub fn next_timeout(&self) -> Option<Instant> {
         let next = self.shards.iter().filter_map(|shard| shard.lock().queue.next()).min()?;

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::acts::Wish;
 use super::generation::Generation;
 use super::{Core, Tree};
 use crate::api::{House, ProfileWork, Shutdown, Work};
 use crate::config::Options;
+use crate::event::{EventName, Headers};
 use crate::observe::Log;
 
 /// What commands may want of the whole switch.
@@ -97,6 +99,11 @@ impl House for Whole {
             let Some(core) = self.core() else { return Err("the switch stops".to_owned()) };
             core.with_profile(profile, work, self).await
         })
+    }
+
+    fn act_on(&self, name: EventName, headers: &Headers, body: Option<&str>) -> Result<(), String> {
+        let Some(core) = self.core() else { return Err("the switch stops".to_owned()) };
+        core.act_on(name, &Wish { headers, body })
     }
 
     fn shut_down(&self, how: Shutdown) {

@@ -44,6 +44,7 @@ mod test_reload;
 mod test_schedule;
 mod test_show;
 mod test_sofia;
+mod test_sofia_events;
 mod test_transfers;
 mod test_valet;
 mod test_watch;

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -37,6 +38,10 @@ pub struct Handset {
     pub orders: mpsc::Sender<Order>,
     /// Status of the last final response to REGISTER.
     pub registered: watch::Receiver<u16>,
+    /// NOTIFY, OPTIONS and MESSAGE that came outside a call.
+    pub asked: Arc<Mutex<Vec<Message>>>,
+    /// What it answers those; 0: nothing.
+    pub answers: Arc<AtomicU16>,
 }
 
 pub struct Phone {
@@ -52,6 +57,8 @@ pub struct Phone {
     due: BTreeMap<(Instant, u32), (u32, Act)>,
     serial: u32,
     registration: Registration,
+    asked: Arc<Mutex<Vec<Message>>>,
+    answers: Arc<AtomicU16>,
 }
 
 struct Registration {
@@ -100,7 +107,10 @@ impl Phone {
         let (orders, taken) = mpsc::channel(1000);
         let (told, registered) = watch::channel(0);
         let local = socket.local_addr();
+        let (asked, answers) = (Arc::<Mutex<Vec<Message>>>::default(), Arc::new(AtomicU16::new(200)));
         let phone = Phone {
+            asked: asked.clone(),
+            answers: answers.clone(),
             index,
             user: user.to_owned(),
             socket,
@@ -121,7 +131,7 @@ impl Phone {
             },
         };
         tokio::spawn(phone.run(taken));
-        Handset { user: user.to_owned(), orders, registered }
+        Handset { user: user.to_owned(), orders, registered, asked, answers }
     }
 
     async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
@@ -260,6 +270,17 @@ impl Phone {
         match message.method() {
             Method::Ack => {}
             Method::Invite if tag.is_none() => self.rung(message),
+            Method::Notify | Method::Options | Method::Message if tag.is_none() => {
+                let status = self.answers.load(Ordering::Relaxed);
+                let mut asked = self.asked.lock().unwrap();
+                if !asked.iter().any(|known| known.via().branch() == message.via().branch()) {
+                    asked.push(message.clone());
+                }
+                if status > 0 {
+                    let bytes = Builder::response(&message, &flow, status, "Said").to_tag("o").finish();
+                    self.send(&bytes, &Destination::Flow(flow));
+                }
+            }
             method => {
                 assert!(tag.is_some() || *method == Method::Cancel, "{method} out of nowhere");
                 let bytes = Builder::response(&message, &flow, 481, "Gone").finish();

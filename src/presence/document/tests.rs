@@ -13,7 +13,15 @@ fn call(id: &str, initiator: bool, state: State) -> Call {
 }
 
 fn view(calls: &[Arc<Call>], registered: bool) -> View<'_> {
-    View { user: "1001", domain: "pbx", registered, calls, manners: Manners::default() }
+    View {
+        user: "1001",
+        domain: "pbx",
+        registered,
+        calls,
+        said: None,
+        messages: None,
+        manners: Manners::default(),
+    }
 }
 
 fn one(call: Call) -> [Arc<Call>; 1] {
