@@ -94,8 +94,8 @@ pub struct Asked {
 }
 
 impl Choice {
-    /// `event [plain|json|xml] NAME… [CUSTOM subclass…] [from SEQUENCE]`: adds these. An error is the answer; then nothing
-    /// has changed.
+    /// `event [plain|json|xml] NAME… [CUSTOM subclass…] [from SEQUENCE]`: adds these. An error is the answer; then no
+    /// event more is wanted.
     pub fn add(&mut self, words: &str, rights: &Rights) -> Result<Asked, &'static str> {
         let mut words: Vec<&str> = words.split_ascii_whitespace().collect();
         let mut asked = Asked::default();
@@ -131,6 +131,8 @@ impl Choice {
             }
         }
         if !found {
+            // The form stays all the same: who says `event json` and then `myevents` has JSON.
+            self.format = format.unwrap_or(self.format);
             return Err("-ERR no keywords supplied");
         }
         if self.subclasses.len() + subclasses.len() > MOST {

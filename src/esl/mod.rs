@@ -8,8 +8,9 @@
 //! | `client` | one connection: reads, answers in order, sends events and log lines as the peer takes them |
 //! | `verbs` | what a client may say: `api`, `event`, `filter`, … |
 //! | `message` | `sendmsg` and `sendevent` |
+//! | `deed` | what an event has done that a client sends: NOTIFY, MESSAGE, INFO to phones |
 //! | `choice` | which events a client wants |
-//! | `rights` | what a client that logged in as a user may do |
+//! | `rights`, `restraint` | what a client that logged in as a user may do, and have calls do |
 //!
 //! Clients have a thread of their own, so that no call waits for one. A client has no queue of events: it reads the ring of
 //! the [bus](crate::event) at its own pace, as long as its peer takes what is sent; one that does not read loses events, is told
@@ -18,9 +19,11 @@
 
 mod choice;
 mod client;
+mod deed;
 mod doors;
 mod frame;
 mod message;
+mod restraint;
 mod rights;
 mod service;
 mod verbs;

@@ -1,5 +1,6 @@
 //! What a client may do: everything, or what the directory says of the user it logged in as (`userauth`).
 
+use super::restraint::Restraint;
 use crate::api::Permit;
 use crate::config::value::is_true;
 use crate::directory::Snapshot;
@@ -11,6 +12,7 @@ use std::collections::BTreeSet;
 pub struct Rights {
     events: Option<Allowed>,
     commands: Option<Permit>,
+    applications: Option<Restraint>,
     no_log: bool,
 }
 
@@ -41,9 +43,12 @@ impl Rights {
             commands.unwrap_or("all"),
             !no_log
         );
+        let commands: Option<Permit> = commands.map(|list| words(list).map(str::to_owned).collect());
+        let applications = list("esl-allowed-applications").unwrap_or_default();
         let rights = Rights {
             events: events.map(Allowed::read),
-            commands: commands.map(|list| words(list).map(str::to_owned).collect()),
+            applications: commands.clone().map(|commands| Restraint::new(commands, words(applications))),
+            commands,
             no_log,
         };
         Some((rights, said))
@@ -81,6 +86,22 @@ impl Rights {
                 EventName::Custom(_) if !event.subclass().is_empty() => self.subclass(event.subclass()),
                 name => self.event(name),
             }
+    }
+
+    /// Whether it may tell others an event of that name and subclass: those it may have itself. (FreeSWITCH asks nothing.)
+    pub fn sends(&self, name: EventName, subclass: &str) -> bool {
+        match name {
+            EventName::Custom(_) if !subclass.is_empty() => self.subclass(subclass),
+            name => self.event(name),
+        }
+    }
+
+    /// Whether it may have a call run that application with that data.
+    ///
+    /// # Errors
+    /// What it is that may not be.
+    pub fn application(&self, name: &str, data: &str) -> Result<(), String> {
+        self.applications.as_ref().map_or(Ok(()), |restraint| restraint.check(name, data))
     }
 
     /// Whether it may run that command line.

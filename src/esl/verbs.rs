@@ -41,11 +41,11 @@ pub(super) async fn answer(client: &mut Client, request: Request) {
     let said = match verb.as_str() {
         "connect" if is_program => return connect(client).await,
         "divert_events" => divert(client, words),
-        "filter" => client.choice.filter(words),
+        "filter" if !words.is_empty() => client.choice.filter(words),
         "getvar" if client.call.is_some() => getvar(client, words).await,
         "myevents" => myevents(client, words).await,
         "resume" if client.call.is_some() => resume(client).await,
-        "sendmsg" => match message::send(client, &request, words).await {
+        "sendmsg" => match message::send(client, &rights, &request, words).await {
             Some(said) => said,
             None => return,
         },
@@ -79,7 +79,7 @@ pub(super) async fn answer(client: &mut Client, request: Request) {
             Some(_) => "+OK no longer logging".to_owned(),
             None => "-ERR not logging".to_owned(),
         },
-        "sendevent" => message::event(client, &request, words),
+        "sendevent" => message::event(client, &rights, &request, words).await,
         _ => UNKNOWN.to_owned(),
     };
     client.out.reply(if said.is_empty() { UNKNOWN } else { &said });
@@ -210,8 +210,20 @@ fn log(client: &mut Client, rights: &Rights, words: &str) -> String {
     if !rights.log() {
         return "-ERR permission denied".to_owned();
     }
-    let word = words.split_ascii_whitespace().next().unwrap_or("debug").to_ascii_lowercase();
-    let level = match word.as_str() {
+    let said = words.split_ascii_whitespace().next().unwrap_or("");
+    let Some(level) = level(said) else { return "-ERR invalid log level".to_owned() };
+    let Some(feed) = &client.hall.feed else { return "-ERR this switch has no log".to_owned() };
+    client.logs = Some(feed.listen(level));
+    format!("+OK log level {said} [{level}]")
+}
+
+/// The number that is no level (`SWITCH_LOG_INVALID`); any above it counts as the one before.
+const NO_LEVEL: u64 = 64;
+
+/// The level of that name or number (`switch_log_str2level`); `debug` for nothing.
+fn level(word: &str) -> Option<u8> {
+    let word = word.to_ascii_lowercase();
+    Some(match word.as_str() {
         "console" => 0,
         "alert" => 1,
         "crit" => 2,
@@ -219,17 +231,15 @@ fn log(client: &mut Client, rights: &Rights, words: &str) -> String {
         "warning" | "warn" => 4,
         "notice" => 5,
         "info" => 6,
-        "debug" => 7,
-        "debug1" | "debug2" | "debug3" | "debug4" | "debug5" | "debug6" | "debug7" | "debug8" | "debug9" => 8,
+        "" | "debug" => 7,
         "debug10" => 17,
-        number => match number.parse::<u8>() {
-            Ok(number @ 0..=17) => number,
-            _ => return "-ERR invalid log level".to_owned(),
+        word if word.strip_prefix("debug").is_some_and(|n| matches!(n.as_bytes(), [b'1'..=b'9'])) => 8,
+        number => match number.parse::<u64>() {
+            Ok(number) if number > NO_LEVEL => u8::try_from(NO_LEVEL - 1).ok()?,
+            Ok(number) => u8::try_from(number).ok()?,
+            Err(_) => return None,
         },
-    };
-    let Some(feed) = &client.hall.feed else { return "-ERR this switch has no log".to_owned() };
-    client.logs = Some(feed.listen(level));
-    format!("+OK log level {word} [{level}]")
+    })
 }
 
 /// `linger [SECONDS]`.
@@ -331,4 +341,24 @@ async fn connect(client: &mut Client) {
     }
     text.push('\n');
     client.out.push(text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_has_a_name_or_a_number() {
+        for (word, number) in
+            [("", 7), ("CONSOLE", 0), ("Err", 3), ("debug", 7), ("debug3", 8), ("debug10", 17)]
+        {
+            assert_eq!(level(word), Some(number), "{word}");
+        }
+        for (word, number) in [("0", 0), ("6", 6), ("64", 64), ("65", 63), ("99999999999", 63)] {
+            assert_eq!(level(word), Some(number), "{word}");
+        }
+        for word in ["loud", "debugx", "-x", "debug11", "99999999999999999999999"] {
+            assert_eq!(level(word), None, "{word}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use super::watching::Audience;
 use crate::channel::{Exchange, Leg, Letter, Token, UserAgent, new_uuid};
 use crate::net::address_of;
 use crate::registrar::Binding;
-use crate::sip::{Builder, Destination, Limits, Message, Method, Name, NameAddr, Transport, Uri};
+use crate::sip::{Builder, Destination, Limits, Message, Method, Name, NameAddr, Transport, Uri, unescape};
 use crate::transaction::{Output, Transactions};
 use bytes::Bytes;
 use rand::Rng;
@@ -49,9 +49,11 @@ impl Target {
         Some(Target { uri, to: binding.destination(), route: binding.path.as_deref().map(str::to_owned) })
     }
 
-    /// Whoever is where a URI says.
+    /// Whoever is where a URI says, `fs_path` the next hop to it.
     pub fn at(uri: &Uri) -> Target {
-        Target { uri: uri.as_request_uri(), to: Destination::of(uri), route: None }
+        let hop = uri.param("fs_path").and_then(|path| unescape(path).parse::<Uri>().ok());
+        let uri = uri.without_param("fs_path").without_param("fs_nat");
+        Target { to: Destination::of(hop.as_ref().unwrap_or(&uri)), uri: uri.as_request_uri(), route: None }
     }
 }
 

@@ -7,6 +7,9 @@
 //! | `PRESENCE_IN`, `PRESENCE_OUT` | with a `unique-id` a call is shown, or ends; without one it is what there is to know of a user |
 //! | `NOTIFY` | a NOTIFY goes to a user's phones, or to an address |
 //! | `SEND_MESSAGE` | a MESSAGE goes to a user's phones |
+//! | `SEND_INFO` | an INFO goes to a user's first phone, or to an address |
+//!
+//! Requests inside calls (`uuid`, `call-id`) are the event socket's, which can wait for the call.
 
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -41,7 +44,60 @@ impl Wish<'_> {
     fn need(&self, name: &str) -> Result<&str, String> {
         self.get(name).ok_or_else(|| format!("the event has no header {name}"))
     }
+
+    /// The address a header names.
+    fn uri(&self, name: &str) -> Result<Uri, String> {
+        let text = self.need(name)?;
+        let uri = text.parse::<NameAddr>().map(|address| address.uri().clone());
+        let uri = uri.or_else(|_| text.parse::<Uri>()).ok().filter(|uri| !uri.host().is_empty());
+        uri.filter(Uri::is_sip).ok_or_else(|| format!("{text} is no SIP URI"))
+    }
+
+    /// True when it names nobody: it is an event of the client's own, for listeners.
+    fn names_nobody(&self) -> bool {
+        const NAMES: [&str; 9] =
+            ["uuid", "profile", "user", "host", "call-id", "local-user", "to-uri", "from-uri", "contact-uri"];
+        NAMES.iter().all(|name| self.get(name).is_none())
+    }
+
+    /// `extra-headers`: `Name: value` lines, those left out that a request of ours has once.
+    fn extra_headers(&self) -> Vec<(String, String)> {
+        let lines = self.get("extra-headers").unwrap_or_default().split(['\r', '\n']);
+        lines
+            .filter_map(|line| line.split_once(':'))
+            .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
+            .filter(|(name, _)| !ONCE.iter().any(|once| once.eq_ignore_ascii_case(name)))
+            .collect()
+    }
+
+    fn bytes(&self) -> Bytes {
+        Bytes::copy_from_slice(self.body.unwrap_or_default().as_bytes())
+    }
 }
+
+/// What stands once in a request of ours, in long and short.
+const ONCE: [&str; 20] = [
+    "Via",
+    "v",
+    "From",
+    "f",
+    "To",
+    "t",
+    "Call-ID",
+    "i",
+    "CSeq",
+    "Max-Forwards",
+    "Contact",
+    "m",
+    "Content-Type",
+    "c",
+    "Content-Length",
+    "l",
+    "Event",
+    "o",
+    "Subscription-State",
+    "User-Agent",
+];
 
 /// The type of a message summary.
 const SUMMARY: &str = "application/simple-message-summary";
@@ -55,8 +111,9 @@ impl Core {
             EventName::PresenceOut => self.presence(false, wish),
             EventName::Notify => self.notify(wish),
             EventName::SendMessage => self.send_message(wish),
-            EventName::SendInfo | EventName::PhoneFeature => {
-                Err(format!("{} is only told to listeners: nothing is done about it yet", name.as_str()))
+            EventName::SendInfo => self.send_info(wish),
+            EventName::PhoneFeature => {
+                Err("PHONE_FEATURE is not provided: no phone can subscribe to as-feature-event".to_owned())
             }
             _ => Ok(()),
         }
@@ -202,31 +259,26 @@ impl Core {
     }
 
     fn notify(&self, wish: &Wish<'_>) -> Result<(), String> {
+        if wish.names_nobody() {
+            return Ok(());
+        }
         let event = wish.get("event-string");
         let kind = wish.get("content-type");
-        let body = || Bytes::copy_from_slice(wish.body.unwrap_or_default().as_bytes());
         if wish.get("contact-uri").or(wish.get("to-uri")).or(wish.get("from-uri")).is_some() {
-            let (to, from) = (wish.need("to-uri")?, wish.need("from-uri")?);
+            let (to, from) = (wish.uri("to-uri")?, wish.uri("from-uri")?);
             let profile = self.named(wish)?;
-            let uri = |text: &str| {
-                let uri = text.parse::<NameAddr>().map(|address| address.uri().clone());
-                let uri = uri.or_else(|_| text.parse::<Uri>()).ok().filter(|uri| !uri.host().is_empty());
-                uri.ok_or_else(|| format!("{text} is no SIP URI"))
-            };
-            let (to, from) = (uri(to)?, uri(from)?);
-            let at = wish.get("contact-uri").map_or(Ok(to.clone()), uri)?;
             let mut ask = Ask::notify("", "", event.unwrap_or("message-summary"));
+            let mut at = to.clone();
             (ask.from, ask.to) = (NameAddr::new(from), NameAddr::new(to));
             if wish.get("contact-uri").is_some() {
+                at = wish.uri("contact-uri")?;
                 ask.call_id = wish.get("call-id").map(str::to_owned);
                 if wish.get("no-sub-state").is_some_and(is_true) {
                     ask.headers.retain(|(name, _)| name != "Subscription-State");
                 }
             }
-            let extra = wish.get("extra-headers").unwrap_or_default();
-            let extra = extra.lines().filter_map(|line| line.split_once(':'));
-            ask.headers.extend(extra.map(|(n, v)| (n.trim().to_owned(), v.trim().to_owned())));
-            let ask = ask.carrying(kind.unwrap_or(SUMMARY), body());
+            ask.headers.extend(wish.extra_headers());
+            let ask = ask.carrying(kind.unwrap_or(SUMMARY), wish.bytes());
             profile.send_all(vec![(Target::at(&at), ask)]);
             return Ok(());
         }
@@ -245,12 +297,18 @@ impl Core {
             }
             None => registrar.lookup(Leg::now(), user, host),
         };
-        let body = body();
+        if bindings.is_empty() {
+            return Err(format!("cannot find registered user {user}@{host}"));
+        }
+        let body = wish.bytes();
         self.send(&bindings, |b| Ask::notify(&b.user, &b.domain, event).carrying(kind, body.clone()));
         Ok(())
     }
 
     fn send_message(&self, wish: &Wish<'_>) -> Result<(), String> {
+        if wish.names_nobody() {
+            return Ok(());
+        }
         if wish.get("uuid").is_some() && wish.get("user").is_none() {
             return Err("a MESSAGE inside a call is sent by uuid_chat".to_owned());
         }
@@ -264,7 +322,7 @@ impl Core {
         }
         let own = NameAddr::new(Uri::sip(Some(user), host, None));
         let subject = wish.get("subject").map(|subject| ("Subject".to_owned(), subject.to_owned()));
-        let body = Bytes::copy_from_slice(wish.body.unwrap_or_default().as_bytes());
+        let body = wish.bytes();
         self.send(&bindings, |_| Ask {
             method: Method::Message,
             from: own.clone(),
@@ -273,6 +331,40 @@ impl Core {
             headers: subject.iter().cloned().collect(),
             body: Some((kind.to_owned(), body.clone())),
         });
+        Ok(())
+    }
+
+    fn send_info(&self, wish: &Wish<'_>) -> Result<(), String> {
+        if wish.names_nobody() {
+            return Ok(());
+        }
+        let name = wish.need("profile")?;
+        let profile = self.profile(name).ok_or_else(|| format!("cannot find profile {name}"))?;
+        let from = NameAddr::new(wish.uri("from-uri")?);
+        let target = match wish.get("local-user") {
+            None => Target::at(&wish.uri("to-uri")?),
+            Some(local) => {
+                let (user, host) = local.split_once('@').unwrap_or((local, ""));
+                let phones = self.exchange.registrar.lookup_at(Leg::now(), &profile.agent.name, user, host);
+                let target = phones.first().and_then(|binding| Target::of(binding));
+                target.ok_or_else(|| format!("cannot find registered user {local}"))?
+            }
+        };
+        let headers = ["Content-Disposition", "Alert-Info", "Call-Info"];
+        let headers = headers.iter().filter_map(|n| Some(((*n).to_owned(), wish.get(n)?.to_owned())));
+        let ask = Ask {
+            method: Method::Info,
+            from,
+            to: NameAddr::new(target.uri.clone()),
+            call_id: None,
+            headers: headers.collect(),
+            body: None,
+        };
+        let ask = match wish.body {
+            Some(body) if !body.is_empty() => ask.carrying(wish.need("content-type")?, wish.bytes()),
+            _ => ask,
+        };
+        profile.send_all(vec![(target, ask)]);
         Ok(())
     }
 }

@@ -74,6 +74,7 @@ impl Bed {
   <configuration name="sofia.conf"><profiles><profile name="internal"><settings>
     <param name="sip-ip" value="{ip}"/><param name="sip-port" value="{port}"/><param name="rtp-ip" value="{ip}"/>
     <param name="context" value="default"/><param name="auth-calls" value="false"/>
+    <param name="accept-blind-reg" value="true"/>
     <param name="max-recv-requests-per-second" value="0"/>
     <param name="inbound-codec-prefs" value="PCMU"/><param name="outbound-codec-prefs" value="PCMU"/>
   </settings></profile></profiles></configuration>
@@ -138,6 +139,20 @@ impl Bed {
     /// A caller in a call to `number`, its INVITE sent.
     pub fn call(&self, number: &str) -> Caller {
         Caller::invite(self.sip, number)
+    }
+
+    /// The callee's phone registers as that user of `d.test`.
+    pub fn register(&self, user: &str) {
+        let me = self.callee.local_addr().expect("bound");
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let text = format!(
+            "REGISTER sip:d.test SIP/2.0\r\nVia: SIP/2.0/UDP {me};branch=z9hG4bK-reg-{number}\r\n\
+             From: <sip:{user}@d.test>;tag=r{number}\r\nTo: <sip:{user}@d.test>\r\n\
+             Call-ID: reg-{user}@phone\r\nCSeq: {number} REGISTER\r\nContact: <sip:{user}@{me};x=y>\r\n\
+             Max-Forwards: 70\r\nExpires: 600\r\nContent-Length: 0\r\n\r\n"
+        );
+        self.callee.send_to(text.as_bytes(), self.sip).expect("sent");
+        expect(&self.callee, "SIP/2.0 200");
     }
 
     /// How many legs there are.
@@ -372,6 +387,11 @@ impl Caller {
         self.expect("SIP/2.0 200");
     }
 
+    /// Answers a request of the switch.
+    pub fn reply(&self, request: &str, status: &str) {
+        respond(&self.socket, self.switch, request, status, "");
+    }
+
     /// Answers a BYE of the switch.
     pub fn expect_bye(&mut self) -> String {
         let bye = self.expect("BYE ");
@@ -436,7 +456,7 @@ impl Program {
 }
 
 /// Waits until `done`.
-pub fn until(what: &str, done: impl Fn() -> bool) {
+pub fn until(what: &str, mut done: impl FnMut() -> bool) {
     let limit = Instant::now() + PATIENCE;
     while !done() {
         assert!(Instant::now() < limit, "{what}");

@@ -7,6 +7,8 @@ mod bed;
 mod golden;
 mod test_bounds;
 mod test_calls;
+mod test_deeds;
 mod test_events;
 mod test_login;
 mod test_programs;
+mod test_verbs;

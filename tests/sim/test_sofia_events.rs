@@ -254,10 +254,11 @@ fn a_client_notifies_phones_and_sends_them_messages() {
                 "profile: internal\nuser: 1999\nhost: office.test\ncontent-type: text/plain",
                 "cannot find registered user 1999@office.test",
             ),
+            (EventName::SendInfo, "profile: internal", "the event has no header from-uri"),
             (
-                EventName::SendInfo,
-                "profile: internal",
-                "SEND_INFO is only told to listeners: nothing is done about it yet",
+                EventName::PhoneFeature,
+                "",
+                "PHONE_FEATURE is not provided: no phone can subscribe to as-feature-event",
             ),
         ] {
             assert_eq!(act(office, name, event, None), Err(why.to_owned()), "{event}");
