@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use tandem::cli::{self, Place, Session};
+use tandem::cli::{self, Flags, Local, Session, Wishes};
 use tandem::config::{self, Options, Severity};
 use tandem::media::raise_fd_limit;
 use tandem::net::{Kernel, local_ip_v4, local_ip_v6};
@@ -86,27 +86,8 @@ struct Run {
 struct Console {
     #[command(flatten)]
     tree: Tree,
-    /// The switch's name or address
-    #[arg(short = 'H', long, value_name = "HOST")]
-    host: Option<String>,
-    /// The port of its event socket
-    #[arg(short = 'P', long, value_name = "PORT")]
-    port: Option<u16>,
-    /// Log in as this user of the directory, user@domain
-    #[arg(short = 'u', long, value_name = "USER")]
-    user: Option<String>,
-    /// The password
-    #[arg(short = 'p', long, value_name = "PASSWORD")]
-    password: Option<String>,
-    /// Run one command, print its answer, and leave; 1 when it answers -ERR, -USAGE or Invalid Profile
-    #[arg(short = 'x', long, value_name = "COMMAND")]
-    execute: Option<String>,
-    /// The level of the log shown at first
-    #[arg(short = 'l', long, value_name = "LEVEL", default_value = "info")]
-    loglevel: String,
-    /// Show no log at first
-    #[arg(short = 'q', long)]
-    quiet: bool,
+    #[command(flatten)]
+    flags: Flags,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -181,13 +162,11 @@ impl Tree {
 }
 
 impl Console {
-    /// What is not said on the command line stands in event_socket.conf.
-    fn place(&self) -> Place {
-        let known = self.password.is_some() && self.port.is_some();
-        let conf = (!known).then(|| config::load(&self.tree.options(false)));
+    /// What the configuration says of the event socket and the keys.
+    fn local(&self) -> Local {
+        let root = config::load(&self.tree.options(false)).root;
         let param = |name: &str| {
-            let settings =
-                config::configuration(&conf.as_ref()?.root, "event_socket.conf")?.child("settings")?;
+            let settings = config::configuration(&root, "event_socket.conf")?.child("settings")?;
             let param = settings.children_named("param").find(|param| param.attr("name") == Some(name))?;
             param.attr("value").map(str::to_owned)
         };
@@ -195,46 +174,71 @@ impl Console {
             "::" | "0.0.0.0" | "auto" | "any" => "127.0.0.1".to_owned(),
             _ => ip,
         };
-        Place {
-            host: self
-                .host
-                .clone()
-                .or_else(|| param("listen-ip").map(here))
-                .unwrap_or("127.0.0.1".to_owned()),
-            port: self.port.or_else(|| param("listen-port")?.parse().ok()).unwrap_or(8021),
-            user: self.user.clone(),
-            password: self.password.clone().or_else(|| param("password")).unwrap_or("ClueCon".to_owned()),
+        let bound =
+            config::configuration(&root, "switch.conf").and_then(|conf| conf.child("cli-keybindings"));
+        let keys = bound.into_iter().flat_map(|bound| bound.children_named("key"));
+        Local {
+            host: param("listen-ip").map(here),
+            port: param("listen-port").and_then(|port| port.parse().ok()),
+            password: param("password"),
+            keys: keys
+                .filter_map(|key| Some((key.attr("name")?.parse().ok()?, key.attr("value")?.to_owned())))
+                .collect(),
         }
+    }
+
+    /// Everything that is said, here, in `fs_cli`'s files or in the configuration.
+    fn wishes(&self) -> Result<Wishes, String> {
+        let flags = &self.flags;
+        let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default().join(".fs_cli_conf");
+        let section = flags.read_section(&[&home, Path::new("/etc/fs_cli.conf")])?;
+        // A command for a switch elsewhere needs nothing of what is here.
+        let elsewhere = flags.section.is_some()
+            || flags.execute.is_some() && flags.password.is_some() && flags.port.is_some();
+        let local = if elsewhere { Local::default() } else { self.local() };
+        let mut wishes = flags.wishes(&section, &local);
+        wishes.colours &= std::io::stdout().is_terminal();
+        Ok(wishes)
     }
 
     /// `tandem cli`.
     fn run(&self) -> ExitCode {
-        let place = self.place();
-        let outcome = match &self.execute {
-            Some(command) => Session::open(&place, |_| {}).and_then(|mut session| {
-                let (said, failed) = cli::execute(&mut session, command)?;
-                let end = if said.ends_with('\n') { "" } else { "\n" };
-                write!(std::io::stdout(), "{said}{end}")?;
-                Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-            }),
-            None => self.talk(&place).map(|()| ExitCode::SUCCESS),
+        let wishes = match self.wishes() {
+            Ok(wishes) => wishes,
+            Err(why) => {
+                eprintln!("tandem: {why}");
+                return ExitCode::from(exit::CONFIG);
+            }
+        };
+        let outcome = match &self.flags.execute {
+            Some(command) => {
+                Session::open_within(&wishes.place, wishes.tries, |_| {}).and_then(|mut session| {
+                    if let Some(longest) = wishes.timeout {
+                        session.wait_at_most(longest);
+                    }
+                    let (said, failed) = cli::execute(&mut session, command)?;
+                    let end = if said.ends_with('\n') { "" } else { "\n" };
+                    write!(std::io::stdout(), "{said}{end}")?;
+                    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+                })
+            }
+            None => talk(&wishes).map(|()| ExitCode::SUCCESS),
         };
         outcome.unwrap_or_else(|error| {
-            eprintln!("tandem: {}:{}: {error}", place.host, place.port);
+            eprintln!("tandem: {}:{}: {error}", wishes.place.host, wishes.place.port);
             ExitCode::from(exit::UNAVAILABLE)
         })
     }
+}
 
-    #[cfg(feature = "cli")]
-    fn talk(&self, place: &Place) -> std::io::Result<()> {
-        let level = (!self.quiet).then_some(self.loglevel.as_str());
-        cli::talk(place, level, std::io::stdout().is_terminal())
-    }
+#[cfg(feature = "cli")]
+fn talk(wishes: &Wishes) -> std::io::Result<()> {
+    cli::talk(wishes)
+}
 
-    #[cfg(not(feature = "cli"))]
-    fn talk(&self, _: &Place) -> std::io::Result<()> {
-        Err(std::io::Error::other("built without the feature cli: only -x is there"))
-    }
+#[cfg(not(feature = "cli"))]
+fn talk(_: &Wishes) -> std::io::Result<()> {
+    Err(std::io::Error::other("built without the feature cli: only -x is there"))
 }
 
 /// `tandem check`: every problem with its place; 1 when one is an error.

@@ -3,7 +3,7 @@
 use super::desk::{Desk, Work};
 use super::function::{self, Function};
 use super::{
-    beside, channels, complete, console, doubt, fsctl, help, later, machine, originate, presence, show,
+    beside, channels, complete, console, doubt, eval, fsctl, help, later, machine, originate, presence, show,
     sofia, status, system, unprovided, uuid_route, uuid_signal,
 };
 
@@ -62,6 +62,7 @@ const FAMILIES: &[&[Command]] = &[
     complete::COMMANDS,
     console::COMMANDS,
     doubt::COMMANDS,
+    eval::COMMANDS,
     fsctl::COMMANDS,
     help::COMMANDS,
     later::COMMANDS,
@@ -127,6 +128,18 @@ pub async fn run(desk: &Desk, line: &str) -> String {
         Some(Found::Function(function)) => function::run_line(function, &desk.world(), arguments),
         None => unknown(name),
     }
+}
+
+/// How deep commands may run each other (`xml_wrap expand json …`): a line is long, the stack is not.
+const DEEPEST: u8 = 8;
+
+/// Runs the command line that a command has in it.
+pub(super) async fn run_within(desk: &Desk, line: &str) -> String {
+    if desk.depth >= DEEPEST {
+        tracing::error!("commands run each other more than {DEEPEST} deep, nothing is run");
+        return refused("commands run each other too deep");
+    }
+    run(&Desk { depth: desk.depth + 1, ..desk.clone() }, line).await
 }
 
 /// `name` and `arguments`, blanks around both removed.

@@ -153,7 +153,7 @@ async fn json(desk: &Desk, text: &str) -> String {
             // Itself it would run without end.
             let runs = command::is_command(name) && !name.eq_ignore_ascii_case("json");
             let message = match runs {
-                true => command::run(desk, &format!("{name} {arguments}")).await,
+                true => command::run_within(desk, &format!("{name} {arguments}")).await,
                 false => "INVALID CALL".to_owned(),
             };
             Some(json!({ "message": message }))

@@ -81,6 +81,8 @@ pub struct Desk {
     pub said: Arc<HashMap<String, String>>,
     /// What whoever asks may run; everything without it.
     pub permit: Option<Permit>,
+    /// How many commands that run another one stand around this one.
+    pub depth: u8,
 }
 
 /// What is said of a uuid nobody has.
@@ -91,7 +93,7 @@ pub(super) const OK: &str = "+OK\n";
 impl Desk {
     /// A desk in that switch.
     pub fn new(exchange: Arc<Exchange>, house: Arc<dyn House>) -> Desk {
-        Desk { exchange, house, said: Arc::default(), permit: None }
+        Desk { exchange, house, said: Arc::default(), permit: None, depth: 0 }
     }
 
     /// The switch as functions see it, without a leg.

@@ -2,9 +2,27 @@
 
 use std::collections::HashMap;
 
-use super::function::command;
+use super::command::{self, Command, waits};
+use super::function;
 use super::world::{Overlay, World};
 use crate::dialplan;
+
+/// Typed as a command, `expand` runs any command; called as a function (`${expand(…)}`) it runs functions.
+pub(super) const COMMANDS: &[Command] = &[waits(
+    "expand",
+    "[uuid:<uuid> ]<cmd> <args>",
+    "run a command, its arguments expanded",
+    |desk, text| {
+        Box::pin(async move {
+            match expanded(&desk.world(), text) {
+                Some(line) => command::run_within(desk, &line).await,
+                None => NO_INPUT.to_owned(),
+            }
+        })
+    },
+)];
+
+const NO_INPUT: &str = "-ERR No input\n";
 
 /// `eval [uuid:UUID ]TEXT`: the text expanded, with the event headers of that channel as variables
 /// (`${variable_x}`, `${Channel-State}`). Text from the wire is not expanded: it is the answer as it is.
@@ -22,13 +40,21 @@ pub fn expand(world: &dyn World, text: &str, wire: bool) -> String {
         tracing::warn!("expand {text}: there is text from the wire in it, nothing is run");
         return "-ERR Cannot execute command\n".to_owned();
     }
-    let (headers, line) = channel(world, text);
-    if line.is_empty() {
-        return "-ERR No input\n".to_owned();
+    match expanded(world, text) {
+        Some(line) => function::command(world, &line),
+        None => NO_INPUT.to_owned(),
     }
+}
+
+/// The command line of `[uuid:UUID ]COMMAND ARGUMENTS` with its arguments expanded; none where there is no command.
+fn expanded(world: &dyn World, text: &str) -> Option<String> {
+    let (headers, line) = channel(world, text);
     let (name, arguments) = line.split_once(' ').unwrap_or((line, ""));
+    if name.is_empty() {
+        return None;
+    }
     let arguments = dialplan::expand(arguments, &Overlay { world, own: headers, under: None });
-    command(world, &format!("{name} {arguments}"))
+    Some(format!("{name} {arguments}"))
 }
 
 /// The headers of the channel a command names with `uuid:`, and the rest of the command.

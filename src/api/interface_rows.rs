@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::application_rows::application;
 use super::command;
 use super::rows::Rows;
 use crate::app;
@@ -23,6 +24,7 @@ const FIXED: &[(&str, &str, &str)] = &[
     ("codec", "G.711 ulaw", "CORE_PCM_MODULE"),
     ("codec", "PROXY PASS-THROUGH", "CORE_PCM_MODULE"),
     ("dialplan", "XML", "mod_dialplan_xml"),
+    ("dialplan", "inline", "mod_dptools"),
     ("endpoint", "error", "mod_dptools"),
     ("endpoint", "group", "mod_dptools"),
     ("endpoint", "loopback", "mod_loopback"),
@@ -53,19 +55,6 @@ pub(super) fn module_of_api(name: &str) -> &'static str {
     OWNERS.iter().find(own).map_or("mod_commands", |(_, module)| module)
 }
 
-/// The module of FreeSWITCH that has this application.
-fn module_of_application(name: &str) -> &'static str {
-    match name {
-        "curl" => "mod_curl",
-        "db" | "group" => "mod_db",
-        "hash" | "limit_hash" | "limit_hash_execute" => "mod_hash",
-        "fifo" | "fifo_member" => "mod_fifo",
-        "valet_park" => "mod_valet_parking",
-        "socket" => "mod_event_socket",
-        _ => "mod_dptools",
-    }
-}
-
 /// Everything, by kind and name.
 fn interfaces() -> Vec<Interface> {
     let fixed =
@@ -77,12 +66,12 @@ fn interfaces() -> Vec<Interface> {
         syntax,
         module: module_of_api(name),
     });
-    let applications = app::names().into_iter().map(|name| Interface {
+    let applications = app::names().into_iter().filter_map(application).map(|application| Interface {
         kind: "application",
-        name,
-        about: name,
-        syntax: "",
-        module: module_of_application(name),
+        name: application.name,
+        about: application.about,
+        syntax: application.syntax,
+        module: application.module,
     });
     let mut all: Vec<Interface> = fixed.chain(apis).chain(applications).collect();
     all.sort_by_key(|interface| (interface.kind, interface.name));
@@ -145,10 +134,18 @@ mod tests {
     #[test]
     fn kinds_are_told_apart() {
         let dialplans = of_kind("dialplan").print(&As::default());
-        assert_eq!(dialplans, "type,name,ikey\ndialplan,XML,mod_dialplan_xml\n\n1 total.\n");
+        assert_eq!(
+            dialplans,
+            "type,name,ikey\ndialplan,XML,mod_dialplan_xml\ndialplan,inline,mod_dptools\n\n2 total.\n"
+        );
         assert_eq!(of_kind("file").print(&As::default()), "\n0 total.\n");
         let one = described("api", Some("create_uuid")).print(&As::default());
         assert_eq!(one, "name,description,syntax,ikey\ncreate_uuid,make a uuid,,mod_commands\n\n1 total.\n");
+        let one = described("application", Some("HANGUP")).print(&As::default());
+        assert_eq!(
+            one,
+            "name,description,syntax,ikey\nhangup,end the call,[<cause>],mod_dptools\n\n1 total.\n"
+        );
         let db = modules(Some("mod_db"));
         let names: Vec<_> = db.rows.iter().map(|row| format!("{} {}", row[0], row[1])).collect();
         assert_eq!(

@@ -33,6 +33,7 @@
 //! Arguments are split by [`separate`](crate::dialplan::separate), which knows quotes. Whatever came from the wire and goes into
 //! an answer stays one line ([`Rows`] sees to that).
 
+mod application_rows;
 mod beside;
 mod channel;
 mod channel_rows;

@@ -150,7 +150,7 @@ async fn xml_wrap(desk: &Desk, text: &str) -> String {
     let encoded = text.get(..8).is_some_and(|word| word.eq_ignore_ascii_case("encoded "));
     let line = if encoded { text.get(8..).unwrap_or("") } else { text };
     // A wrapped command that wraps another one: boxed, for it has no size else.
-    let said = Box::pin(command::run(desk, line)).await;
+    let said = Box::pin(command::run_within(desk, line)).await;
     let said = match (encoded, said.is_empty()) {
         (_, true) => "ERROR".to_owned(),
         (true, _) => url_encoded(&said),

@@ -16,7 +16,7 @@ const USAGE: &str = "Command                    \tDescription\n\
 /logfilter                 \tFilter Log for a single string.\n\n\
 Anything else is a command of the switch; help lists them.\n";
 
-/// What the function keys F1 to F12 do.
+/// What the function keys F1 to F12 do where nothing else is said: `fs_cli`'s own.
 pub(super) const KEYS: [&str; 12] = [
     "help",
     "status",
@@ -37,6 +37,8 @@ pub(super) const KEYS: [&str; 12] = [
 pub struct Manner {
     /// Levels of the log have colours.
     pub colours: bool,
+    /// How many letters of a leg's uuid stand before its lines.
+    pub uuid_letters: usize,
     /// Only lines about this leg.
     pub uuid: Option<String>,
     /// Only lines with this text in them.
@@ -54,9 +56,14 @@ impl Manner {
                 if !of_leg || !wanted || line.is_empty() {
                     return None;
                 }
+                let mut shown: String = plain(uuid).chars().take(self.uuid_letters).collect();
+                if !shown.is_empty() {
+                    shown.push(' ');
+                }
+                shown += &plain(line);
                 Some(match self.colours {
-                    true => format!("\x1b[{}m{}\x1b[0m\n", colour(*level), plain(line)),
-                    false => format!("{}\n", plain(line)),
+                    true => format!("\x1b[{}m{shown}\x1b[0m\n", colour(*level)),
+                    false => format!("{shown}\n"),
                 })
             }
             Told::Event(text) => Some(format!("RECV EVENT\n{}\n", plain(text.trim_end_matches('\n')))),
@@ -167,10 +174,13 @@ mod tests {
             "nothing from outside moves the cursor"
         );
         assert_eq!(manner.show(&line(6, "", "\n")), None);
-        manner = Manner { colours: false, uuid: Some("u1".into()), text: Some("x".into()) };
+        manner = Manner { colours: false, uuid_letters: 0, uuid: Some("u1".into()), text: Some("x".into()) };
         assert_eq!(manner.show(&line(6, "u2", "x")), None);
         assert_eq!(manner.show(&line(6, "u1", "y")), None);
         assert_eq!(manner.show(&line(6, "u1", "x")).unwrap(), "x\n");
+        manner = Manner { uuid_letters: 3, ..Manner::default() };
+        assert_eq!(manner.show(&line(6, "abcdef", "x")).unwrap(), "abc x\n");
+        assert_eq!(manner.show(&line(6, "", "x")).unwrap(), "x\n");
     }
 
     #[test]

@@ -3,18 +3,21 @@
 //!
 //! | file | job |
 //! | --- | --- |
+//! | `flags` | the command line, and where the rest is said |
 //! | `wire` | the frames of the event socket, read and written |
 //! | `session` | a connection: log in, ask, be told |
 //! | `console` | what a line typed means; how answers, log and events look |
 //! | `terminal` | editing, history, completion, keys |
 
 mod console;
+mod flags;
 mod session;
 #[cfg(feature = "cli")]
 mod terminal;
 mod wire;
 
 pub use console::{Manner, execute};
+pub use flags::{Flags, Local, Section, Wishes};
 pub use session::{Session, Told};
 #[cfg(feature = "cli")]
 pub use terminal::talk;
@@ -30,4 +33,6 @@ pub struct Place {
     pub user: Option<String>,
     /// The password.
     pub password: String,
+    /// How long connecting and logging in may take.
+    pub patience: std::time::Duration,
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use super::Place;
 use super::wire::{self, Frame};
 
-/// How long connecting and logging in may take.
-const LOGIN: Duration = Duration::from_secs(10);
+/// A command may wait for a call as long as that rings.
+const LONGEST: Duration = Duration::from_secs(3600);
 
 /// What the switch tells without being asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,9 +36,15 @@ pub struct Session {
     stream: TcpStream,
     replies: Receiver<Frame>,
     open: bool,
+    longest: Duration,
 }
 
 impl Session {
+    /// From now on no answer is waited for longer than that; the connection is given up then.
+    pub fn wait_at_most(&mut self, longest: Duration) {
+        self.longest = longest;
+    }
+
     /// Connects and logs in. `told` hears, on a thread of its own, what comes unasked.
     ///
     /// # Errors
@@ -46,7 +52,7 @@ impl Session {
     pub fn open(place: &Place, told: impl FnMut(Told) + Send + 'static) -> io::Result<Session> {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         let found = (place.host.as_str(), place.port).to_socket_addrs()?;
-        let stream = found.into_iter().find_map(|at| match TcpStream::connect_timeout(&at, LOGIN) {
+        let stream = found.into_iter().find_map(|at| match TcpStream::connect_timeout(&at, place.patience) {
             Ok(stream) => Some(stream),
             Err(error) => {
                 last = error;
@@ -55,7 +61,7 @@ impl Session {
         });
         let Some(stream) = stream else { return Err(last) };
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(LOGIN))?;
+        stream.set_read_timeout(Some(place.patience))?;
         let mut input = BufReader::new(stream.try_clone()?);
         let mut output = &stream;
         let greeting = wire::read(&mut input)?;
@@ -79,7 +85,29 @@ impl Session {
         stream.set_read_timeout(None)?;
         let (sender, replies) = mpsc::sync_channel(64);
         thread::Builder::new().name("event-socket".to_owned()).spawn(move || listen(input, &sender, told))?;
-        Ok(Session { stream, replies, open: true })
+        Ok(Session { stream, replies, open: true, longest: LONGEST })
+    }
+
+    /// As [`Session::open`], tried that often, a second apart, when nobody answers.
+    ///
+    /// # Errors
+    /// Those of the last try; who is there and does not let us in is not asked again.
+    pub fn open_within(
+        place: &Place,
+        tries: u32,
+        told: impl FnMut(Told) + Send + Clone + 'static,
+    ) -> io::Result<Session> {
+        let mut left = tries;
+        loop {
+            left = left.saturating_sub(1);
+            match Session::open(place, told.clone()) {
+                Err(error) if left > 0 && error.kind() != io::ErrorKind::PermissionDenied => {
+                    eprintln!("{}:{}: {error}; trying again", place.host, place.port);
+                    thread::sleep(Duration::from_secs(1));
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Whether the connection is there still.
@@ -98,8 +126,7 @@ impl Session {
             return Err(io::ErrorKind::NotConnected.into());
         }
         let sent = self.stream.write_all(wire::command(line, headers).as_bytes());
-        // A command may wait for a call as long as that rings.
-        let answer = sent.and_then(|()| match self.replies.recv_timeout(Duration::from_secs(3600)) {
+        let answer = sent.and_then(|()| match self.replies.recv_timeout(self.longest) {
             Ok(frame) => Ok(frame),
             Err(RecvTimeoutError::Timeout) => Err(io::ErrorKind::TimedOut.into()),
             Err(RecvTimeoutError::Disconnected) => Err(io::ErrorKind::ConnectionAborted.into()),
@@ -173,6 +200,7 @@ mod tests {
             host: "127.0.0.1".into(),
             port: listener.local_addr().unwrap().port(),
             user: None,
+            patience: Duration::from_secs(10),
             password: "ClueCon".into(),
         };
         let server = thread::spawn(move || {
@@ -239,6 +267,30 @@ mod tests {
             assert_eq!(crate::cli::execute(&mut session, "x").unwrap().1, failed);
         }
         drop(session);
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn who_is_not_there_yet_is_waited_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        drop(listener);
+        let place = Place {
+            host: at.ip().to_string(),
+            port: at.port(),
+            user: None,
+            password: "x".into(),
+            patience: Duration::from_secs(10),
+        };
+        assert!(Session::open_within(&place, 1, |_| {}).is_err());
+        let server = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(300));
+            let (mut stream, _) = TcpListener::bind(at).unwrap().accept().unwrap();
+            stream.write_all(b"Content-Type: auth/request\n\n").unwrap();
+            stream.write_all(b"Content-Type: command/reply\nReply-Text: +OK accepted\n\n").unwrap();
+            let _ = stream.read_to_end(&mut Vec::new());
+        });
+        drop(Session::open_within(&place, 5, |_| {}).unwrap());
         server.join().unwrap();
     }
 

@@ -25,6 +25,7 @@ mod wav;
 mod test_calls;
 mod test_clients;
 mod test_clients_rust;
+mod test_console;
 mod test_forks;
 mod test_gateway;
 mod test_golden;
