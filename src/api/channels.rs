@@ -126,15 +126,13 @@ async fn hupall(desk: &Desk, text: &str) -> String {
         })
         .collect();
     let name = cause.name();
+    // What was asked for goes back in one line.
     let said = match wanted.as_slice() {
-        [] => format!("+OK hangup all channels with cause {name}\n"),
-        [(variable, value)] => {
-            format!("+OK hangup all channels matching [{variable}]=[{value}] with cause: {name}\n")
-        }
-        [(variable, value), ..] => {
-            format!("+OK hangup all channels matching [{variable}]=[{value}]... with cause: {name}\n")
-        }
+        [] => format!("with cause {name}"),
+        [(variable, value)] => format!("matching [{variable}]=[{value}] with cause: {name}"),
+        [(variable, value), ..] => format!("matching [{variable}]=[{value}]... with cause: {name}"),
     };
+    let said = format!("+OK hangup all channels {}\n", said.replace(char::is_control, " "));
     if wanted.is_empty() {
         for mailbox in desk.exchange.legs.mailboxes() {
             mailbox.post(Letter::Order(Order::Hangup(cause)));

@@ -83,7 +83,9 @@ pub fn hash_remote(_: &dyn World, text: &str) -> String {
     let mut words = text.split(' ');
     match (words.next(), words.next()) {
         (Some("list"), _) => "Remote connections:\nName\t\t\tState\n+OK\n".to_owned(),
-        (Some("kill"), Some(name)) if !name.is_empty() => format!("-ERR No such remote instance {name}\n"),
+        (Some("kill"), Some(name)) if !name.is_empty() => {
+            format!("-ERR No such remote instance {}\n", name.replace(char::is_control, " "))
+        }
         (Some("rescan"), _) => OK.to_owned(),
         _ => USAGE.to_owned(),
     }

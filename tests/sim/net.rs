@@ -86,6 +86,8 @@ struct World {
     cut: HashSet<(IpAddr, IpAddr)>,
     next_port: u16,
     tally: Tally,
+    /// What no header line of any message may begin with, and the messages in which one did.
+    trap: Option<(String, Vec<String>)>,
 }
 
 struct NatBox {
@@ -112,6 +114,7 @@ impl SimNet {
             cut: HashSet::new(),
             next_port: 32_768,
             tally: Tally::default(),
+            trap: None,
         })))
     }
 
@@ -159,6 +162,16 @@ impl SimNet {
         self.0.lock().unwrap().names.insert(host.to_owned(), addresses.to_vec());
     }
 
+    /// From now on every message is looked at: does a header line begin so?
+    pub fn lay_trap(&self, line: &str) {
+        self.0.lock().unwrap().trap = Some((line.to_owned(), Vec::new()));
+    }
+
+    /// The messages in which one did, since this was asked last.
+    pub fn trapped(&self) -> Vec<String> {
+        self.0.lock().unwrap().trap.as_mut().map(|(_, caught)| std::mem::take(caught)).unwrap_or_default()
+    }
+
     pub fn tally(&self) -> Tally {
         self.0.lock().unwrap().tally
     }
@@ -175,6 +188,13 @@ impl SimNet {
         let mut world = self.0.lock().unwrap();
         let world = &mut *world;
         world.tally.sent += 1;
+        if let Some((line, caught)) = &mut world.trap {
+            let text = String::from_utf8_lossy(datagram);
+            let head = text.split_once("\r\n\r\n").map_or(&*text, |(head, _)| head);
+            if head.split(['\r', '\n']).any(|said| said.starts_with(&**line)) {
+                caught.push(text.into_owned());
+            }
+        }
         let mut fate = world.fate(from, to);
         if world.cut.contains(&(from.ip(), to.ip())) || fate.random_bool(world.weather.loss) {
             world.tally.lost += 1;

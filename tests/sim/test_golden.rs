@@ -117,7 +117,7 @@ fn folder() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
-fn all_rows() -> Vec<Row> {
+pub fn all_rows() -> Vec<Row> {
     let read = |name: &str| std::fs::read_to_string(folder().join(name).with_extension("txt")).unwrap();
     FILES.iter().flat_map(|(name, _)| rows(&read(name))).collect()
 }

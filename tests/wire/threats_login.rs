@@ -276,6 +276,14 @@ fn failed_logins_are_told_to_fail2ban() {
         " [WARNING] sofia_reg.c:1 SIP auth failure (REGISTER) on sofia profile 'internal' for [1000@{domain}] from ip 127.0.0.1"
     );
     assert!(said.ends_with(&tail), "{said}");
+    // its failregex, which sees a line without the date, and what it takes for <HOST>
+    let stock = fancy_regex::Regex::new(
+        r"^\.\d+ \[WARNING\] sofia_reg.c:\d+ SIP auth (failure|challenge) \((REGISTER|INVITE)\) on sofia profile \'[^']+\' for \[.*\] from ip (?P<host>\S+)",
+    )
+    .expect("a pattern");
+    let found =
+        stock.captures(said.get(19..).unwrap_or("")).expect("a short pattern").expect("fail2ban sees it");
+    assert_eq!(found.name("host").map(|host| host.as_str()), Some("127.0.0.1"));
     // nobody can write such a line for another address
     let mut ask = line.invite("1000");
     let forged = "%0d%0a2026-01-01 00:00:00.000000 [WARNING] sofia_reg.c:1 SIP auth failure (REGISTER) on sofia \
