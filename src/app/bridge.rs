@@ -128,7 +128,7 @@ const MEETING: Duration = Duration::from_secs(5);
 
 /// Joins the leg with another, whatever that one is doing (`switch_ivr_uuid_bridge`), and stays until they part.
 pub(super) async fn meet(call: &mut Call, peer: &Mailbox) {
-    match meeting(&mut call.leg, peer).await {
+    match meeting(&mut call.leg, peer, Leads::Us).await {
         Ok(()) => stay(call).await,
         Err(why) if !call.leg.is_leaving() => {
             warn!("{} {}: cannot be joined with the other leg: {why}", call.leg.uuid, call.leg.name());
@@ -152,7 +152,7 @@ pub(super) async fn wait(leg: &mut Leg) {
 
 /// Takes the place of the leg that has called this one, at the side of the one that was put aside for it.
 pub(super) async fn succeed(call: &mut Call, peer: &Mailbox) {
-    let met = meeting(&mut call.leg, peer).await;
+    let met = meeting(&mut call.leg, peer, Leads::Us).await;
     call.leg.variables.set("att_xfer_result", if met.is_ok() { "success" } else { "failure" });
     match met {
         Ok(()) => stay(call).await,
@@ -163,17 +163,29 @@ pub(super) async fn succeed(call: &mut Call, peer: &Mailbox) {
     }
 }
 
+/// Which of two legs that meet tells of the bridge, and so is its a-leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leads {
+    /// The one that asks.
+    Us,
+    /// The one that is asked.
+    Them,
+}
+
 /// Joins the leg with another, and says why not.
-pub(super) async fn meeting(leg: &mut Leg, peer: &Mailbox) -> Result<(), &'static str> {
+pub(super) async fn meeting(leg: &mut Leg, peer: &Mailbox, leads: Leads) -> Result<(), &'static str> {
     let view = look(leg, peer).await?.view.ok_or("it has no media yet")?;
     leg.answer(Some(&view)).map_err(|_| "this leg cannot be answered with its codecs")?;
-    if !leg.meet(peer) {
+    if !leg.meet(peer, leads == Leads::Them) {
         return Err("it is gone, or this leg has no media");
     }
     let deadline = Some(Leg::now() + MEETING);
     loop {
         match leg.next_until(deadline).await {
             Happening::Joined(with) if with == peer.token => {
+                if leads == Leads::Us {
+                    leg.tell_bridge();
+                }
                 leg.lead_together();
                 leg.both_up();
                 return Ok(());

@@ -219,15 +219,16 @@ impl Leg {
         peer.post(Letter::Order(Order::Show { to: self.mailbox().clone() }))
     }
 
-    /// Shows this leg's media to `peer`, which joins; then comes [`Happening::Joined`](super::Happening::Joined). False when it is gone, or there is
+    /// Shows this leg's media to `peer`, which joins, and tells of the bridge when it `leads`; then comes [`Happening::Joined`](super::Happening::Joined). False when it is gone, or there is
     /// nothing to show.
-    pub fn meet(&self, peer: &Mailbox) -> bool {
+    pub fn meet(&self, peer: &Mailbox, leads: bool) -> bool {
         let Some(view) = self.media.view().map(Arc::new) else { return false };
         self.introduce(peer, true);
         peer.post(Letter::Order(Order::Meet {
             partner: self.mailbox().clone(),
             uuid: self.uuid.clone(),
             view,
+            leads,
         }))
     }
 
@@ -242,7 +243,7 @@ impl Leg {
     }
 
     /// Another leg wants to be joined with this one.
-    pub(super) fn meet_with(&mut self, partner: Mailbox, uuid: Arc<str>, view: Arc<View>) {
+    pub(super) fn meet_with(&mut self, partner: Mailbox, uuid: Arc<str>, view: Arc<View>, leads: bool) {
         if self.is_over() {
             return;
         }
@@ -253,7 +254,7 @@ impl Leg {
             return;
         }
         self.course = Some(Box::new(Course::Joined));
-        self.join(partner, uuid, view);
+        self.bind(partner, uuid, view, leads);
         self.align();
     }
 

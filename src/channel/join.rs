@@ -59,8 +59,13 @@ impl Watch {
 }
 
 impl Leg {
-    /// Joins this leg with another, whose media are `view`. The other is told.
+    /// Joins this leg with another, whose media are `view`. The other is told; it is this one that tells of the bridge.
     pub fn join(&mut self, mailbox: Mailbox, uuid: Arc<str>, view: Arc<View>) {
+        self.bind(mailbox, uuid, view, true);
+    }
+
+    /// Joins them, and tells of the bridge when this leg leads.
+    pub(super) fn bind(&mut self, mailbox: Mailbox, uuid: Arc<str>, view: Arc<View>, leads: bool) {
         self.media.bridge(&view);
         self.introduce(&mailbox, true);
         self.show_to(&mailbox);
@@ -72,8 +77,17 @@ impl Leg {
         self.partner = Some(Partner { tie, uuid: uuid.clone(), view });
         self.times.bridged.get_or_insert_with(Self::now);
         info!("{} {}: bridged with {uuid}", self.uuid, self.name());
-        self.tell_bridged(&uuid);
+        if leads {
+            self.tell_bridged(&uuid);
+        }
         self.reaches(Moment::PreBridge);
+    }
+
+    /// Tells that it is bridged, for the leg that was asked to join has left that to this one.
+    pub fn tell_bridge(&mut self) {
+        if let Some(uuid) = self.partner_uuid().cloned() {
+            self.tell_bridged(&uuid);
+        }
     }
 
     /// An order for the other leg.

@@ -499,7 +499,7 @@ impl Leg {
             Order::Belong { to } => self.belong(to),
             Order::Show { to } => self.show(&to),
             Order::Appear => {} // `drive` follows every letter
-            Order::Meet { partner, uuid, view } => self.meet_with(partner, uuid, view),
+            Order::Meet { partner, uuid, view, leads } => self.meet_with(partner, uuid, view, leads),
             Order::Replace(replacement) => self.replaced_by(*replacement),
             Order::BowOut { far } => self.bow_out(far),
             Order::Digit { digit, duration_ms } => self.relay_digit(digit, duration_ms),

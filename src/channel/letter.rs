@@ -194,6 +194,8 @@ pub enum Order {
         uuid: Arc<str>,
         /// The partner's media.
         view: Arc<View>,
+        /// It is the one that is met who tells of the bridge, not the partner.
+        leads: bool,
     },
     /// Somebody else takes the place of the leg whose dialog this is, if it is yours.
     Replace(Box<Replacement>),

@@ -26,6 +26,7 @@ mod test_calls;
 mod test_clients;
 mod test_clients_rust;
 mod test_console;
+mod test_dialler;
 mod test_forks;
 mod test_gateway;
 mod test_golden;

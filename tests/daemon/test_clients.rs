@@ -14,12 +14,13 @@ use crate::place::free_port;
 use crate::process::Process;
 use crate::switch::{PASSWORD, Setup, Switch, wait_for_sip};
 
-fn peers() -> PathBuf {
+/// Where `tests/run` puts them.
+pub fn peers() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers")
 }
 
 /// Is it here? If not, the test's own skip, or its failure.
-fn have(place: &str) -> bool {
+pub fn have(place: &str) -> bool {
     let found = peers().join(place).is_dir();
     if !found {
         let required = std::env::var("TANDEM_PEERS").is_ok_and(|p| p == "required");

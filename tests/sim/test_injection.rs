@@ -151,8 +151,11 @@ fn play(wanted: impl Fn(&Row) -> bool) {
                         wrong.push(format!("{line:?}: the answer is split: {said:?}"));
                     }
                     if EXPANDS.contains(&name) {
-                        // What a leg was sent to do may still be under way.
-                        tokio::time::sleep(ms(500)).await;
+                        // What was put off for long is called off; what a leg was sent to do may still be under way.
+                        if let Some(id) = said.strip_prefix("+OK Added: ") {
+                            say(&office, &format!("unsched_api {id}")).await;
+                        }
+                        tokio::time::sleep(ms(3_000)).await;
                     } else if !say(&office, "global_getvar owned").await.is_empty() {
                         wrong.push(format!("{line:?}: it ran what it was given"));
                     }

@@ -1,6 +1,6 @@
 //! What commands tell of calls that are up, in FreeSWITCH's words.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use crate::net::Weather;
@@ -154,6 +154,75 @@ fn one_who_wonders_is_told() {
         assert_eq!(say("reg").await, "-USAGE: why <user>[@<domain>]\n");
         assert_eq!(say("stuck").await, "+OK nothing is stuck\n");
         assert!(say("generation").await.starts_with("-ERR "), "this one has no files");
+        office.close().await;
+    });
+}
+
+/// Every table of a thousand calls, in every form: all of them, each once, and in no time.
+#[test]
+fn a_thousand_calls_are_shown() {
+    const CALLS: usize = 1000;
+    office::run(async {
+        let mut office = Office::open(3, Weather::fine(), "").await;
+        for n in 0..CALLS {
+            let at = Duration::from_millis(10 * n as u64);
+            let talk = Duration::from_secs(60);
+            office.plan(Script::exactly(CALLER, "1004", at, talk, vec![], vec![]));
+        }
+        let desk = office.switch.desk();
+        let ask = async {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            let say = async |line: String| {
+                let begun = std::time::Instant::now();
+                let said = tandem::api::run(&desk, &line).await;
+                let took = begun.elapsed();
+                assert!(took < Duration::from_secs(5), "{line} took {took:?}");
+                assert!(said.len() < 4_000_000, "{line}: {} bytes", said.len());
+                said
+            };
+            for (table, count, columns) in [
+                ("channels", 2 * CALLS, 38),
+                ("calls", CALLS, 41),
+                ("bridged_calls", CALLS, 41),
+                ("detailed_calls", CALLS, 65),
+                ("detailed_bridged_calls", CALLS, 65),
+            ] {
+                let said = say(format!("show {table} as delim |")).await;
+                let found = rows(&said);
+                let uuids: HashSet<&str> = found.iter().map(|row| row["uuid"]).collect();
+                assert_eq!((found.len(), uuids.len()), (count, count), "{table}");
+                assert!(found.iter().all(|row| row.len() == columns), "{table}");
+                assert!(said.ends_with(&format!("\n\n{count} total.\n")), "{table}");
+                if table != "channels" {
+                    // The caller is on the left, and every leg stands in one call.
+                    let legs = uuids.iter().copied().chain(found.iter().map(|row| row["b_uuid"]));
+                    assert_eq!(legs.collect::<HashSet<_>>().len(), 2 * CALLS, "{table}");
+                    assert!(
+                        found.iter().all(|r| (r["direction"], r["b_direction"]) == ("inbound", "outbound"))
+                    );
+                }
+                let json: serde_json::Value =
+                    serde_json::from_str(&say(format!("show {table} as json")).await).unwrap();
+                let told = json["rows"].as_array().unwrap();
+                assert_eq!((&json["row_count"], told.len()), (&count.into(), count), "{table}");
+                let same = told.iter().all(|row| uuids.contains(row["uuid"].as_str().unwrap()));
+                assert!(same && told.iter().all(|row| row.as_object().unwrap().len() == columns), "{table}");
+                let xml = say(format!("show {table} as xml")).await;
+                assert!(xml.starts_with(&format!("<result row_count=\"{count}\">\n")), "{table}");
+                assert_eq!(xml.matches("<uuid>").count(), count, "{table}");
+                assert_eq!(xml.matches("<row row_id=").count(), count, "{table}");
+            }
+            assert_eq!(say("show channels count".into()).await, format!("\n{} total.\n", 2 * CALLS));
+            assert_eq!(say("show calls count".into()).await, format!("\n{CALLS} total.\n"));
+            let like = say("show channels like 1004@ as delim |".into()).await;
+            assert!(rows(&like).iter().all(|row| row["direction"] == "outbound"));
+            assert!(like.ends_with(&format!("\n\n{CALLS} total.\n")));
+            let first = rows(&like)[0]["uuid"].to_owned();
+            let one = say(format!("show channels like {first} as delim |")).await;
+            assert_eq!(rows(&one).iter().map(|row| row["uuid"]).collect::<Vec<_>>(), [&*first]);
+        };
+        tokio::join!(office.play(), ask);
+        assert_eq!(tandem::api::run(&desk, "show channels count").await, "\n0 total.\n");
         office.close().await;
     });
 }

@@ -1,7 +1,7 @@
 //! `fifo … out`: a consumer takes the callers of one or several queues, one after the other.
 
 use super::super::bound::Bridge;
-use super::super::bridge::meeting;
+use super::super::bridge::{Leads, meeting};
 use super::super::call::Call;
 use super::caller::begin;
 use super::{stands, tell};
@@ -91,7 +91,7 @@ async fn serve(call: &mut Call, claim: Claim) -> bool {
     };
     tell(leg, &name, "caller_pop", of_caller);
     tell(leg, &name, "consumer_pop", of_caller);
-    match meeting(leg, &peer).await {
+    match meeting(leg, &peer, Leads::Us).await {
         Ok(()) => claim.done(),
         Err(why) if leg.is_leaving() => {
             warn!(
