@@ -83,6 +83,25 @@ fn where_channels_are_sent() {
     talks(include_str!("../golden/where_channels_are_sent.txt"));
 }
 
+/// Of two legs that are bridged the first tells of it, and of its end (`switch_ivr_uuid_bridge`).
+#[test]
+fn the_first_of_two_that_are_bridged_tells() {
+    let (events, _) = talks("> uuid_bridge BBB AAA\n+OK AAA\n> uuid_transfer AAA 8000\n+OK\n");
+    for name in [EventName::ChannelBridge, EventName::ChannelUnbridge] {
+        let told: Vec<_> = events.iter().filter(|event| event.name == name).collect();
+        let [told] = told.as_slice() else { panic!("{told:?}") };
+        for (header, value) in [
+            ("Unique-ID", B),
+            ("Bridge-A-Unique-ID", B),
+            ("Bridge-B-Unique-ID", A),
+            ("Other-Leg-Unique-ID", A),
+        ] {
+            let unbridged = name == EventName::ChannelUnbridge && header == "Other-Leg-Unique-ID";
+            assert!(unbridged || told.header(header) == Some(value), "{header} of {told:?}");
+        }
+    }
+}
+
 #[test]
 fn what_runs_in_the_middle_of_a_call() {
     let (events, _) = talks(include_str!("../golden/what_runs_in_the_middle_of_a_call.txt"));
