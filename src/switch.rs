@@ -488,15 +488,21 @@ fn acls(conf: &Conf, directory: &Snapshot) -> Acls {
 /// The least time between two looks for registrations whose time is over.
 const EXPIRY_PAUSE: Duration = Duration::from_millis(100);
 
-/// Drops registrations whose time is over, many at a time: a look-up does not find them any more as it is. Tells how many
-/// challenges were not told one by one.
+/// Drops registrations whose time is over, many at a time: a look-up does not find them any more as it is. Has phones pinged
+/// whose turn it is. Tells how many challenges were not told one by one.
 async fn serve_expiry(profiles: Arc<Profiles>, exchange: Arc<Exchange>, auth: Arc<Authenticator>) {
+    let (began, mut seconds) = (Leg::now(), 0);
     loop {
         let (soonest, soon) = (Leg::now() + EXPIRY_PAUSE, Leg::now() + Duration::from_secs(1));
         let next = exchange.registrar.next_timeout().map_or(soon, |at| at.clamp(soonest, soon));
         tokio::time::sleep_until(next.into()).await;
         let running = profiles.running();
         running.iter().for_each(|profile| profile.forget_answers());
+        let now = Leg::now().saturating_duration_since(began).as_secs();
+        for second in (seconds + 1).max(now.saturating_sub(5))..=now {
+            running.iter().for_each(|profile| profile.ping_phones(second));
+        }
+        seconds = now;
         for (source, count) in auth.challenged.counts(Leg::now()) {
             warn!("{count} more requests from {source} were challenged in the last minute");
         }

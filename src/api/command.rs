@@ -4,7 +4,7 @@ use super::desk::{Desk, Work};
 use super::function::{self, Function};
 use super::{
     beside, channels, complete, console, doubt, eval, fsctl, help, later, machine, originate, presence, show,
-    sofia, status, system, unprovided, uuid_route, uuid_signal,
+    sofia, sofia_lookup, status, system, unprovided, uuid_route, uuid_signal,
 };
 
 /// A command: what somebody types on the console or sends over the event socket.
@@ -71,6 +71,7 @@ const FAMILIES: &[&[Command]] = &[
     presence::COMMANDS,
     show::COMMANDS,
     sofia::COMMANDS,
+    sofia_lookup::COMMANDS,
     status::COMMANDS,
     system::COMMANDS,
     unprovided::COMMANDS,

@@ -47,8 +47,16 @@ pub enum ProfileWork {
     Stop,
     /// Both.
     Restart,
-    /// Drops registrations: those with this Call-ID, of this `user@domain` or domain; all without it.
-    Flush(Option<String>),
+    /// Drops registrations: those with this Call-ID, of this `user@domain` or domain; all without it. `reboot`: their phones
+    /// are told to start again.
+    Flush {
+        /// Which.
+        which: Option<String>,
+        /// NOTIFY with check-sync.
+        reboot: bool,
+    },
+    /// The phones of such registrations are told to fetch their settings (NOTIFY with check-sync).
+    CheckSync(Option<String>),
     /// A gateway, or all of the profile, registers now.
     Register(Option<String>),
     /// A gateway, or all of the profile, takes its registration back.

@@ -68,6 +68,8 @@ mod rows;
 mod say;
 mod show;
 mod sofia;
+mod sofia_global;
+mod sofia_lookup;
 mod sofia_status;
 mod status;
 mod stored;

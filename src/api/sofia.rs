@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::command::{Command, now, waits};
 use super::desk::{Desk, ProfileWork};
-use super::sofia_status;
+use super::{sofia_global, sofia_status};
 use crate::channel::UserAgent;
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -19,17 +19,21 @@ pub(super) const COMMANDS: &[Command] = &[
 
 const USAGE: &str = "USAGE:\n\
 --------------------------------------------------------------------------------\n\
-sofia global siptrace <on|off>\n\n\
-sofia profile <name> [start | stop | restart | rescan]\n\
-\x20                    flush_inbound_reg [<call_id> | <[user]@domain>]\n\
+sofia global siptrace <on|off>\n\
+\x20            debug    <presence|none>\n\n\
+sofia profile <name> [start | stop | restart | rescan] [wait]\n\
+sofia profile restart all\n\
+\x20                    flush_inbound_reg [<call_id> | <[user]@domain>] [reboot]\n\
+\x20                    check_sync [<call_id> | <[user]@domain>]\n\
 \x20                    [register | unregister] [<gateway name> | all]\n\
 \x20                    killgw <gateway name>\n\
 \x20                    startgw <gateway name>\n\
 \x20                    gwlist [up | down]\n\
 \x20                    siptrace <on|off>\n\n\
-sofia <status|xmlstatus> profile <name> [reg [<contact str>]] | [user <user@domain>]\n\
+sofia <status|xmlstatus> profile <name> [reg [<contact str>]] | [pres <pres str>] | [user <user@domain>]\n\
 sofia <status|xmlstatus> gateway <name>\n\
 sofia jsonstatus\n\n\
+sofia tracelevel <console|alert|crit|err|warning|notice|info|debug>\n\n\
 sofia help\n\
 --------------------------------------------------------------------------------\n";
 
@@ -41,12 +45,9 @@ async fn sofia(desk: &Desk, text: &str) -> String {
         "xmlstatus" => sofia_status::xml(desk, words).await,
         "jsonstatus" => sofia_status::json(desk).await,
         "profile" => profile(desk, words).await,
-        "global" => global(desk, words),
+        "global" => sofia_global::global(desk, words),
         "help" => USAGE.to_owned(),
-        "tracelevel" if words.is_empty() => "+OK tracelevel is INFO".to_owned(),
-        "tracelevel" => {
-            "-ERR tracelevel: SIP messages are logged at INFO, which cannot be changed\n".to_owned()
-        }
+        "tracelevel" => sofia_global::trace_level(words),
         "loglevel" => {
             "-ERR loglevel: this switch has no Sofia-SIP inside; fsctl loglevel sets the level of its log\n"
                 .to_owned()
@@ -57,28 +58,9 @@ async fn sofia(desk: &Desk, text: &str) -> String {
 }
 
 /// `on`, `yes`, `true`, `1` … as FreeSWITCH's switch_true.
-fn is_true(word: &str) -> bool {
+pub(super) fn is_true(word: &str) -> bool {
     ["yes", "on", "true", "t", "enabled", "active", "allow"].iter().any(|yes| yes.eq_ignore_ascii_case(word))
         || word.parse::<i64>().is_ok_and(|n| n != 0)
-}
-
-/// `sofia global siptrace on|off`.
-fn global(desk: &Desk, words: &[&str]) -> String {
-    const USAGE: &str =
-        "-ERR Usage: siptrace <on|off>|capture <on|off>|watchdog <on|off>|debug <sla|presence|none";
-    match words {
-        [what, word, ..] if what.eq_ignore_ascii_case("siptrace") => {
-            let on = is_true(word);
-            desk.exchange.agents.load().values().for_each(|agent| agent.trace.store(on, Ordering::Relaxed));
-            format!("+OK Global siptrace {}", if on { "on" } else { "off" })
-        }
-        [what, ..]
-            if ["capture", "watchdog", "debug", "standby"].iter().any(|w| w.eq_ignore_ascii_case(what)) =>
-        {
-            format!("-ERR global {what} is not provided\n")
-        }
-        _ => USAGE.to_owned(),
-    }
 }
 
 /// `sofia profile NAME …`.
@@ -87,6 +69,9 @@ async fn profile(desk: &Desk, words: &[&str]) -> String {
         [name, command, more @ ..] => (*name, command.to_ascii_lowercase(), more),
         _ => return "Invalid Args!\n".to_owned(),
     };
+    if name.eq_ignore_ascii_case("restart") && command == "all" {
+        return restart_all(desk).await;
+    }
     if command == "start" {
         return match desk.house.with_profile(name, ProfileWork::Start).await {
             Ok(()) => format!("Reload XML [Success]\n{name} started successfully\n"),
@@ -132,9 +117,16 @@ async fn profile(desk: &Desk, words: &[&str]) -> String {
         },
         "register" | "unregister" => register(desk, &own, command == "register", first).await,
         "flush_inbound_reg" => flush(desk, &own, more).await,
+        "check_sync" => {
+            let said = match first {
+                Some(_) => "+OK syncing all registrations matching specified call_id\n",
+                None => "+OK syncing all registrations\n",
+            };
+            done(desk, &own, ProfileWork::CheckSync(first.map(str::to_owned)), said).await
+        }
         "siptrace" => desk.exchange.agent(&own).map(|agent| siptrace(&agent, first)).unwrap_or_default(),
         "gwlist" => gateway_list(desk, &own, !first.is_some_and(|word| word.eq_ignore_ascii_case("down"))),
-        "recover" | "capture" | "watchdog" | "check_sync" | "stun-auto-disable" | "stun-enabled" => {
+        "recover" | "capture" | "watchdog" | "stun-auto-disable" | "stun-enabled" => {
             format!("-ERR profile {command} is not provided\n")
         }
         _ => "-ERR Unknown command!\n".to_owned(),
@@ -180,15 +172,34 @@ async fn register(desk: &Desk, profile: &str, on: bool, name: Option<&str>) -> S
 }
 
 async fn flush(desk: &Desk, profile: &str, words: &[&str]) -> String {
-    if words.iter().any(|word| word.eq_ignore_ascii_case("reboot")) {
-        return "-ERR reboot: NOTIFY with check-sync is not sent yet; nothing was flushed\n".to_owned();
-    }
-    let which = words.first().map(|word| (*word).to_owned());
-    let said = match which {
-        Some(_) => "+OK flushing all registrations matching specified call_id\n",
-        None => "+OK flushing all registrations\n",
+    let is_reboot = |word: &&str| word.eq_ignore_ascii_case("reboot");
+    let (which, reboot) = match words {
+        [first, ..] if is_reboot(first) => (None, true),
+        [first, more @ ..] => (Some((*first).to_owned()), more.first().is_some_and(is_reboot)),
+        [] => (None, false),
     };
-    done(desk, profile, ProfileWork::Flush(which), said).await
+    let what = if reboot { "rebooting" } else { "flushing" };
+    let said = match which {
+        Some(_) => format!("+OK {what} all registrations matching specified call_id\n"),
+        None => format!("+OK {what} all registrations\n"),
+    };
+    done(desk, profile, ProfileWork::Flush { which, reboot }, &said).await
+}
+
+/// `sofia profile restart all`: one after the other. FreeSWITCH says nothing.
+async fn restart_all(desk: &Desk) -> String {
+    let mut names: Vec<String> =
+        desk.exchange.agents.load().values().map(|agent| agent.name.clone()).collect();
+    names.sort();
+    names.dedup();
+    let mut said = String::new();
+    for name in names {
+        match desk.house.with_profile(&name, ProfileWork::Restart).await {
+            Ok(()) => said += &format!("restarting: {name}\n"),
+            Err(why) => said += &super::command::refused(&format!("{name}: {why}")),
+        }
+    }
+    said
 }
 
 fn siptrace(agent: &UserAgent, word: Option<&str>) -> String {

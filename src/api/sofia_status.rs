@@ -452,7 +452,7 @@ fn gateway_facts(desk: &Desk, gateway: &Gateway, now: Instant) -> Vec<Fact> {
 
 /// Whether registrations are asked for, and not the profile itself.
 fn wants_registrations(words: &[&str]) -> bool {
-    words.first().is_some_and(|word| ["reg", "user"].iter().any(|w| w.eq_ignore_ascii_case(word)))
+    words.first().is_some_and(|word| ["reg", "user", "pres"].iter().any(|w| w.eq_ignore_ascii_case(word)))
 }
 
 /// The registrations that `reg [CONTACT]`, `user [USER@]DOMAIN` pick.
@@ -471,6 +471,11 @@ fn registrations(desk: &Desk, agent: &UserAgent, words: &[&str]) -> Option<Vec<A
             let is = |wanted: &str, there: &str| wanted.is_empty() || wanted.eq_ignore_ascii_case(there);
             registrar.list(|b| here(b) && is(user, &b.user) && is(domain, &b.domain))
         }
+        // presence-hosts, which FreeSWITCH looks in, are the domains here.
+        [word, text, ..] if word.eq_ignore_ascii_case("pres") => {
+            let text = text.to_ascii_lowercase();
+            registrar.list(|b| here(b) && b.domain.to_ascii_lowercase().contains(&text))
+        }
         _ => return None,
     };
     found.sort_by(|a, b| a.since.cmp(&b.since).then_with(|| a.user.cmp(&b.user)));
@@ -484,19 +489,24 @@ fn binding_facts(desk: &Desk, binding: &Binding, now: Instant) -> Vec<Fact> {
         .map(|at| at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string());
     let address = format!("{}@{}", binding.user, binding.domain);
     let exp = at.unwrap_or_default();
+    // One that is not pinged counts as there.
+    let reach =
+        if binding.reach.as_ref().is_none_or(|reach| reach.is_up()) { "Reachable" } else { "Unreachable" };
+    let took = binding.reach.as_ref().map_or(0.0, |reach| reach.milliseconds());
+    let (mwi_user, mwi_domain) = binding.messages_of();
     vec![
         ("Call-ID:    ", "call-id", binding.call_id.to_string()),
         ("User:       ", "user", address.clone()),
         ("Contact:    ", "contact", binding.fs_contact()),
         ("Agent:      ", "agent", binding.user_agent.to_string()),
         ("Status:     ", "status", format!("{}(unknown) EXP({exp}) EXPSECS({seconds})", status(binding))),
-        ("Ping-Status:", "ping-status", "Reachable".to_owned()),
-        ("Ping-Time:", "ping-time", "0.00".to_owned()),
+        ("Ping-Status:", "ping-status", reach.to_owned()),
+        ("Ping-Time:", "ping-time", format!("{took:.2}")),
         ("Host:       ", "host", desk.exchange.events.host.hostname.clone()),
         ("IP:         ", "network-ip", binding.flow.remote.ip().to_string()),
         ("Port:       ", "network-port", binding.flow.remote.port().to_string()),
-        ("Auth-User:  ", "sip-auth-user", binding.user.to_string()),
-        ("Auth-Realm: ", "sip-auth-realm", binding.domain.to_string()),
-        ("MWI-Account:", "mwi-account", address),
+        ("Auth-User:  ", "sip-auth-user", binding.auth_user().to_owned()),
+        ("Auth-Realm: ", "sip-auth-realm", binding.auth_realm().to_owned()),
+        ("MWI-Account:", "mwi-account", format!("{mwi_user}@{mwi_domain}")),
     ]
 }

@@ -32,8 +32,6 @@ refused! {
     "reloadcert", "", "there is no TLS yet";
     "sched_record", "<uuid> <path>", "nothing is recorded yet";
     "sofia_dig", "<url>", "use the machine's own tools";
-    "sofia_presence_data", "[list|status|rpid|user_agent] [profile/]<user>@domain", "what phones publish is not kept";
-    "sofia_username_of", "[profile/]<user>@<domain>", "the name a phone logged in with is not kept";
     "stun", "<stun_server>[:port] [<source_ip>[:<source_port]]", "set ext-sip-ip and ext-rtp-ip";
     "timer_test", "<10|20|40|60|120> [<1..200>] [<timer_name>]", "there are no timers to choose from (time_test)";
     "tone_detect", "<uuid> <key> <tone_spec> [<flags> <timeout> <app> <args> <hits>]", "nothing listens to sound yet";

@@ -4,6 +4,7 @@ use super::departed::Departed;
 use super::identity::CidType;
 use super::letter::Letter;
 use super::mailbox::Mailbox;
+use super::trace::peer_of;
 use super::variables::Variables;
 use crate::config::sofia::{self, ProfileConf};
 use crate::dialog::SessionConfig;
@@ -22,7 +23,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tracing::info;
 
 /// Where a leg's media are: bound to one address, named by another.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -330,22 +330,8 @@ impl UserAgent {
         report: impl FnOnce(Report) + Send + 'static,
     ) {
         let Some(net) = self.net() else { return };
-        self.trace("send", &bytes, || match to {
-            Destination::Flow(flow) => {
-                format!("{}/[{}]:{}", flow.transport, flow.remote.ip(), flow.remote.port())
-            }
-            Destination::Host { host, port, .. } => format!("{host}:{}", port.unwrap_or(5060)),
-        });
+        self.trace("send", &bytes, || peer_of(to));
         net.send(bytes, to, report);
-    }
-
-    /// Logs a message when the profile is traced, in the shape of `sofia … siptrace`.
-    pub fn trace(&self, way: &str, bytes: &[u8], peer: impl FnOnce() -> String) {
-        if self.trace.load(Ordering::Relaxed) {
-            let text = String::from_utf8_lossy(bytes);
-            let word = if way == "recv" { "from" } else { "to" };
-            info!(target: "siptrace", "{}: {way} {} bytes {word} {}\n{}", self.name, bytes.len(), peer(), text.trim_end());
-        }
     }
 }
 

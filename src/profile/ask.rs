@@ -143,6 +143,17 @@ impl Asker {
         }
     }
 
+    /// Whether the profile closes.
+    pub(super) fn is_closing(&self) -> bool {
+        self.audience.is_closed()
+    }
+
+    /// The profile's own address: `sip:mod_sofia@192.0.2.1:5060`.
+    pub(super) fn own_uri(&self) -> Option<Uri> {
+        let at = self.agent.external.unwrap_or(self.agent.local);
+        format!("sip:{}@{at}", self.agent.conf.contact_user).parse().ok()
+    }
+
     async fn tell(&self, target: Target, ask: Ask) {
         let (method, whom) = (ask.method.clone(), target.uri.clone());
         match self.ask(target, ask).await {

@@ -1,5 +1,6 @@
 //! Who may: access lists first, then digest (inventory §8.2, §8.3).
 
+use super::register_told::Judged;
 use super::start::Profile;
 use crate::channel::Leg;
 use crate::directory::User;
@@ -148,6 +149,9 @@ impl Profile {
         match self.shared.auth.check(now, request, source, &directory, &acls, &self.rules) {
             Outcome::Accepted { user, username, realm } => {
                 self.guard.good_auth(source);
+                let again = request.authorization().chain(request.proxy_authorization()).flatten();
+                let again = again.filter_map(|login| login.nonce_count()).any(|count| count > 1);
+                self.tell_attempt(request, flow, if again { Judged::Renewed } else { Judged::Success });
                 let authorized = true;
                 Admission::Admitted(Admitted {
                     user: Some(user),
@@ -159,6 +163,10 @@ impl Profile {
             }
             Outcome::Challenge { realm, stale } => {
                 self.log_attempt(request, flow, false);
+                if stale {
+                    self.tell_attempt(request, flow, Judged::Stale);
+                }
+                self.tell_challenged(request, flow);
                 let register = *request.method() == Method::Register;
                 let (status, name) =
                     if register { (401, "WWW-Authenticate") } else { (407, "Proxy-Authenticate") };
@@ -168,6 +176,7 @@ impl Profile {
                 Admission::Answered
             }
             Outcome::Forbidden { grounds, username } => {
+                self.tell_attempt(request, flow, Judged::Forbidden);
                 self.log_attempt(request, flow, true);
                 self.remember_refusal(request, source, &username, grounds);
                 info!(

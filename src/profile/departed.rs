@@ -2,7 +2,7 @@
 
 use super::start::Profile;
 use crate::channel::legs::Entry;
-use crate::channel::{Leg, Letter, Letters, Token, UserAgent, identity};
+use crate::channel::{Leg, Letter, Letters, Token, UserAgent, identity, peer_of};
 use crate::dialog::{Output, Session};
 use crate::sip::{Builder, Flow, Message, Method, Name, Transport};
 use crate::transaction::{Again, Kept, Key, Repeated, reply_flow};
@@ -78,7 +78,7 @@ impl Profile {
 
     fn send_again(&self, again: Again) {
         if let Some(net) = self.agent.net() {
-            self.agent.trace("send", &again.bytes, || format!("{:?}", again.to));
+            self.agent.trace("send", &again.bytes, || peer_of(&again.to));
             net.send(Bytes::from(again.bytes), &again.to, |_| {});
         }
     }

@@ -9,8 +9,9 @@
 //! | `receive` | whose message is it? |
 //! | `credentials` | access lists, digest, challenge |
 //! | `invite` | a new call: checks, context, caller, variables; the leg begins |
+//! | `pinging` | OPTIONS to registered phones |
 //! | `peer` | a call from a gateway |
-//! | `register` | REGISTER |
+//! | `register`, `register_told` | REGISTER; what events tell of it |
 //! | `subscribe`, `watching` | SUBSCRIBE: who watches whom; a subscription at work |
 //! | `gateways` | our own registrations, with others |
 //! | `outside` | OPTIONS and everything else outside dialogs |
@@ -24,8 +25,10 @@ mod gateways;
 mod invite;
 mod outside;
 mod peer;
+mod pinging;
 mod receive;
 mod register;
+mod register_told;
 mod reply;
 mod start;
 mod subscribe;

@@ -12,7 +12,7 @@
 //! What came late, when more comes in than can be done, begins nothing new: 503.
 
 use super::start::Profile;
-use crate::channel::{Letter, Mailbox, Posted, Token};
+use crate::channel::{Letter, Mailbox, Posted, Token, peer_of};
 use crate::net::Incoming;
 use crate::registrar::Gone;
 use crate::sip::{Destination, Flow, Message, Method};
@@ -59,16 +59,12 @@ impl Profile {
     }
 
     fn trace_in(&self, raw: &Bytes, flow: &Flow) {
-        self.agent.trace("recv", raw, || {
-            format!("{}/[{}]:{}", flow.transport, flow.remote.ip(), flow.remote.port())
-        });
+        self.agent.trace("recv", raw, || peer_of(&Destination::Flow(*flow)));
     }
 
     pub(super) fn send(&self, bytes: Bytes, flow: Flow) {
         if let Some(net) = self.agent.net() {
-            self.agent.trace("send", &bytes, || {
-                format!("{}/[{}]:{}", flow.transport, flow.remote.ip(), flow.remote.port())
-            });
+            self.agent.trace("send", &bytes, || peer_of(&Destination::Flow(flow)));
             net.send(bytes, &Destination::Flow(flow), |_| {});
         }
     }

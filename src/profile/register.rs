@@ -1,14 +1,18 @@
 //! REGISTER (RFC 3261 §10.3): admission, then the location table, then the answer.
 
+use super::ask::{Ask, Target};
 use super::credentials::Admission;
+use super::register_told::Registering;
 use super::start::Profile;
 use crate::channel::Leg;
-use crate::directory::User;
-use crate::event::EventName;
-use crate::registrar::{Binding, Change, Gone, Policy, Request};
+use crate::config::sofia::QueryMessages;
+use crate::config::value::is_true;
+use crate::presence::{Package, address};
+use crate::registrar::{Account, Binding, Change, Gone, Policy, Request};
 use crate::sip::{Flow, Message, Transport};
 use rand::Rng;
 use std::net::IpAddr;
+use std::sync::Arc;
 use tracing::info;
 
 impl Profile {
@@ -37,12 +41,14 @@ impl Profile {
         };
         // A phone may log in by its number-alias; it is known by its id.
         let user = admitted.user.as_ref().map_or(user, |u| u.id.to_string());
-        let domain = [&conf.force_register_db_domain, &conf.force_register_domain]
-            .into_iter()
-            .flatten()
-            .find(|d| !d.is_empty())
-            .map_or_else(|| to.host().to_owned(), String::clone);
-        let policy = self.policy(request, &flow, admitted.user.as_deref());
+        let domain = self.registered_domain(to.host()).to_owned();
+        let of = Registering {
+            request,
+            flow,
+            user: admitted.user.as_deref(),
+            login: (&admitted.username, &admitted.realm),
+        };
+        let policy = self.policy(&of, (&user, &domain));
         let now = Leg::now();
         let done = Request::read(request).and_then(|read| {
             self.shared.exchange.registrar.register(now, &read, flow, (&user, &domain), &policy)
@@ -50,7 +56,7 @@ impl Profile {
         let (status, headers) = match done {
             Ok(done) => {
                 for change in &done.changes {
-                    self.changed(change);
+                    self.changed(&of, change, done.first);
                 }
                 let mut headers: Vec<(&str, String)> =
                     done.contacts.into_iter().map(|contact| ("Contact", contact)).collect();
@@ -74,18 +80,49 @@ impl Profile {
     }
 
     /// The rules for one REGISTER: the profile's, bent by the user's own.
-    fn policy(&self, request: &Message, flow: &Flow, user: Option<&User>) -> Policy {
-        let said = |name: &str| user.and_then(|u| u.variable(name).or_else(|| u.param(name)));
+    fn policy(&self, of: &Registering<'_>, (user, domain): (&str, &str)) -> Policy {
+        let said = |name: &str| of.user.and_then(|u| u.variable(name).or_else(|| u.param(name)));
         let mut policy = self.policy.clone().for_user(said);
         if policy.max_deviation > 0 {
             policy.draw(rand::rng().random());
         }
-        policy.nat = self.is_behind_nat(request, flow);
+        policy.nat = self.is_behind_nat(of.request, &of.flow);
+        let ping = &self.agent.conf.ping;
+        policy.pinged = ping.wants(policy.nat, of.flow.transport == Transport::Udp)
+            || said("force_ping").is_some_and(is_true);
+        let (name, realm) = match of.login {
+            ("", _) => ("unknown", domain),
+            login => login,
+        };
+        let messages =
+            said("mwi-account").map(|account| account.split_once('@').unwrap_or((account, domain)));
+        let messages = messages.filter(|account| *account != (user, domain));
+        if (name, realm) != (user, domain) || messages.is_some() {
+            let messages = messages.map(|(user, domain)| (user.into(), domain.into()));
+            policy.account = Some(Arc::new(Account { username: name.into(), realm: realm.into(), messages }));
+        }
         policy
     }
 
+    /// A phone has registered: is it to be told of its messages at once (`send-message-query-on-register`)?
+    fn query_messages(&self, of: &Registering<'_>, binding: &Binding, first: bool) {
+        let own = of.user.and_then(|u| u.variable("send-message-query-on-register"));
+        let query = own.map_or(self.agent.conf.presence.query_messages, QueryMessages::read);
+        if query == QueryMessages::Never || query == QueryMessages::First && !first {
+            return;
+        }
+        self.ask_for_messages(binding);
+        let (user, domain) = binding.messages_of();
+        let known = self.shared.exchange.presence.messages(&address(user, domain));
+        if let (Some(lines), Some(target)) = (known, Target::of(binding)) {
+            let ask = Ask::notify(&binding.user, &binding.domain, Package::MessageSummary.name());
+            let body = lines.as_bytes().to_vec();
+            self.send_all(vec![(target, ask.carrying(Package::MessageSummary.content_type(), body))]);
+        }
+    }
+
     /// The phone's Contact is not where its packets come from: its requests go back the way they came.
-    fn is_behind_nat(&self, request: &Message, flow: &Flow) -> bool {
+    pub(super) fn is_behind_nat(&self, request: &Message, flow: &Flow) -> bool {
         let Some(contact) = request.contact() else { return false };
         let (host, port) = (contact.uri().host(), contact.uri().port());
         let Ok(ip) = host.parse::<IpAddr>() else {
@@ -105,7 +142,7 @@ impl Profile {
             && request.via().rport().is_some()
     }
 
-    fn changed(&self, change: &Change) {
+    fn changed(&self, of: &Registering<'_>, change: &Change, first: bool) {
         match change {
             Change::Added(binding) => {
                 info!(
@@ -117,73 +154,34 @@ impl Profile {
                     binding.flow,
                     binding.granted.as_secs()
                 );
-                self.tell("sofia::register", binding);
+                self.tell_registered(of, binding, false);
                 self.shared.exchange.presence.touch(&binding.user, &binding.domain);
+                self.query_messages(of, binding, first);
             }
-            Change::Refreshed(binding) => self.tell("sofia::reregister", binding),
-            Change::Gone(binding, why) => self.registration_gone(binding, *why),
+            Change::Refreshed(binding) => {
+                self.tell_registered(of, binding, true);
+                self.query_messages(of, binding, false);
+            }
+            Change::Gone(binding, why) => self.gone(binding, *why, Some(of)),
         }
     }
 
     /// A contact is gone: said once, whatever the reason.
     pub fn registration_gone(&self, binding: &Binding, why: Gone) {
-        let (event, word) = match why {
-            Gone::Unregistered => ("sofia::unregister", "unregistered"),
-            Gone::Replaced => ("sofia::unregister", "was replaced by a newer contact"),
-            Gone::Expired => ("sofia::expire", "expired"),
-            Gone::ConnectionClosed => ("sofia::unregister", "is gone: its connection closed"),
-            Gone::Flushed => ("sofia::unregister", "was flushed"),
-        };
-        info!("{}: {}@{} {} {word}", binding.profile, binding.user, binding.domain, binding.uri());
-        self.tell(event, binding);
-        self.shared.exchange.presence.touch(&binding.user, &binding.domain);
+        self.gone(binding, why, None);
     }
 
-    /// The event of a registration, with FreeSWITCH's headers, and PRESENCE_IN (`sofia_reg.c`).
-    fn tell(&self, event: &'static str, binding: &Binding) {
-        let events = &self.shared.exchange.events;
-        let gone = event == "sofia::expire" || event == "sofia::unregister";
-        let transport = binding.flow.transport.to_string().to_uppercase();
-        events.fire(EventName::Custom(event), || {
-            let (user, host) = (binding.user.to_string(), binding.domain.to_string());
-            let (user_name, host_name) =
-                if event == "sofia::expire" { ("user", "host") } else { ("from-user", "from-host") };
-            let nat = if binding.nat { "-NAT" } else { "" };
-            let mut headers = vec![
-                ("profile-name".into(), binding.profile.to_string()),
-                (user_name.into(), user.clone()),
-                (host_name.into(), host.clone()),
-                ("contact".into(), binding.fs_contact()),
-                ("call-id".into(), binding.call_id.to_string()),
-                ("rpid".into(), "unknown".to_owned()),
-                ("expires".into(), binding.granted.as_secs().to_string()),
-                ("network-ip".into(), binding.flow.remote.ip().to_canonical().to_string()),
-                ("network-port".into(), binding.flow.remote.port().to_string()),
-                ("username".into(), user.clone()),
-                ("realm".into(), host.clone()),
-                ("user-agent".into(), binding.user_agent.to_string()),
-            ];
-            if !gone {
-                headers.push(("status".into(), format!("Registered({transport}{nat})")));
-                headers.push(("to-user".into(), user));
-                headers.push(("to-host".into(), host));
-            }
-            headers
-        });
-        if event == "sofia::reregister" {
-            return;
-        }
-        events.fire(EventName::PresenceIn, || {
-            let (status, rpid) = if gone { ("Unregistered", "away") } else { ("Registered", "unknown") };
-            vec![
-                ("proto".into(), "sip".to_owned()),
-                ("rpid".into(), rpid.to_owned()),
-                ("login".into(), binding.profile.to_string()),
-                ("user-agent".into(), binding.user_agent.to_string()),
-                ("from".into(), format!("{}@{}", binding.user, binding.domain)),
-                ("status".into(), status.to_owned()),
-            ]
-        });
+    fn gone(&self, binding: &Binding, why: Gone, of: Option<&Registering<'_>>) {
+        let word = match why {
+            Gone::Unregistered => "unregistered",
+            Gone::Replaced => "was replaced by a newer contact",
+            Gone::Expired => "expired",
+            Gone::ConnectionClosed => "is gone: its connection closed",
+            Gone::Flushed => "was flushed",
+        };
+        info!("{}: {}@{} {} {word}", binding.profile, binding.user, binding.domain, binding.uri());
+        self.tell_gone(binding, why, of);
+        self.shared.exchange.presence.touch(&binding.user, &binding.domain);
     }
 }
 

@@ -27,6 +27,11 @@ pub(super) struct Audience {
 }
 
 impl Audience {
+    /// Whether they are to go.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
     /// Waits until they are to go.
     pub(super) async fn left(&self) {
         let rung = self.bell.notified();

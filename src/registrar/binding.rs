@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::reach::Reach;
 use crate::sip::{Destination, Flow, Uri};
 
 /// Where a user can be reached. Immutable: a refresh makes another.
@@ -41,6 +42,21 @@ pub struct Binding {
     pub granted: Duration,
     /// How much longer than granted it is kept (`sip-expires-late-margin`).
     pub margin: Duration,
+    /// As whom it logged in, where that says more than the user and the domain.
+    pub account: Option<Arc<Account>>,
+    /// What pings have found of the phone, when it is pinged.
+    pub reach: Option<Arc<Reach>>,
+}
+
+/// As whom a phone has logged in, and whose messages it is told of, where those are not the user it registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The digest's username; `unknown` of a phone that was let in without one.
+    pub username: Box<str>,
+    /// The digest's realm.
+    pub realm: Box<str>,
+    /// User and domain of `mwi-account`.
+    pub messages: Option<(Box<str>, Box<str>)>,
 }
 
 /// The contact as it came, without its `expires`, and where in it the URI is.
@@ -95,6 +111,22 @@ impl Binding {
     /// The whole contact as the phone wrote it, in brackets and without `expires`.
     pub fn contact(&self) -> &str {
         self.contact.text()
+    }
+
+    /// The name the phone logged in with.
+    pub fn auth_user(&self) -> &str {
+        self.account.as_ref().map_or(&self.user, |account| &account.username)
+    }
+
+    /// The realm it logged in to.
+    pub fn auth_realm(&self) -> &str {
+        self.account.as_ref().map_or(&self.domain, |account| &account.realm)
+    }
+
+    /// User and domain of the account whose messages it is told of.
+    pub fn messages_of(&self) -> (&str, &str) {
+        let other = self.account.as_ref().and_then(|account| account.messages.as_ref());
+        other.map_or((&*self.user, &*self.domain), |(user, domain)| (&**user, &**domain))
     }
 
     /// Whole seconds the phone may still count on, rounded up; 0 when its time is over.

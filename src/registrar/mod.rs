@@ -9,6 +9,7 @@
 mod binding;
 mod expiry;
 mod policy;
+mod reach;
 mod refusals;
 mod register;
 mod request;
@@ -16,10 +17,11 @@ mod table;
 mod text;
 
 pub use crate::config::sofia::MultipleRegistrations as Multiple;
-pub use binding::Binding;
+pub use binding::{Account, Binding};
 pub use policy::Policy;
+pub use reach::Reach;
 pub use refusals::{Refusals, Refused};
 pub use register::{Change, Gone, Refusal, Registered};
 pub use request::{Request, Wanted, Wish};
 pub use table::{Bounds, Registrar};
-pub use text::{NOT_REGISTERED, dial_string, status, url_encode};
+pub use text::{NOT_REGISTERED, contact_text, dial_string, status, url_encode};

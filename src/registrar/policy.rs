@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Refusal;
+use super::{Account, Refusal};
 use crate::config::directory::is_true;
 use crate::config::sofia::{MultipleRegistrations as Multiple, ProfileConf};
 
@@ -36,6 +36,10 @@ pub struct Policy {
     pub max_per_extension: Option<usize>,
     /// The phone is behind a NAT.
     pub nat: bool,
+    /// As whom the phone has logged in, where that says more than the user and the domain.
+    pub account: Option<Arc<Account>>,
+    /// The phone is pinged.
+    pub pinged: bool,
     /// `enable-rfc-5626`: several flows of one instance live side by side.
     pub outbound: bool,
 }
@@ -57,6 +61,8 @@ impl Policy {
             late_margin: Duration::from_secs(60),
             max_per_extension: None,
             nat: false,
+            account: None,
+            pinged: false,
             outbound: false,
         }
     }

@@ -186,7 +186,11 @@ impl Plan {
             refreshed: asker.now,
             granted: Duration::from_secs(granted.into()),
             margin: asker.policy.late_margin,
+            account: asker.policy.account.clone(),
+            reach: None,
         };
+        let known = present.iter().find(|old| is_same_contact(old, wish)).and_then(|old| old.reach.clone());
+        binding.reach = asker.policy.pinged.then(|| known.unwrap_or_default());
         let mut places: SmallVec<[(usize, Instant); 2]> = SmallVec::new();
         for (at, (old, fate)) in present.iter().zip(&self.fates).enumerate() {
             if fate.is_kept() && is_same_contact(old, wish) {

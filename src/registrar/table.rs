@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -42,6 +42,10 @@ pub struct Registrar {
     hasher: RandomState,
     bounds: Bounds,
     began: Instant,
+    /// Some phone is told of the messages of another account than its own (`mwi-account`).
+    has_other_accounts: AtomicBool,
+    /// Some phone is pinged.
+    has_pinged: AtomicBool,
     /// What was refused before it came to this table.
     pub refusals: Refusals,
 }
@@ -79,7 +83,15 @@ impl Registrar {
     pub fn new(now: Instant, bounds: Bounds) -> Self {
         let shards =
             (0..SHARDS).map(|_| Shard { state: Mutex::default(), len: AtomicUsize::new(0) }).collect();
-        Registrar { shards, hasher: RandomState::new(), bounds, began: now, refusals: Refusals::default() }
+        Registrar {
+            shards,
+            hasher: RandomState::new(),
+            bounds,
+            began: now,
+            has_other_accounts: AtomicBool::new(false),
+            has_pinged: AtomicBool::new(false),
+            refusals: Refusals::default(),
+        }
     }
 
     /// Carries out a REGISTER that came on `flow` for `user@domain`, or a query of it. Either all of it happens or, with
@@ -92,6 +104,12 @@ impl Registrar {
         (user, domain): (&str, &str),
         policy: &Policy,
     ) -> Result<Registered, Refusal> {
+        if policy.account.as_ref().is_some_and(|account| account.messages.is_some()) {
+            self.has_other_accounts.store(true, Ordering::Relaxed);
+        }
+        if policy.pinged {
+            self.has_pinged.store(true, Ordering::Relaxed);
+        }
         let aor = self.name(user, domain);
         let shard = self.shard(aor);
         let mut state = shard.lock();
@@ -155,7 +173,22 @@ impl Registrar {
 
     /// The contacts that are told of the messages of an account, at whichever profile.
     pub fn for_messages(&self, now: Instant, user: &str, domain: &str) -> Vec<Arc<Binding>> {
+        let is = |binding: &Binding| {
+            let (of_user, of_domain) = binding.messages_of();
+            of_user.eq_ignore_ascii_case(user) && of_domain.eq_ignore_ascii_case(domain)
+        };
+        if self.has_other_accounts.load(Ordering::Relaxed) {
+            return self.list(|binding| binding.gone_at() > now && is(binding));
+        }
         self.lookup(now, user, domain)
+    }
+
+    /// Of the contacts that are pinged, those that `wanted` picks.
+    pub fn pinged(&self, wanted: impl Fn(&Binding) -> bool) -> Vec<Arc<Binding>> {
+        match self.has_pinged.load(Ordering::Relaxed) {
+            true => self.list(|binding| binding.reach.is_some() && wanted(binding)),
+            false => Vec::new(),
+        }
     }
 
     /// When to call [`expire`](Self::expire). May be earlier than needed, never later.

@@ -1,6 +1,7 @@
 //! The texts FreeSWITCH shows for a registration, which dial plans and scripts read.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
 
 use super::Binding;
 
@@ -13,35 +14,12 @@ impl Binding {
     ///
     /// `"" <sip:1000@10.0.0.9:5060;fs_nat=yes;fs_path=sip%3A1000%4080.1.2.3%3A40000>`
     pub fn fs_contact(&self) -> String {
-        let display = match self.display() {
-            "" => "\"\"".to_owned(),
-            quoted if quoted.starts_with('"') => quoted.to_owned(),
-            bare => format!("\"{bare}\""),
-        };
-        format!("{display} <{}>", self.fs_uri())
+        contact_text(self.display(), self.uri(), self.path.as_deref(), self.nat.then_some(self.flow.remote))
     }
 
     /// The URI of [`fs_contact`](Self::fs_contact).
     pub fn fs_uri(&self) -> String {
-        let mut uri = self.uri().to_owned();
-        if self.nat {
-            uri.push_str(";fs_nat=yes");
-        }
-        if let Some(path) = &self.path {
-            uri.push_str(";fs_path=");
-            // No blank between the entries, and no comma to be taken for one of the dial string.
-            uri.push_str(&url_encode(&path.replace(">, <", ">,<")).replace(',', "%2C"));
-        } else if self.nat {
-            let (scheme, rest) = self.uri().split_once(':').unwrap_or(("sip", self.uri()));
-            let (before, params) = rest.split_once(';').map_or((rest, ""), |(b, p)| (b, p));
-            let user = before.rsplit_once('@').map_or("", |(user, _)| user);
-            let at = if user.is_empty() { "" } else { "@" };
-            let semicolon = if params.is_empty() { "" } else { ";" };
-            let seen = format!("{scheme}:{user}{at}{}{semicolon}{params}", self.flow.remote);
-            uri.push_str(";fs_path=");
-            uri.push_str(&url_encode(&seen));
-        }
-        uri
+        uri_text(self.uri(), self.path.as_deref(), self.nat.then_some(self.flow.remote))
     }
 
     /// `sofia/<profile>/sip:…`, what one calls to reach this contact. Characters that mean something in a dial string
@@ -62,6 +40,38 @@ impl Binding {
         }
         text
     }
+}
+
+/// A contact as FreeSWITCH writes it, of its display name, its URI, its path and, behind a NAT, where its packets come from.
+pub fn contact_text(display: &str, uri: &str, path: Option<&str>, nat: Option<SocketAddr>) -> String {
+    let display = match display {
+        "" => "\"\"".to_owned(),
+        quoted if quoted.starts_with('"') => quoted.to_owned(),
+        bare => format!("\"{bare}\""),
+    };
+    format!("{display} <{}>", uri_text(uri, path, nat))
+}
+
+fn uri_text(bare: &str, path: Option<&str>, nat: Option<SocketAddr>) -> String {
+    let mut uri = bare.to_owned();
+    if nat.is_some() {
+        uri.push_str(";fs_nat=yes");
+    }
+    if let Some(path) = path {
+        uri.push_str(";fs_path=");
+        // No blank between the entries, and no comma to be taken for one of the dial string.
+        uri.push_str(&url_encode(&path.replace(">, <", ">,<")).replace(',', "%2C"));
+    } else if let Some(remote) = nat {
+        let (scheme, rest) = bare.split_once(':').unwrap_or(("sip", bare));
+        let (before, params) = rest.split_once(';').map_or((rest, ""), |(b, p)| (b, p));
+        let user = before.rsplit_once('@').map_or("", |(user, _)| user);
+        let at = if user.is_empty() { "" } else { "@" };
+        let semicolon = if params.is_empty() { "" } else { ";" };
+        let seen = format!("{scheme}:{user}{at}{remote}{semicolon}{params}");
+        uri.push_str(";fs_path=");
+        uri.push_str(&url_encode(&seen));
+    }
+    uri
 }
 
 /// What `sofia_contact` answers: every contact's dial string, joined with commas.

@@ -3,14 +3,16 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use tracing::warn;
+
 use super::profiles::{LEAVE, Profiles};
 use super::{Core, wait_until};
 use crate::api::{House, ProfileWork};
 use crate::channel::{Cause, Leg};
 use crate::event::EventName;
 use crate::gateway::{Gateway, Gateways};
-use crate::profile::Profile;
-use crate::registrar::Gone;
+use crate::profile::{Ask, Profile, Target};
+use crate::registrar::{Binding, Gone};
 
 /// How long a restart waits for the sockets of what it has stopped.
 const CLOSING: Duration = Duration::from_secs(15);
@@ -47,21 +49,14 @@ impl Profiles {
         self.running().iter().find(|profile| profile.agent.name == gateway.profile).cloned()
     }
 
-    /// Drops registrations of a profile, and tells who is concerned.
-    fn flush(&self, profile: &Profile, which: Option<&str>) {
-        let wanted = |binding: &crate::registrar::Binding| {
-            let of_user = |text: &str| match text.split_once('@') {
-                Some((user, domain)) if !user.is_empty() => {
-                    binding.user.eq_ignore_ascii_case(user) && binding.domain.eq_ignore_ascii_case(domain)
-                }
-                Some((_, domain)) => binding.domain.eq_ignore_ascii_case(domain),
-                None => binding.domain.eq_ignore_ascii_case(text),
-            };
-            *binding.profile == *profile.agent.name
-                && which.is_none_or(|which| *binding.call_id == *which || of_user(which))
-        };
-        for binding in self.shared.exchange.registrar.flush(wanted) {
-            profile.registration_gone(&binding, Gone::Flushed);
+    /// Drops registrations of a profile, and tells who is concerned; with `reboot` their phones, too.
+    fn flush(&self, profile: &Profile, which: Option<&str>, reboot: bool) {
+        let gone = self.shared.exchange.registrar.flush(|binding| is_one(profile, which, binding));
+        for binding in &gone {
+            profile.registration_gone(binding, Gone::Flushed);
+        }
+        if reboot {
+            check_sync(profile, &gone);
         }
     }
 
@@ -88,6 +83,52 @@ impl Profiles {
             tokio::spawn(async move { profile.end_gateway(&gateway, LEAVE).await });
         }
     }
+}
+
+/// Whether `flush_inbound_reg` and `check_sync` mean this registration: by its Call-ID, its user@domain or its domain.
+fn is_one(profile: &Profile, which: Option<&str>, binding: &Binding) -> bool {
+    let of_user = |text: &str| match text.split_once('@') {
+        Some((user, domain)) if !user.is_empty() => {
+            binding.user.eq_ignore_ascii_case(user) && binding.domain.eq_ignore_ascii_case(domain)
+        }
+        Some((_, domain)) => binding.domain.eq_ignore_ascii_case(domain),
+        None => binding.domain.eq_ignore_ascii_case(text),
+    };
+    *binding.profile == *profile.agent.name
+        && which.is_none_or(|which| *binding.call_id == *which || of_user(which))
+}
+
+/// Tells phones to fetch their settings and to start again, each in its maker's words (`sofia_reg_send_reboot`).
+fn check_sync(profile: &Profile, bindings: &[Arc<Binding>]) {
+    let ask = |binding: &Arc<Binding>| {
+        let agent = binding.user_agent.to_ascii_lowercase();
+        let is = |word: &str| agent.contains(word);
+        let event = match () {
+            () if is("snom") || is("yealink") => "check-sync;reboot=true",
+            () if is("linksys/spa8000") => "check-sync",
+            () if is("linksys") => "reboot_now",
+            () if is("spa") => "reboot",
+            () if is("cisco-cp7960g") || is("cisco-cp7940g") => "check-sync",
+            () if is("cisco") => "service-control",
+            () => "check-sync",
+        };
+        let mut ask = Ask::notify(&binding.user, &binding.domain, event);
+        ask.call_id = Some(binding.call_id.to_string());
+        ask = match event {
+            "service-control" => {
+                let zero = "{0000000000000000}";
+                let body = format!(
+                    "action=restart\nRegisterCallId={{{}}}\nConfigVersionStamp={zero}\n\
+                     DialplanVersionStamp={zero}\nSoftkeyVersionStamp={zero}",
+                    binding.call_id
+                );
+                ask.carrying("text/plain", body)
+            }
+            _ => ask.carrying("application/simple-message-summary", ""),
+        };
+        Some((Target::of(binding)?, ask))
+    };
+    profile.send_all(bindings.iter().filter_map(ask).collect());
 }
 
 /// Reads the configuration again and takes it over.
@@ -124,10 +165,17 @@ impl Core {
                     // Its task ends with its last call; then it is known here and to those that were alone.
                     wait_until(Leg::now() + CLOSING, || Arc::strong_count(&profile) <= 2).await;
                     profiles.keep_closed(&own, false);
-                    reread(house).await?;
+                    if let Err(why) = reread(house).await {
+                        return Err(self.bring_back(&profile, &why).await);
+                    }
                 }
             }
-            ProfileWork::Flush(which) => profiles.flush(&profile, which.as_deref()),
+            ProfileWork::Flush { which, reboot } => profiles.flush(&profile, which.as_deref(), reboot),
+            ProfileWork::CheckSync(which) => {
+                let which = which.as_deref();
+                let registrar = &self.exchange.registrar;
+                check_sync(&profile, &registrar.list(|binding| is_one(&profile, which, binding)));
+            }
             ProfileWork::Register(which) => {
                 for gateway in profiles.gateways_named(&own, which.as_deref())? {
                     if let Some(owner) = profiles.owner(&gateway).filter(|_| gateway.conf.register) {
@@ -147,6 +195,19 @@ impl Core {
             }
         }
         Ok(())
+    }
+
+    /// Opens a profile again as it was, which could not be restarted; what is said of that.
+    async fn bring_back(&self, was: &Profile, why: &str) -> String {
+        let _turn = self.turn.lock().await;
+        let name = &was.agent.name;
+        let back = self.profiles.reopen(&was.agent.conf, &self.exchange.directory.snapshot());
+        let said = match back {
+            Ok(()) => format!("{why}; profile {name} is open again as it was"),
+            Err(also) => format!("{why}; and profile {name} cannot be opened again as it was: {also}"),
+        };
+        warn!("sofia profile {name} restart: {said}");
+        said
     }
 
     /// Hangs up every leg of a profile.

@@ -254,6 +254,24 @@ impl Profiles {
         Err(errors)
     }
 
+    /// Opens a profile with these settings beside those that run, which are left alone.
+    pub(super) fn reopen(&self, conf: &ProfileConf, directory: &Snapshot) -> Result<(), ProfileError> {
+        let running = self.running();
+        let mut next: Vec<Next> = running
+            .iter()
+            .filter(|profile| profile.agent.name != conf.name)
+            .map(|profile| Next {
+                profile: profile.clone(),
+                was: Some(profile.clone()),
+                change: Change::None,
+            })
+            .collect();
+        let profile = start(conf, &self.shared, self.trace)?;
+        next.push(Next { profile, was: None, change: Change::New });
+        self.turn(Turn { next }, directory);
+        Ok(())
+    }
+
     /// Closes what was opened for a turn that is not taken.
     pub(super) async fn give_up(&self, turn: Turn) {
         for next in turn.next.iter().filter(|n| n.was.is_none()) {
@@ -281,15 +299,30 @@ impl Profiles {
         }
         exchange.gateways.store(Arc::new(gateways));
         self.running.store(Arc::new(next));
+        for next in turn.next.iter().filter(|next| next.was.is_none()) {
+            let agent = &next.profile.agent;
+            exchange.events.fire(EventName::Custom("sofia::profile_start"), || {
+                let at = agent.external.unwrap_or(agent.local);
+                vec![
+                    ("module_name".into(), "mod_sofia".to_owned()),
+                    ("profile_name".into(), agent.name.clone()),
+                    ("profile_uri".into(), format!("sip:{}@{at}", agent.conf.contact_user)),
+                ]
+            });
+        }
         for handover in &handovers {
             let ended = handover.end.iter().map(|(_, g)| ("sofia::gateway_delete", g));
             let begun = handover.begin.iter().map(|(_, g)| ("sofia::gateway_add", g));
             for (name, gateway) in ended.chain(begun) {
                 exchange.events.fire(EventName::Custom(name), || {
-                    vec![
+                    let mut headers = vec![
                         ("profile-name".into(), gateway.profile.clone()),
                         ("Gateway".into(), gateway.conf.name.clone()),
-                    ]
+                    ];
+                    if name == "sofia::gateway_add" {
+                        headers.reverse(); // as FreeSWITCH
+                    }
+                    headers
                 });
             }
         }

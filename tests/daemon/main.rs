@@ -42,6 +42,7 @@ mod test_reload;
 mod test_rig;
 mod test_seeds;
 mod test_sipp;
+mod test_sofia;
 mod test_start;
 mod test_stock;
 mod test_transfer;

@@ -1,4 +1,5 @@
-//! Events that somebody else makes and the switch acts upon: MESSAGE_WAITING, PRESENCE_IN, NOTIFY, SEND_MESSAGE.
+//! Events that somebody else makes and the switch acts upon: MESSAGE_WAITING, PRESENCE_IN, NOTIFY, SEND_MESSAGE; and those
+//! it tells of registrations.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,7 +8,8 @@ use tandem::event::{Event, EventName, Headers};
 use tandem::sip::{Message, Method, Name};
 
 use crate::net::Weather;
-use crate::office::{self, DOMAIN, Office};
+use crate::office::{self, DOMAIN, Office, read, switch_address, text_with};
+use crate::phone::Order;
 use crate::watcher::Watcher;
 
 /// A world with its phones registered, and whatever happens in it.
@@ -17,6 +19,29 @@ fn with_office(work: impl AsyncFnOnce(&mut Office)) {
         work(&mut office).await;
         office.close().await;
     });
+}
+
+/// The same with these parameters of the profile, and these variables of every user.
+fn with_settings(params: &str, variables: &str, work: impl AsyncFnOnce(&mut Office)) {
+    office::run(async {
+        let text = text_with(switch_address(), "", "", 5080)
+            .replace("<param name=\"manage-presence\"", &format!("{params}<param name=\"manage-presence\""))
+            .replace("<variables>", &format!("<variables>{variables}"));
+        let mut office = Office::open_as(12, Weather::fine(), read(&text)).await;
+        work(&mut office).await;
+        office.close().await;
+    });
+}
+
+async fn say(office: &Office, line: &str) -> String {
+    tandem::api::run(&office.switch.desk(), line).await
+}
+
+/// The names of the headers behind the general ones.
+fn own_names(event: &Event) -> Vec<&str> {
+    let names: Vec<&str> = event.headers.iter().map(|(name, _)| &**name).collect();
+    let at = names.iter().position(|name| *name == "Event-Subclass").expect("a subclass");
+    names[at + 1..].to_vec()
 }
 
 /// Somebody makes an event of these headers, a line each.
@@ -48,6 +73,13 @@ async fn leave<const N: usize>(watchers: [Watcher; N]) {
         moment().await;
         watcher.vanish().await;
     }
+}
+
+fn customs(ear: &mut tandem::event::Ear) -> Vec<Event> {
+    std::iter::from_fn(|| ear.try_recv().ok())
+        .filter(|e| !e.subclass().is_empty())
+        .map(|e| (*e).clone())
+        .collect()
 }
 
 fn heard(ear: &mut tandem::event::Ear, name: EventName) -> Vec<Event> {
@@ -175,7 +207,6 @@ fn a_client_lights_lamps() {
         assert_eq!(friend.last().note(), "Available");
 
         // What there is to know of a user, by event and by command, until its registration changes.
-        let say = async |line: &str| tandem::api::run(&office.switch.desk(), line).await;
         assert_eq!(
             act(office, EventName::PresenceIn, "from: 1003@office.test\nstatus: Lunch\nrpid: away", None),
             Ok(())
@@ -183,25 +214,25 @@ fn a_client_lights_lamps() {
         moment().await;
         assert_eq!(friend.last().note(), "Lunch");
         assert!(friend.last().body.contains("<rpid:away/>") && friend.last().body.contains("<basic>open<"));
-        assert_eq!(say("presence in 1003@office.test busy 'In a meeting'").await, "Event Sent");
+        assert_eq!(say(office, "presence in 1003@office.test busy 'In a meeting'").await, "Event Sent");
         moment().await;
         assert_eq!(friend.last().note(), "In a meeting");
         assert_eq!(
             heard(&mut ear, EventName::PresenceIn).last().unwrap().header("status"),
             Some("In a meeting")
         );
-        assert_eq!(say("presence out 1003@office.test away gone").await, "Event Sent");
+        assert_eq!(say(office, "presence out 1003@office.test away gone").await, "Event Sent");
         moment().await;
         assert_eq!(friend.last().note(), "Unregistered");
         assert!(friend.last().body.contains("<basic>closed<"));
-        assert_eq!(say("presence in 1003@office.test x hangup").await, "Event Sent");
+        assert_eq!(say(office, "presence in 1003@office.test x hangup").await, "Event Sent");
         moment().await;
         assert_eq!(friend.last().note(), "Available");
         let usage = "Invalid: presence [in|out] <user> <rpid> <message>";
         for wrong in ["presence", "presence in 1003@office.test x", "presence over 1 2 3"] {
-            assert_eq!(say(wrong).await, usage, "{wrong}");
+            assert_eq!(say(office, wrong).await, usage, "{wrong}");
         }
-        assert_eq!(say("presence in 1003 x y").await, "-ERR from is 1003, and not user@domain\n");
+        assert_eq!(say(office, "presence in 1003 x y").await, "-ERR from is 1003, and not user@domain\n");
         let twice = act(office, EventName::PresenceIn, &format!("from: 1\u{40}{DOMAIN}\nstatus: x"), None);
         assert_eq!(twice, Ok(()), "nobody watches that one");
         leave([lamp, busy, friend]).await;
@@ -262,6 +293,235 @@ fn a_client_notifies_phones_and_sends_them_messages() {
             ),
         ] {
             assert_eq!(act(office, name, event, None), Err(why.to_owned()), "{event}");
+        }
+    });
+}
+
+#[test]
+fn registrations_are_told_to_the_letter() {
+    with_settings("", "<variable name=\"accountcode\" value=\"a1\"/>", async |office| {
+        let mut ear = office.switch.exchange.events.listen();
+        let order = async |office: &mut Office, expires: u32| {
+            let (_, phone) = office.phones.iter_mut().find(|(_, p)| p.user == "1000").unwrap();
+            phone.registered.mark_unchanged();
+            phone.orders.try_send(Order::Register(expires)).unwrap();
+            phone.registered.changed().await.unwrap();
+            moment().await;
+        };
+        let told = |ear: &mut tandem::event::Ear, class: &str| -> Vec<Event> {
+            customs(ear).into_iter().filter(|e| e.subclass() == class).collect()
+        };
+        // A refresh: challenged, attempted, registered again.
+        order(office, 600).await;
+        let all: Vec<_> =
+            std::iter::from_fn(|| ear.try_recv().ok()).filter(|e| !e.subclass().is_empty()).collect();
+        let seen: Vec<&str> = all.iter().map(|e| e.subclass()).collect();
+        assert_eq!(seen, ["sofia::pre_register", "sofia::register_attempt", "sofia::register"]);
+        let begin = [
+            "profile-name",
+            "from-user",
+            "from-host",
+            "contact",
+            "call-id",
+            "rpid",
+            "status",
+            "expires",
+            "to-user",
+            "to-host",
+            "network-ip",
+            "network-port",
+        ];
+        assert_eq!(own_names(&all[0]), [&begin[..], &["user-agent"]].concat());
+        assert_eq!(
+            own_names(&all[1]),
+            [&begin[..], &["username", "realm", "user-agent", "auth-result"]].concat()
+        );
+        assert_eq!(all[1].header("auth-result"), Some("SUCCESS"));
+        assert_eq!(all[1].header("username"), Some("1000"));
+        let registered = [
+            "profile-name",
+            "from-user",
+            "from-host",
+            "presence-hosts",
+            "contact",
+            "call-id",
+            "rpid",
+            "status",
+            "expires",
+            "to-user",
+            "to-host",
+            "network-ip",
+            "network-port",
+            "username",
+            "realm",
+            "user-agent",
+        ];
+        let of_user = [
+            "sip_number_alias",
+            "sip_auth_username",
+            "sip_auth_realm",
+            "number_alias",
+            "user_name",
+            "domain_name",
+            "accountcode",
+            "user_context",
+        ];
+        assert_eq!(own_names(&all[2]), [&registered[..], &["update-reg"], &of_user].concat());
+        let contact = office.switch.exchange.registrar.list(|b| &*b.user == "1000")[0].clone();
+        for (name, value) in [
+            ("contact", &*contact.fs_contact()),
+            ("expires", "600"),
+            ("presence-hosts", "n/a"),
+            ("update-reg", "true"),
+            ("accountcode", "a1"),
+            ("sip_auth_realm", DOMAIN),
+            ("to-user", "1000"),
+        ] {
+            assert_eq!(all[2].header(name), Some(value), "{name}");
+        }
+        assert!(all[2].header("status").unwrap().starts_with("Registered(UDP"));
+        // Taken back, and new.
+        order(office, 0).await;
+        let gone = &told(&mut ear, "sofia::unregister")[0];
+        let unregister = [
+            "profile-name",
+            "username",
+            "from-user",
+            "from-host",
+            "contact",
+            "call-id",
+            "rpid",
+            "realm",
+            "network-ip",
+            "network-port",
+            "user-agent",
+            "expires",
+        ];
+        assert_eq!(own_names(gone), [&unregister[..], &of_user].concat());
+        assert_eq!((gone.header("expires"), gone.header("rpid")), (Some("0"), Some("unknown")));
+        order(office, 600).await;
+        let new = &told(&mut ear, "sofia::register")[0];
+        assert_eq!(new.header("update-reg"), None);
+        // An operator drops it: FreeSWITCH calls that expired, and tells when it would have been over.
+        assert_eq!(
+            say(office, "sofia profile internal flush_inbound_reg 1000@office.test reboot").await,
+            "+OK rebooting all registrations matching specified call_id\n"
+        );
+        moment().await;
+        let expired = &told(&mut ear, "sofia::expire")[0];
+        let expire = [
+            "profile-name",
+            "call-id",
+            "user",
+            "username",
+            "host",
+            "contact",
+            "expires",
+            "user-agent",
+            "realm",
+            "network-ip",
+            "network-port",
+        ];
+        assert_eq!(own_names(expired), expire);
+        assert!(expired.header("expires").unwrap().parse::<i64>().unwrap() > 1_700_000_000);
+        let notify = asked(office, "1000").pop().expect("a NOTIFY");
+        assert_eq!((notify.header(Name::Event), notify.call_id()), (Some("check-sync"), "registration-0"));
+        assert_eq!(say(office, "sofia profile internal check_sync").await, "+OK syncing all registrations\n");
+        moment().await;
+        assert_eq!(asked(office, "1003").len(), office::contacts(3), "those that are left");
+        order(office, 600).await;
+    });
+}
+
+#[test]
+fn a_phone_that_registers_is_told_of_its_messages() {
+    let params = "<param name=\"send-message-query-on-register\" value=\"true\"/>";
+    let account = "<variable name=\"mwi-account\" value=\"box@office.test\"/>";
+    with_settings(params, account, async |office| {
+        let event = "MWI-Messages-Waiting: yes\nMWI-Message-Account: sip:box@office.test";
+        assert_eq!(act(office, EventName::MessageWaiting, event, None), Ok(()));
+        moment().await;
+        assert!(
+            office.phones.iter().all(|(_, phone)| !phone.asked.lock().unwrap().is_empty()),
+            "the box is all's"
+        );
+        asked(office, "1001");
+        let mut ear = office.switch.exchange.events.listen();
+        office.register(600).await;
+        moment().await;
+        let queries = heard(&mut ear, EventName::MessageQuery);
+        assert_eq!(queries.len(), office.phones.len());
+        assert_eq!(queries[0].header("Message-Account"), Some("sip:box@office.test"));
+        assert!(queries[0].header("VM-Call-ID").unwrap().starts_with("registration-"));
+        let told = asked(office, "1001");
+        assert_eq!(told.len(), 1);
+        assert!(told[0].body().starts_with(b"Messages-Waiting: yes\r\n"));
+        let said = say(office, "sofia status profile internal user 1001@office.test").await;
+        assert!(
+            said.contains("MWI-Account:\tbox@office.test\n") && said.contains("Auth-User:  \t1001\n"),
+            "{said}"
+        );
+    });
+}
+
+#[test]
+fn phones_are_pinged() {
+    let params = "<param name=\"all-reg-options-ping\" value=\"true\"/><param name=\"ping-mean-interval\" value=\"20\"/>\
+                  <param name=\"unregister-on-options-fail\" value=\"true\"/>";
+    with_settings(params, "", async |office| {
+        let mut ear = office.switch.exchange.events.listen();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        for (index, phone) in &office.phones {
+            let pings = phone.asked.lock().unwrap();
+            assert!((2..=4).contains(&pings.len()), "phone {index}: {} in 60 s", pings.len());
+            assert_eq!(*pings[0].method(), Method::Options);
+            let end = format!("_registration-{index}");
+            assert!(pings[0].call_id().ends_with(&end), "{}", pings[0].call_id());
+            assert_eq!(pings[0].from().uri().as_str(), "sip:mod_sofia@192.0.2.1:5060");
+        }
+        assert!(customs(&mut ear).iter().all(|e| e.subclass() != "sofia::sip_user_state"));
+        let registrar = &office.switch.exchange.registrar;
+        let of = |user: &str| registrar.list(|b| &*b.user == user).len();
+        // 1001 says no; 1004 says nothing; 1005 is busy, which is an answer. They have three points.
+        let answer = |user: &str, status| {
+            let of_user = office.phones.iter().filter(|(_, p)| p.user == user);
+            of_user.for_each(|(_, p)| p.answers.store(status, std::sync::atomic::Ordering::Relaxed));
+        };
+        (answer("1001", 404), answer("1004", 0), answer("1005", 486));
+        tokio::time::sleep(Duration::from_secs(150)).await;
+        let states: Vec<Event> = customs(&mut ear);
+        let lost: Vec<_> = states.iter().filter(|e| e.subclass() == "sofia::sip_user_state").collect();
+        assert_eq!(lost.len(), 2, "{lost:?}");
+        let no = lost.iter().find(|e| e.header("from-user") == Some("1001")).unwrap();
+        let names = [
+            "sip_contact",
+            "profile-name",
+            "sip_user",
+            "from-user",
+            "from-host",
+            "call-id",
+            "Ping-Status",
+            "Status",
+            "Phrase",
+        ];
+        assert_eq!(own_names(no), names);
+        assert_eq!((no.header("Ping-Status"), no.header("Status")), (Some("UNREACHABLE"), Some("404")));
+        let silent = lost.iter().find(|e| e.header("from-user") == Some("1004")).unwrap();
+        assert_eq!(
+            (silent.header("Status"), silent.header("Phrase")),
+            (Some("408"), Some("Request Timeout"))
+        );
+        assert_eq!(
+            (of("1001"), of("1004"), of("1005")),
+            (0, 0, office::contacts(5)),
+            "who does not answer is gone"
+        );
+        assert!(states.iter().any(|e| e.subclass() == "sofia::expire" && e.header("user") == Some("1001")));
+        let said = say(office, "sofia status profile internal user 1005@office.test").await;
+        assert!(said.contains("Ping-Status:\tReachable\nPing-Time:\t"), "{said}");
+        assert!(!said.contains("Ping-Time:\t0.00\n"), "{said}");
+        for user in ["1001", "1004", "1005"] {
+            answer(user, 200);
         }
     });
 }

@@ -17,7 +17,7 @@ pub use address::{Address, External, Family};
 pub use gateway::{FromDomain, GatewayConf, GatewayVariable, Ping};
 pub use later::known_names;
 pub use parts::{AclRef, InboundAcl, ProfileDomain};
-pub use presence::{PresenceConf, PresenceHold};
+pub use presence::{PhonePing, PresenceConf, PresenceHold, QueryMessages};
 pub use profile::{
     CallerIdType, DtmfType, MultipleRegistrations, ProfileConf, Realm, Rport, SofiaConf, SofiaGlobals,
     ThreePcc, UserAgent,

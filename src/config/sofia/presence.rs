@@ -1,6 +1,6 @@
 //! A profile's settings for who may watch whom.
 
-use crate::config::value::{Value, is_false};
+use crate::config::value::{Value, is_false, is_true};
 
 /// `presence-hold-state`: what a call on hold is told to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +29,80 @@ pub struct PresenceConf {
     pub disable_early: bool,
     /// `presence-hold-state`.
     pub hold: PresenceHold,
+    /// `send-message-query-on-register`.
+    pub query_messages: QueryMessages,
+}
+
+/// `send-message-query-on-register`: when a phone that registers is told which messages wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum QueryMessages {
+    /// When it subscribes.
+    #[default]
+    Never,
+    /// `first-only`: when it has not been registered before.
+    First,
+    /// Each time.
+    Always,
+}
+
+impl QueryMessages {
+    /// What a value says, as FreeSWITCH reads it.
+    pub fn read(value: &str) -> QueryMessages {
+        match value.trim() {
+            first if first.eq_ignore_ascii_case("first-only") => QueryMessages::First,
+            on if is_true(on) => QueryMessages::Always,
+            _ => QueryMessages::Never,
+        }
+    }
+}
+
+/// OPTIONS that registered phones are asked, to see whether they are there and to keep their NAT open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PhonePing {
+    /// `nat-options-ping`: those behind a NAT.
+    pub nat: bool,
+    /// `nat-options-ping` is `udp-only`: those behind a NAT that speak UDP.
+    pub nat_udp: bool,
+    /// `all-reg-options-ping`: all.
+    pub all: bool,
+    /// `ping-mean-interval`: seconds from one to the next.
+    pub every: u32,
+    /// `unregister-on-options-fail`: who does not answer is not registered any more.
+    pub unregister: bool,
+    /// `sip-user-ping-min`: with so many points a phone is there.
+    pub least: u32,
+    /// `sip-user-ping-max`: no phone has more points.
+    pub most: u32,
+}
+
+impl Default for PhonePing {
+    fn default() -> Self {
+        PhonePing { nat: false, nat_udp: false, all: false, every: 30, unregister: false, least: 1, most: 3 }
+    }
+}
+
+impl PhonePing {
+    /// Whether a phone is asked that is behind a NAT, or speaks UDP.
+    pub fn wants(&self, nat: bool, udp: bool) -> bool {
+        self.all || nat && (self.nat || self.nat_udp && udp)
+    }
+
+    /// Takes a parameter; false when it is none of these.
+    pub(super) fn take(&mut self, name: &str, value: &mut Value<'_>) -> bool {
+        match name {
+            "nat-options-ping" => {
+                self.nat_udp = value.text.eq_ignore_ascii_case("udp-only");
+                self.nat = !self.nat_udp && value.is_on();
+            }
+            "all-reg-options-ping" => value.flag(&mut self.all),
+            "ping-mean-interval" => value.number(1..=86_400, &mut self.every),
+            "unregister-on-options-fail" => value.flag(&mut self.unregister),
+            "sip-user-ping-min" => value.number(0..=1_000, &mut self.least),
+            "sip-user-ping-max" => value.number(0..=1_000, &mut self.most),
+            _ => return false,
+        }
+        true
+    }
 }
 
 impl PresenceConf {
@@ -51,6 +125,12 @@ impl PresenceConf {
                     ("terminated", PresenceHold::Terminated),
                 ];
                 value.one_of(&words, &mut self.hold);
+            }
+            "send-message-query-on-register" => {
+                self.query_messages = QueryMessages::read(value.text);
+                if self.query_messages != QueryMessages::First {
+                    value.is_on();
+                }
             }
             _ => return false,
         }

@@ -11,7 +11,7 @@ use super::address::{Address, External};
 use super::gateway::{self, GatewayConf};
 use super::later::Later;
 use super::parts::{AclRef, InboundAcl, ProfileDomain};
-use super::presence::PresenceConf;
+use super::presence::{PhonePing, PresenceConf};
 use super::settings;
 use super::written::Written;
 
@@ -300,6 +300,8 @@ pub struct ProfileConf {
     pub username: Option<String>,
     /// Subscriptions.
     pub presence: PresenceConf,
+    /// Pings to registered phones.
+    pub ping: PhonePing,
     /// `disable-transfer`: REFER is refused.
     pub disable_transfer: bool,
     /// A transferor is told what came of its blind transfer, and takes the call back when that failed.
@@ -427,6 +429,7 @@ impl ProfileConf {
             contact_user: "mod_sofia".into(),
             username: None,
             presence: PresenceConf::default(),
+            ping: PhonePing::default(),
             disable_transfer: false,
             confirm_blind_transfer: false,
             disable_hold: false,

@@ -61,6 +61,7 @@ pub(super) fn apply(
             || media(conf, &name, &mut value)
             || signalling(conf, &name, &mut value)
             || conf.presence.take(&name, &mut value)
+            || conf.ping.take(&name, &mut value)
         {
             continue;
         }
