@@ -210,7 +210,6 @@ impl Switch {
         let expiry = tokio::spawn(serve_expiry(profiles.clone(), exchange.clone(), auth));
         let board = exchange.presence.clone();
         let watches = tokio::spawn(async move { board.serve().await });
-        exchange.events.fire(EventName::Startup, Vec::new);
         let feed = log.as_ref().map(|log| log.feed());
         let whole = Arc::new(Whole::new(options, log));
         let desk = Desk::new(exchange.clone(), whole.clone());
@@ -224,6 +223,7 @@ impl Switch {
         if let Some(socket) = &event_socket {
             let _ = exchange.programs.set(socket.programs());
         }
+        exchange.events.fire(EventName::Startup, || vec![("Event-Info".into(), "System Ready".to_owned())]);
         let core = Arc::new(Core {
             exchange: exchange.clone(),
             plans,
@@ -310,11 +310,12 @@ impl Switch {
     /// Closes every socket and thread.
     pub async fn stop(self) {
         self.exchange.gate.drain();
+        let headers = || vec![("Event-Info".into(), "System Shutting Down".to_owned())];
+        self.exchange.events.fire(EventName::Shutdown, headers);
         for mailbox in self.exchange.legs.mailboxes() {
             mailbox.post(Letter::Order(Order::Hangup(Cause::SYSTEM_SHUTDOWN)));
         }
         wait_until(Leg::now() + Duration::from_secs(1), || self.exchange.legs.is_empty()).await;
-        self.exchange.events.fire(EventName::Shutdown, Vec::new);
         if let Some(socket) = &self.core.event_socket {
             socket.stop();
         }

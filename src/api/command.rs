@@ -6,6 +6,7 @@ use super::{
     beside, channels, complete, console, doubt, eval, fsctl, help, later, machine, originate, presence, show,
     sofia, sofia_lookup, status, system, unprovided, uuid_route, uuid_signal,
 };
+use crate::event::EventName;
 
 /// A command: what somebody types on the console or sends over the event socket.
 #[derive(Clone, Copy, Debug)]
@@ -114,21 +115,29 @@ pub fn listed() -> Vec<(&'static str, &'static str, &'static str)> {
 /// What is said to who may not run a command.
 pub(super) const DENIED: &str = "-ERR permission denied\n";
 
-/// Runs a command line, `name arguments`. The answer is what the command says; empty when it says nothing.
+/// Runs a command line, `name arguments`, and tells of it by the event API. The answer is what the command says; empty when it
+/// says nothing.
 pub async fn run(desk: &Desk, line: &str) -> String {
     let (name, arguments) = split(line);
     if desk.permit.as_ref().is_some_and(|permit| !permit.line(line)) {
         tracing::warn!("{}: who asks may not run it", shown(name));
         return DENIED.to_owned();
     }
-    match find(name) {
+    let said = match find(name) {
         Some(Found::Command(command)) => match command.run {
             Serve::Now(run) => run(desk, arguments),
             Serve::Waits(run) => run(desk, arguments).await,
         },
         Some(Found::Function(function)) => function::run_line(function, &desk.world(), arguments),
         None => unknown(name),
-    }
+    };
+    // Once it is done, a command nobody knows too (`switch_api_execute`).
+    desk.exchange.events.fire(EventName::Api, || {
+        let named = [("API-Command", name), ("API-Command-Argument", arguments)];
+        let said = named.into_iter().filter(|(_, value)| !value.is_empty());
+        said.map(|(header, value)| (header.into(), value.to_owned())).collect()
+    });
+    said
 }
 
 /// How deep commands may run each other (`xml_wrap expand json …`): a line is long, the stack is not.

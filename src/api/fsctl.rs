@@ -5,6 +5,7 @@ use super::command::{Command, now};
 use super::desk::{Desk, OK, Shutdown};
 use crate::channel::{Cause, Direction, Leg, Letter, Order};
 use crate::dialplan::separate;
+use crate::event::EventName;
 
 const USAGE: &str = "[api_expansion [on|off]|recover|send_sighup|hupall|pause [inbound|outbound]|resume [inbound|outbound]|\
                      shutdown [cancel|elegant|asap|now|restart]|uuid_version [4|7]|sps|sps_peak_reset|sync_clock|\
@@ -137,6 +138,15 @@ fn shutdown(desk: &Desk, words: &[String]) -> String {
             }
             _ => {}
         }
+    }
+    let asked = match how {
+        Shutdown::Elegant => Some("elegant"),
+        Shutdown::Asap => Some("ASAP"),
+        Shutdown::Now | Shutdown::Cancel => None,
+    };
+    if let Some(asked) = asked {
+        let headers = || vec![("Event-Info".into(), asked.to_owned())];
+        desk.exchange.events.fire(EventName::ShutdownRequested, headers);
     }
     desk.house.shut_down(how);
     OK.to_owned()

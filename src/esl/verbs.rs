@@ -128,21 +128,8 @@ fn command(client: &mut Client, rights: &Rights, request: &Request, line: &str) 
     let console = rights.every_command()
         && desk.said.get("console_execute").is_some_and(|value| value.eq_ignore_ascii_case("true"));
     client.running = Some(Running::Command(hall.main.clone().spawn(async move {
-        tell(&desk, &line);
         if console { api::run_console(&desk, &line).await } else { api::run(&desk, &line).await }
     })));
-}
-
-/// The event `API`.
-fn tell(desk: &api::Desk, line: &str) {
-    desk.exchange.events.fire(EventName::Api, || {
-        let (name, arguments) = api::split(line);
-        let mut headers = vec![("API-Command".into(), name.to_owned())];
-        if !arguments.is_empty() {
-            headers.push(("API-Command-Argument".into(), arguments.to_owned()));
-        }
-        headers
-    });
 }
 
 /// `bgapi NAME ARGUMENTS`, with a `Job-UUID` of the client's choice or ours.
@@ -167,10 +154,7 @@ fn job(client: &mut Client, rights: &Rights, request: &Request, line: &str) {
         let desk = api::Desk { permit, ..hall.desk.clone() };
         let work = {
             let (desk, line) = (desk.clone(), line.clone());
-            hall.main.spawn(async move {
-                tell(&desk, &line);
-                api::run(&desk, &line).await
-            })
+            hall.main.spawn(async move { api::run(&desk, &line).await })
         };
         let said = work.await.unwrap_or_else(|_| "-ERR the command failed\n".to_owned());
         drop(place);

@@ -11,4 +11,5 @@ mod test_deeds;
 mod test_events;
 mod test_login;
 mod test_programs;
+mod test_random;
 mod test_verbs;

@@ -123,3 +123,77 @@ fn log_lines_are_asked_for_by_level() {
     // This switch has no log of its own: the tests' process has none.
     assert_eq!(client.ask("log debug").reply(), "-ERR this switch has no log");
 }
+
+#[test]
+fn commands_are_told_once_they_are_done() {
+    let bed = Bed::new();
+    let (mut watcher, mut client) = (bed.client(), bed.client());
+    watcher.ask("event plain API");
+    client.api("echo one two");
+    client.api("xml_wrap echo inner");
+    client.api("nonsense");
+    client.ask("bgapi echo later");
+    client.ask("api echo a;;echo b\nconsole_execute: true");
+    for (command, argument) in
+        [("echo", "one two"), ("echo", "inner"), ("xml_wrap", "echo inner"), ("nonsense", "_undef_")]
+    {
+        let event = watcher.event("API");
+        let said = if argument == "_undef_" { "" } else { argument };
+        assert_eq!(
+            (event.event("API-Command").as_str(), event.event("API-Command-Argument").as_str()),
+            (command, said)
+        );
+    }
+    let mut rest: Vec<String> = (0..3).map(|_| watcher.event("API").event("API-Command-Argument")).collect();
+    rest.sort();
+    assert_eq!(rest, ["a", "b", "later"]);
+}
+
+#[test]
+fn the_end_is_told_before_it_comes() {
+    let mut bed = Bed::new();
+    let mut client = bed.client();
+    client.ask("event plain SHUTDOWN SHUTDOWN_REQUESTED CHANNEL_PARK CHANNEL_HANGUP");
+    let mut caller = bed.call("7000");
+    caller.answered();
+    client.event("CHANNEL_PARK");
+    for (command, info) in [("asap", "ASAP"), ("elegant", "elegant")] {
+        assert_eq!(client.api(&format!("fsctl shutdown {command}")), "+OK\n");
+        assert_eq!(client.event("SHUTDOWN_REQUESTED").event("Event-Info"), info);
+    }
+    assert_eq!(client.api("fsctl shutdown cancel"), "+OK\n");
+    let switch = bed.switch.take().expect("it runs");
+    bed.runtime.block_on(switch.stop());
+    assert_eq!(client.event("SHUTDOWN").event("Event-Info"), "System Shutting Down");
+    assert_eq!(client.event("CHANNEL_HANGUP").event("Hangup-Cause"), "SYSTEM_SHUTDOWN");
+    assert_eq!(client.frame().kind(), "text/disconnect-notice");
+    assert_eq!(client.try_frame(), None);
+}
+
+#[test]
+fn what_is_put_off_and_what_is_alive_is_told() {
+    let bed = Bed::new();
+    let mut client = bed.client();
+    client.ask("event plain ADD_SCHEDULE DEL_SCHEDULE RE_SCHEDULE SESSION_HEARTBEAT CHANNEL_PARK");
+    client.api("sched_api @1 mine echo x");
+    let added = client.event("ADD_SCHEDULE");
+    let again = client.event("RE_SCHEDULE");
+    for name in ["Task-ID", "Task-Desc", "Task-Group"] {
+        assert_eq!(added.event(name), again.event(name), "{name}");
+    }
+    assert_eq!(
+        (again.event("Task-Desc").as_str(), again.event("Task-Group").as_str()),
+        ("sched_api_function", "mine")
+    );
+    let due = |event: &crate::bed::Frame| event.event("Task-Runtime").parse::<u64>().expect("a time");
+    assert!(due(&again) > due(&added));
+    client.api("sched_del mine");
+    assert_eq!(client.event("DEL_SCHEDULE").event("Task-Group"), "mine");
+    let mut caller = bed.call("7000");
+    caller.answered();
+    let uuid = client.event("CHANNEL_PARK").event("Unique-ID");
+    client.api(&format!("uuid_session_heartbeat {uuid} 1"));
+    let beat = client.event("SESSION_HEARTBEAT");
+    assert_eq!((beat.event("Unique-ID"), beat.event("variable_uuid")), (uuid.clone(), uuid));
+    caller.bye();
+}
