@@ -135,6 +135,6 @@ impl World for Asking<'_> {
     fn channel_headers(&self, uuid: &str) -> Option<HashMap<String, String>> {
         let leg = self.leg.filter(|leg| *leg.uuid == *uuid)?;
         let event = leg.dump();
-        Some(event.headers.into_iter().map(|(name, value)| (name.into_owned(), value)).collect())
+        Some(event.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 }

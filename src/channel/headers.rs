@@ -9,7 +9,7 @@ use super::leg::{Direction, Leg, Progress};
 use super::letter::{Letter, Visit};
 use super::mailbox::Mailbox;
 use super::times::{Times, micros};
-use crate::event::{Event, EventName, Headers};
+use crate::event::{Event, EventName, Headers, Lines};
 use crate::sdp::{AgreedMedia, Kind};
 
 /// Where a leg is (`switch_channel_state_t`).
@@ -144,47 +144,51 @@ impl Leg {
     #[track_caller]
     pub fn fire(&self, name: EventName, more: impl FnOnce() -> Headers) {
         if !self.is_nobody() {
-            self.exchange.events.fire(name, || self.headers(name, more()));
+            self.exchange.events.tell(name, |lines| {
+                self.write(name, more(), lines);
+                None
+            });
         }
     }
 
     /// Fires an event that a dialplan has made: its own headers come first.
     #[track_caller]
-    pub fn relay(&self, name: EventName, mut own: Headers) {
+    pub fn relay(&self, name: EventName, own: Headers) {
         if !self.is_nobody() && self.exchange.events.is_wanted(name) {
-            own.extend(self.headers(name, Vec::new()));
-            self.exchange.events.relay(name, own, None);
+            let mut lines = Lines::from(own);
+            self.write(name, Vec::new(), &mut lines);
+            self.exchange.events.relay(name, lines, None);
         }
     }
 
     /// What is known of the leg now, as an event for one who asked (`CHANNEL_DATA`).
     #[track_caller]
     pub fn dump(&self) -> Event {
-        self.exchange.events.answer(EventName::ChannelData, self.headers(EventName::ChannelData, Vec::new()))
+        let mut lines = Lines::default();
+        self.write(EventName::ChannelData, Vec::new(), &mut lines);
+        self.exchange.events.answer(EventName::ChannelData, lines)
     }
 
     /// The headers of its caller profile, each beginning with `prefix`.
-    pub fn profile_headers(&self, prefix: &str) -> Headers {
-        let mut headers = Headers::new();
-        profile(prefix, &self.caller, self.direction, &self.times, &mut headers);
-        headers
+    pub fn profile_headers(&self, prefix: &str) -> Lines {
+        let mut lines = Lines::default();
+        profile(prefix, &self.caller, self.direction, &self.times, &mut lines);
+        lines
     }
 
-    fn headers(&self, name: EventName, more: Headers) -> Headers {
+    fn write(&self, name: EventName, more: Headers, lines: &mut Lines) {
         use EventName as E;
         let leads = matches!(name, E::ChannelHangupComplete | E::ChannelBridge | E::ChannelUnbridge);
         let (first, last) = if leads { (more, Vec::new()) } else { (Vec::new(), more) };
-        let mut headers = first;
-        self.basic(name, &mut headers);
+        lines.extend(first);
+        self.basic(name, lines);
         if has_variables(name) || self.variables.is_true("verbose_events") {
-            let all = self.variables.iter();
-            headers.extend(all.map(|(name, value)| (format!("variable_{name}").into(), value.to_owned())));
+            self.variables.iter().for_each(|(name, value)| lines.add_of("variable_", name, value));
         }
-        headers.extend(last);
-        headers
+        lines.extend(last);
     }
 
-    fn basic(&self, name: EventName, headers: &mut Headers) {
+    fn basic(&self, name: EventName, lines: &mut Lines) {
         let (state, call) = match name {
             EventName::ChannelCreate => (State::Init, CallState::Down),
             EventName::ChannelHangupComplete | EventName::ChannelDestroy => {
@@ -195,51 +199,45 @@ impl Leg {
         let (state, number) = state.name();
         let direction = self.direction.as_str();
         let hit = self.direction == Direction::Inbound || state == "CS_EXECUTE";
-        let mut add = |name: &'static str, value: &str| headers.push((name.into(), value.to_owned()));
-        add("Channel-State", state);
-        add("Channel-Call-State", call.name());
-        add("Channel-State-Number", &number.to_string());
-        add("Channel-Name", &self.caller.chan_name);
-        add("Unique-ID", &self.uuid);
-        add("Call-Direction", direction);
-        add("Presence-Call-Direction", direction);
-        add("Channel-HIT-Dialplan", if hit { "true" } else { "false" });
+        lines.add("Channel-State", state);
+        lines.add("Channel-Call-State", call.name());
+        lines.print("Channel-State-Number", number);
+        lines.add("Channel-Name", &self.caller.chan_name);
+        lines.add("Unique-ID", &self.uuid);
+        lines.add("Call-Direction", direction);
+        lines.add("Presence-Call-Direction", direction);
+        lines.add("Channel-HIT-Dialplan", if hit { "true" } else { "false" });
         for (name, variable) in
             [("Channel-Presence-ID", "presence_id"), ("Channel-Presence-Data", "presence_data")]
         {
             if let Some(value) = self.variables.get(variable) {
-                add(name, value);
+                lines.add(name, value);
             }
         }
-        add("Channel-Call-UUID", self.variables.get("call_uuid").unwrap_or(&self.uuid));
+        lines.add("Channel-Call-UUID", self.variables.get("call_uuid").unwrap_or(&self.uuid));
         let answer = match (self.is_over(), self.progress) {
             (true, _) => "hangup",
             (_, Progress::Answered) => "answered",
             (_, Progress::EarlyMedia) => "early",
             _ => "ringing",
         };
-        add("Answer-State", answer);
+        lines.add("Answer-State", answer);
         if let Some(cause) = self.cause().filter(|_| name != EventName::ChannelHangupComplete) {
-            add("Hangup-Cause", cause.name());
+            lines.add("Hangup-Cause", cause.name());
         }
         if let Some(media) = self.agreed().iter().find(|media| media.kind == Kind::Audio) {
-            let (rate, bits) = rates(media);
-            for (name, value) in [
-                ("Channel-Read-Codec-Name", &*media.codec.name),
-                ("Channel-Read-Codec-Rate", &rate),
-                ("Channel-Read-Codec-Bit-Rate", &bits),
-                ("Channel-Write-Codec-Name", &*media.codec.name),
-                ("Channel-Write-Codec-Rate", &rate),
-                ("Channel-Write-Codec-Bit-Rate", &bits),
-            ] {
-                add(name, value);
+            let (rate, bits) = per_second(media);
+            for way in ["Channel-Read-Codec", "Channel-Write-Codec"] {
+                lines.add_of(way, "-Name", &media.codec.name);
+                lines.print_of(way, "-Rate", rate);
+                lines.print_of(way, "-Bit-Rate", bits);
             }
         }
-        profile("Caller", &self.caller, self.direction, &self.times, headers);
+        profile("Caller", &self.caller, self.direction, &self.times, lines);
         if let Some(other) = &self.other_leg {
             let kind = if other.originator { "originator" } else { "originatee" };
-            headers.push(("Other-Type".into(), kind.to_owned()));
-            profile("Other-Leg", &other.caller, other.direction, &other.times, headers);
+            lines.add("Other-Type", kind);
+            profile("Other-Leg", &other.caller, other.direction, &other.times, lines);
         }
     }
 
@@ -328,69 +326,80 @@ impl Leg {
 
 /// Sampling rate and bits per second, as text.
 pub fn rates(media: &AgreedMedia) -> (String, String) {
-    let codec = &media.codec;
-    let (rate, bits) = match &*codec.name.to_ascii_uppercase() {
-        "PCMU" | "PCMA" => (codec.clock, 64_000),
-        "G722" => (16_000, 64_000),
-        "G729" => (codec.clock, 8_000),
-        "GSM" => (codec.clock, 13_200),
-        _ => (codec.clock, 0),
-    };
+    let (rate, bits) = per_second(media);
     (rate.to_string(), bits.to_string())
 }
 
+/// Samples and bits per second.
+fn per_second(media: &AgreedMedia) -> (u32, u32) {
+    let codec = &media.codec;
+    let is = |name: &str| codec.name.eq_ignore_ascii_case(name);
+    match () {
+        () if is("PCMU") || is("PCMA") => (codec.clock, 64_000),
+        () if is("G722") => (16_000, 64_000),
+        () if is("G729") => (codec.clock, 8_000),
+        () if is("GSM") => (codec.clock, 13_200),
+        () => (codec.clock, 0),
+    }
+}
+
 /// A caller profile's headers, each beginning with `prefix`; what is empty is left out.
-fn profile(prefix: &str, caller: &CallerProfile, direction: Direction, times: &Times, headers: &mut Headers) {
+fn profile(prefix: &str, caller: &CallerProfile, direction: Direction, times: &Times, lines: &mut Lines) {
     let inbound = direction == Direction::Inbound;
-    let address = caller.network_addr.map(|ip| ip.to_string()).unwrap_or_default();
-    let texts: [(&str, &str); 19] = [
-        ("Direction", direction.as_str()),
-        ("Logical-Direction", direction.as_str()),
-        ("Username", &caller.username),
-        ("Dialplan", &caller.dialplan),
-        ("Caller-ID-Name", &caller.caller_id_name),
-        ("Caller-ID-Number", &caller.caller_id_number),
-        ("Orig-Caller-ID-Name", &caller.orig_caller_id_name),
-        ("Orig-Caller-ID-Number", &caller.orig_caller_id_number),
-        ("Callee-ID-Name", &caller.callee_id_name),
-        ("Callee-ID-Number", &caller.callee_id_number),
-        ("Network-Addr", &address),
-        ("ANI", &caller.ani),
-        ("Destination-Number", &caller.destination_number),
-        ("Unique-ID", &caller.uuid),
-        ("Source", if inbound { "mod_sofia" } else { "src/switch_ivr_originate.c" }),
-        ("Transfer-Source", &caller.transfer_source),
-        ("Context", &caller.context),
-        ("RDNIS", &caller.rdnis),
-        ("Channel-Name", &caller.chan_name),
+    let before: [(&str, &str); 10] = [
+        ("-Direction", direction.as_str()),
+        ("-Logical-Direction", direction.as_str()),
+        ("-Username", &caller.username),
+        ("-Dialplan", &caller.dialplan),
+        ("-Caller-ID-Name", &caller.caller_id_name),
+        ("-Caller-ID-Number", &caller.caller_id_number),
+        ("-Orig-Caller-ID-Name", &caller.orig_caller_id_name),
+        ("-Orig-Caller-ID-Number", &caller.orig_caller_id_number),
+        ("-Callee-ID-Name", &caller.callee_id_name),
+        ("-Callee-ID-Number", &caller.callee_id_number),
     ];
-    let named = |name: &str| format!("{prefix}-{name}").into();
-    let some = texts.iter().filter(|(_, text)| !text.is_empty());
-    headers.extend(some.map(|(name, text)| (named(name), (*text).to_owned())));
-    let index = if times.transferred.is_some() { "2" } else { "1" };
-    headers.push((named("Profile-Index"), index.to_owned()));
+    let behind: [(&str, &str); 8] = [
+        ("-ANI", &caller.ani),
+        ("-Destination-Number", &caller.destination_number),
+        ("-Unique-ID", &caller.uuid),
+        ("-Source", if inbound { "mod_sofia" } else { "src/switch_ivr_originate.c" }),
+        ("-Transfer-Source", &caller.transfer_source),
+        ("-Context", &caller.context),
+        ("-RDNIS", &caller.rdnis),
+        ("-Channel-Name", &caller.chan_name),
+    ];
+    let some = |lines: &mut Lines, texts: &[(&str, &str)]| {
+        let there = texts.iter().filter(|(_, text)| !text.is_empty());
+        there.for_each(|(name, text)| lines.add_of(prefix, name, text));
+    };
+    some(lines, &before);
+    if let Some(ip) = caller.network_addr {
+        lines.print_of(prefix, "-Network-Addr", ip);
+    }
+    some(lines, &behind);
+    lines.add_of(prefix, "-Profile-Index", if times.transferred.is_some() { "2" } else { "1" });
     let epoch = |at| times.epoch(at);
     let created = epoch(Some(times.created));
     for (name, micros) in [
-        ("Profile-Created-Time", epoch(times.transferred).max(created)),
-        ("Channel-Created-Time", created),
-        ("Channel-Answered-Time", epoch(times.answered)),
-        ("Channel-Progress-Time", epoch(times.progress)),
-        ("Channel-Progress-Media-Time", epoch(times.progress_media)),
-        ("Channel-Hangup-Time", epoch(times.ended)),
-        ("Channel-Transfer-Time", epoch(times.transferred)),
-        ("Channel-Resurrect-Time", 0),
-        ("Channel-Bridged-Time", epoch(times.bridged)),
-        ("Channel-Last-Hold", epoch(times.last_hold())),
-        ("Channel-Hold-Accum", micros(times.hold_total())),
+        ("-Profile-Created-Time", epoch(times.transferred).max(created)),
+        ("-Channel-Created-Time", created),
+        ("-Channel-Answered-Time", epoch(times.answered)),
+        ("-Channel-Progress-Time", epoch(times.progress)),
+        ("-Channel-Progress-Media-Time", epoch(times.progress_media)),
+        ("-Channel-Hangup-Time", epoch(times.ended)),
+        ("-Channel-Transfer-Time", epoch(times.transferred)),
+        ("-Channel-Resurrect-Time", 0),
+        ("-Channel-Bridged-Time", epoch(times.bridged)),
+        ("-Channel-Last-Hold", epoch(times.last_hold())),
+        ("-Channel-Hold-Accum", micros(times.hold_total())),
     ] {
-        headers.push((named(name), micros.to_string()));
+        lines.print_of(prefix, name, micros);
     }
     for (name, flag) in [
-        ("Screen-Bit", true),
-        ("Privacy-Hide-Name", caller.privacy_hide_name),
-        ("Privacy-Hide-Number", caller.privacy_hide_number),
+        ("-Screen-Bit", true),
+        ("-Privacy-Hide-Name", caller.privacy_hide_name),
+        ("-Privacy-Hide-Number", caller.privacy_hide_number),
     ] {
-        headers.push((named(name), flag.to_string()));
+        lines.add_of(prefix, name, if flag { "true" } else { "false" });
     }
 }

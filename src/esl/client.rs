@@ -1,7 +1,7 @@
 //! One connection: reads requests, answers them in order, sends events and log lines as fast as the peer takes them.
 //!
-//! All of a client is this one task. What waits to be sent is bounded: beyond [`HIGH_WATER`] no event, no log line and no
-//! further request is taken; events wait in the ring meanwhile, and the oldest are lost there.
+//! All of a client is this one task. What waits to be sent is bounded: beyond [`EVENTS`] no event is taken, beyond
+//! [`HIGH_WATER`] no log line and no further request; events wait in the ring meanwhile, and the oldest are lost there.
 
 use super::choice::Choice;
 use super::doors::Place;
@@ -10,7 +10,7 @@ use super::rights::Rights;
 use super::service::Hall;
 use super::verbs;
 use crate::channel::{Control, Mailbox};
-use crate::event::{Ear, EventName, Quiet, SUBCLASS};
+use crate::event::{Ear, Event, EventName, Quiet, SUBCLASS};
 use crate::observe::{LogEar, LogLine};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -29,8 +29,10 @@ const HIGH_WATER: usize = 256 << 10;
 const LAST_ROOM: usize = 4 << 20;
 /// How many bytes of requests may wait while one is being answered.
 const READ_AHEAD: usize = 64 << 10;
-/// How many events are looked at in one go.
-const BATCH: usize = 256;
+/// How much of it events may be, which wait in the ring as well. It is what a client is sent in one turn.
+const EVENTS: usize = 64 << 10;
+/// How many events are taken from the ring at a time.
+const BATCH: usize = 16;
 /// How long a client may take to log in, or to say `connect`.
 const LOGIN: Duration = Duration::from_secs(25);
 /// How long a peer may take nothing of what waits for it.
@@ -129,6 +131,8 @@ pub(super) struct Client {
     pub tries: u32,
     pub choice: Choice,
     pub ear: Option<Ear>,
+    /// What has just been taken from the ring; empty between two turns.
+    batch: Vec<Arc<Event>>,
     pub logs: Option<LogEar>,
     pub running: Option<Running>,
     pub call: Option<Held>,
@@ -182,6 +186,7 @@ impl Client {
             tries: 0,
             choice: Choice::default(),
             ear: None,
+            batch: Vec::new(),
             logs: None,
             running: None,
             call: None,
@@ -211,13 +216,13 @@ impl Client {
         loop {
             self.answer().await;
             self.bell.borrow_and_update();
-            let more = self.pump(HIGH_WATER);
+            let more = self.pump(EVENTS);
             self.flush()?;
             let done = self.ending || self.eof && self.running.is_none();
             if done {
                 return self.farewell().await;
             }
-            if more && self.out.bytes < HIGH_WATER {
+            if more && self.out.bytes < EVENTS {
                 tokio::task::yield_now().await;
             }
             self.wait(more).await?;
@@ -226,7 +231,7 @@ impl Client {
 
     /// Waits until there is something to do; only looks when there is `more` already.
     async fn wait(&mut self, more: bool) -> io::Result<()> {
-        let has_room = self.out.bytes < HIGH_WATER;
+        let (hears, has_room) = (self.out.bytes < EVENTS, self.out.bytes < HIGH_WATER);
         // While nothing runs all that is whole has been answered: what is left is a piece of one request.
         let reads = !self.eof && has_room && (self.running.is_none() || self.inbox.len() < READ_AHEAD);
         let limits = [self.deadline, self.stalled.map(|since| since + STALLED)];
@@ -239,7 +244,7 @@ impl Client {
             }
             ready = stream.writable(), if !out.frames.is_empty() => ready?,
             answer = finished(running), if running.is_some() => self.finish(answer),
-            _ = bell.changed(), if ear.is_some() && has_room => {}
+            _ = bell.changed(), if ear.is_some() && hears => {}
             line = next_line(logs), if logs.is_some() && has_room => self.out.push(frame_of(&line)),
             () = gone(call), if call.as_ref().is_some_and(|call| !call.over) => self.call_is_over(),
             _ = stop.changed() => self.ending = true,
@@ -248,7 +253,7 @@ impl Client {
                 self.ending = true;
             }
             () = at(limit), if limit.is_some() => self.too_late(),
-            () = std::future::ready(()), if more && has_room => {}
+            () = std::future::ready(()), if more && hears => {}
         }
         Ok(())
     }
@@ -295,26 +300,29 @@ impl Client {
 
     /// Puts events out as long as there is room for them; true when there may be more.
     fn pump(&mut self, room: usize) -> bool {
-        for _ in 0..BATCH {
-            let Some(ear) = &mut self.ear else { return false };
-            if self.out.bytes >= room {
+        let Some(ear) = &mut self.ear else { return false };
+        if self.out.bytes >= room {
+            return true;
+        }
+        match ear.take(&mut self.batch, BATCH) {
+            Ok(()) => {}
+            Err(Quiet::Lagged(count)) => {
+                let until = ear.heard();
+                self.tell_lost(count, until);
                 return true;
             }
-            match ear.try_recv() {
-                Ok(event) => {
-                    if self.choice.wants(&event) && self.rights.as_ref().is_some_and(|r| r.sees(&event)) {
-                        self.out.push(event.frame(self.choice.format).clone());
-                    }
-                }
-                Err(Quiet::Lagged(count)) => self.tell_lost(count),
-                Err(Quiet::Empty) => return false,
+            Err(Quiet::Empty) => return false,
+        }
+        for event in self.batch.drain(..) {
+            if self.choice.wants(&event) && self.rights.as_ref().is_some_and(|r| r.sees(&event)) {
+                self.out.push(event.frame(self.choice.format).clone());
             }
         }
         true
     }
 
-    /// Tells the client that it was too slow.
-    pub fn tell_lost(&mut self, count: u64) {
+    /// Tells the client that it was too slow: so many events were lost, the last of them with the number `until`.
+    pub fn tell_lost(&mut self, count: u64, until: u64) {
         if self.lost == 0 {
             warn!("event socket {}: reads too slowly and loses events", self.peer);
         }
@@ -325,7 +333,8 @@ impl Client {
             ("Lost-Events".into(), count.to_string()),
             ("Lost-Events-Total".into(), self.lost.to_string()),
         ];
-        let event = self.hall.desk.exchange.events.answer(EventName::Custom(subclass), headers);
+        let events = &self.hall.desk.exchange.events;
+        let event = events.answer_at(until, EventName::Custom(subclass), headers);
         self.out.push(event.frame(self.choice.format).clone());
     }
 

@@ -12,10 +12,11 @@
 //! | `choice` | which events a client wants |
 //! | `rights`, `restraint` | what a client that logged in as a user may do, and have calls do |
 //!
-//! Clients have a thread of their own, so that no call waits for one. A client has no queue of events: it reads the ring of
-//! the [bus](crate::event) at its own pace, as long as its peer takes what is sent; one that does not read loses events, is told
-//! how many (`tandem::events_lost`), and takes no more memory than one that does. Commands run beside, on the switch's own
-//! threads.
+//! Clients have a thread of their own, so that no call waits for one, and that thread gives way to all others: what many
+//! clients are sent is gigabytes a second, and is sent in the time that calls leave. A client has no queue of events: it reads
+//! the ring of the [bus](crate::event) at its own pace, as long as its peer takes what is sent; one that does not read, or
+//! that there is no time for, loses events, is told how many (`tandem::events_lost`), and takes no more memory than another.
+//! Commands run beside, on the switch's own threads.
 
 mod choice;
 mod client;

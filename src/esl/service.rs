@@ -6,6 +6,7 @@ use crate::api::{self, Desk};
 use crate::channel::{Control, Programs};
 use crate::config::event_socket::EventSocketConf;
 use crate::event::EventName;
+use crate::net::{give_way, hoard_no_more};
 use crate::observe::Feed;
 use arc_swap::ArcSwap;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
@@ -23,9 +24,13 @@ use tracing::{debug, warn};
 
 /// How many calls may wait to be handed to their programs.
 const WAITING: usize = 1024;
-/// With more clients than this they are woken no more often than every few milliseconds.
+/// Clients are woken at once when something is told, and then not again for this long: what is told meanwhile goes in one
+/// piece. With more clients than a few the beat is slower.
+const BEAT: Duration = Duration::from_millis(1);
+const SLOW_BEAT: Duration = Duration::from_millis(10);
 const FEW: usize = 16;
-const PAUSE: Duration = Duration::from_millis(4);
+/// How much the kernel may keep for a client that it has not sent.
+const UNSENT: i32 = 128 << 10;
 /// How long clients may take to hear the end.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
@@ -122,7 +127,12 @@ impl EventSocket {
         let inside = hall.clone();
         let thread = std::thread::Builder::new()
             .name("esl".to_owned())
-            .spawn(move || runtime.block_on(serve(inside, listener, waiting)))
+            .spawn(move || {
+                if let Err(error) = give_way() {
+                    warn!("event socket: its thread has as much weight as the others: {error}");
+                }
+                runtime.block_on(serve(inside, listener, waiting));
+            })
             .map_err(failed)?;
         Ok(EventSocket { hall, at, programs: Arc::new(Ushers(calls)), thread: Mutex::new(Some(thread)) })
     }
@@ -286,16 +296,16 @@ fn prepare(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
     let alive = TcpKeepalive::new().with_time(Duration::from_secs(30)).with_interval(Duration::from_secs(30));
     let _ = socket2::SockRef::from(stream).set_tcp_keepalive(&alive);
+    let _ = hoard_no_more(stream, UNSENT);
 }
 
-/// Wakes the clients when there are events; many clients not for each.
+/// Wakes the clients when there are events, in beats.
 async fn ring(hall: Arc<Hall>) {
     loop {
         hall.desk.exchange.events.rung().await;
         hall.bell.send_modify(|rung| *rung = rung.wrapping_add(1));
-        if hall.bell.receiver_count() > FEW {
-            tokio::time::sleep(PAUSE).await;
-        }
+        let few = hall.bell.receiver_count() <= FEW;
+        tokio::time::sleep(if few { BEAT } else { SLOW_BEAT }).await;
     }
 }
 

@@ -185,7 +185,8 @@ fn event(client: &mut Client, rights: &Rights, words: &str) {
     if let (Some(from), Some(ear)) = (asked.from, &mut client.ear)
         && let Some(lost) = ear.replay(from)
     {
-        client.tell_lost(lost);
+        let until = ear.heard();
+        client.tell_lost(lost, until);
     }
 }
 
@@ -311,8 +312,8 @@ async fn connect(client: &mut Client) {
     };
     let mut text = String::with_capacity(8192);
     let at = event.headers.iter().position(|(name, _)| name == "Channel-State").unwrap_or(0);
-    let (general, of_call) = event.headers.split_at(at);
-    for (name, value) in general.iter().chain(&profile).chain(of_call) {
+    let (general, of_call) = (event.headers.iter().take(at), event.headers.iter().skip(at));
+    for (name, value) in general.chain(profile.iter()).chain(of_call) {
         header_line(&mut text, name, value, true);
     }
     for (name, value) in [

@@ -6,21 +6,22 @@
 //! ([`Ear::replay`]).
 
 use super::host::{Calendar, Host};
+use super::lines::Lines;
 use super::names::{EventName, Names};
+use super::ring::Row;
 use super::value::{Event, Headers, SUBCLASS};
-use std::collections::VecDeque;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-/// The most events in the ring.
-const MOST_EVENTS: usize = 65_536;
-/// The most bytes its events may have, as they are held before anybody has them written out.
-const MOST_BYTES: usize = 32 << 20;
+/// With so many in the tray, who tells moves them into the ring, unless a listener is there.
+const TRAY: usize = 1024;
 /// How long events are kept for a listener that has gone and may come back.
 const REMEMBER: Duration = Duration::from_secs(60);
+/// Room for what a leg tells: headers, and bytes of them.
+const ROOM: (usize, usize) = (192, 6 << 10);
 
 /// Where events are told.
 #[derive(Debug)]
@@ -36,6 +37,11 @@ struct Shared {
     wanted: [AtomicU64; 2],
     sequence: AtomicU64,
     calendar: Calendar,
+    /// What was told since somebody looked.
+    tray: Mutex<Row>,
+    /// There is something in the tray.
+    fresh: AtomicBool,
+    /// Locked before the tray by who waits for both.
     ring: Mutex<Ring>,
     bell: Notify,
     /// The bell was rung and nobody has looked yet.
@@ -44,32 +50,12 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Ring {
-    events: VecDeque<Arc<Event>>,
-    bytes: usize,
-    /// How many events have left the ring: the number of its first one.
-    left: u64,
+    row: Row,
     /// What each ear wants, by its number.
     ears: Vec<(u64, Names)>,
     next_ear: u64,
     /// What those wanted who have gone, and until when it is kept for them.
     gone: Vec<(Instant, Names)>,
-}
-
-impl Ring {
-    /// The number of the event that comes next.
-    fn next(&self) -> u64 {
-        self.left + self.events.len() as u64
-    }
-
-    fn push(&mut self, event: Event) {
-        self.bytes += event.weight();
-        self.events.push_back(Arc::new(event));
-        while self.events.len() > MOST_EVENTS || self.bytes > MOST_BYTES {
-            let Some(oldest) = self.events.pop_front() else { break };
-            self.bytes = self.bytes.saturating_sub(oldest.weight());
-            self.left += 1;
-        }
-    }
 }
 
 impl Default for Bus {
@@ -93,73 +79,73 @@ impl Bus {
     /// The same with a body.
     #[track_caller]
     pub fn fire_with(&self, name: EventName, made: impl FnOnce() -> (Headers, Option<String>)) {
+        self.tell(name, |lines| {
+            let (headers, body) = made();
+            lines.extend(headers);
+            body
+        });
+    }
+
+    /// Tells an event whose headers are written where they stay; what `write` returns is its body.
+    #[track_caller]
+    pub fn tell(&self, name: EventName, write: impl FnOnce(&mut Lines) -> Option<String>) {
         if !self.is_wanted(name) {
             self.shared.sequence.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let (more, body) = made();
-        let mut headers = self.general(name, Location::caller());
+        let mut lines = Lines::with_room(ROOM.0, ROOM.1);
+        let place = self.general(name, Location::caller(), &mut lines);
         let subclass = name.subclass();
         if !subclass.is_empty() {
-            headers.push((SUBCLASS.into(), subclass.to_owned()));
+            lines.add(SUBCLASS, subclass);
         }
-        headers.extend(more);
-        self.deliver(name, headers, body);
+        let body = write(&mut lines);
+        self.shared.post(Event::new(name, lines, place, body));
     }
 
     /// Tells an event that a client has made: its own headers come first.
     #[track_caller]
-    pub fn relay(&self, name: EventName, mut headers: Headers, body: Option<String>) {
-        headers.extend(self.general(name, Location::caller()));
-        self.deliver(name, headers, body);
+    pub fn relay(&self, name: EventName, headers: impl Into<Lines>, body: Option<String>) {
+        let mut lines = headers.into();
+        let place = self.general(name, Location::caller(), &mut lines);
+        self.shared.post(Event::new(name, lines, place, body));
     }
 
-    /// An event that is told to one alone who asked for it.
+    /// An event that is told to one alone who asked for it. It has the number of the last one that was told to all, since a
+    /// number that others do not see would be a loss to them.
     #[track_caller]
-    pub fn answer(&self, name: EventName, more: Headers) -> Event {
-        let mut headers = self.general(name, Location::caller());
-        headers.extend(more);
-        let sequence = self.shared.sequence.fetch_add(1, Ordering::Relaxed) + 1;
-        number(&mut headers, sequence);
-        Event::new(name, sequence, headers, None)
+    pub fn answer(&self, name: EventName, more: impl Into<Lines>) -> Event {
+        self.answer_at(self.sequence(), name, more)
     }
 
-    /// The headers every event has. The sequence is put in when the event finds its place in the ring.
-    fn general(&self, name: EventName, told: &Location<'_>) -> Headers {
-        let (host, stamp) = (&self.host, self.shared.calendar.now());
+    /// The same with a number of one's choice.
+    #[track_caller]
+    pub fn answer_at(&self, sequence: u64, name: EventName, more: impl Into<Lines>) -> Event {
+        let mut lines = Lines::with_room(ROOM.0, ROOM.1);
+        let place = self.general(name, Location::caller(), &mut lines);
+        lines.extend(more.into().iter());
+        let mut event = Event::new(name, lines, place, None);
+        event.sequence = sequence;
+        event.settle();
+        event
+    }
+
+    /// The headers every event has; the place of its number, which it gets when it finds its place in the row.
+    fn general(&self, name: EventName, told: &Location<'_>, lines: &mut Lines) -> usize {
+        let host = &self.host;
         let file = told.file();
         let stem = file.rsplit('/').next().unwrap_or(file);
-        let mut headers = Headers::with_capacity(128);
-        headers.extend([
-            ("Event-Name".into(), name.as_str().to_owned()),
-            ("Core-UUID".into(), host.core_uuid.clone()),
-            ("FreeSWITCH-Hostname".into(), host.hostname.clone()),
-            ("FreeSWITCH-Switchname".into(), host.switchname.clone()),
-            ("FreeSWITCH-IPv4".into(), host.ipv4.clone()),
-            ("FreeSWITCH-IPv6".into(), host.ipv6.clone()),
-            ("Event-Date-Local".into(), stamp.local),
-            ("Event-Date-GMT".into(), stamp.gmt),
-            ("Event-Date-Timestamp".into(), stamp.micros.to_string()),
-            ("Event-Calling-File".into(), stem.to_owned()),
-            ("Event-Calling-Function".into(), stem.trim_end_matches(".rs").to_owned()),
-            ("Event-Calling-Line-Number".into(), told.line().to_string()),
-            (SEQUENCE.into(), String::new()),
-        ]);
-        headers
-    }
-
-    fn deliver(&self, name: EventName, mut headers: Headers, body: Option<String>) {
-        let shared = &self.shared;
-        {
-            // The number is taken under the lock: the ring is in its order.
-            let mut ring = shared.ring();
-            let sequence = shared.sequence.fetch_add(1, Ordering::Relaxed) + 1;
-            number(&mut headers, sequence);
-            ring.push(Event::new(name, sequence, headers, body));
-        }
-        if !shared.rung.swap(true, Ordering::AcqRel) {
-            shared.bell.notify_one();
-        }
+        lines.add("Event-Name", name.as_str());
+        lines.add("Core-UUID", &host.core_uuid);
+        lines.add("FreeSWITCH-Hostname", &host.hostname);
+        lines.add("FreeSWITCH-Switchname", &host.switchname);
+        lines.add("FreeSWITCH-IPv4", &host.ipv4);
+        lines.add("FreeSWITCH-IPv6", &host.ipv6);
+        self.shared.calendar.write(lines);
+        lines.add("Event-Calling-File", stem);
+        lines.add("Event-Calling-Function", stem.trim_end_matches(".rs"));
+        lines.print("Event-Calling-Line-Number", told.line());
+        lines.add_number("Event-Sequence")
     }
 
     /// Whether anybody wants events of that name.
@@ -180,11 +166,11 @@ impl Bus {
 
     /// A new listener to these.
     pub fn listen_for(&self, names: Names) -> Ear {
-        let mut ring = self.shared.ring();
+        let mut ring = self.shared.up_to_date();
         let number = ring.next_ear;
         ring.next_ear += 1;
         ring.ears.push((number, names));
-        let next = ring.next();
+        let next = ring.row.next();
         self.shared.want(&mut ring);
         drop(ring);
         Ear { shared: self.shared.clone(), number, next, names, remembered: false }
@@ -210,19 +196,51 @@ impl Bus {
     }
 }
 
-/// The header with an event's number.
-const SEQUENCE: &str = "Event-Sequence";
-
-fn number(headers: &mut Headers, sequence: u64) {
-    if let Some((_, value)) = headers.iter_mut().rev().find(|(name, _)| name == SEQUENCE) {
-        *value = sequence.to_string();
-    }
-}
-
 impl Shared {
     /// A poisoned ring is still whole: no code that can panic runs under the lock.
     fn ring(&self) -> MutexGuard<'_, Ring> {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tray(&self) -> MutexGuard<'_, Row> {
+        self.tray.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts an event behind those before it, and rings.
+    fn post(&self, event: Event) {
+        let mut event = Arc::new(event);
+        // The number is taken under the lock: the row is in its order.
+        let mut tray = self.tray();
+        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some(event) = Arc::get_mut(&mut event) {
+            event.sequence = sequence;
+        }
+        tray.push(event);
+        self.fresh.store(true, Ordering::Release);
+        let ring = if tray.len() < TRAY { None } else { self.ring.try_lock().ok() };
+        let full = ring.map(|ring| (ring, self.empty(&mut tray)));
+        drop(tray);
+        if let Some((mut ring, tray)) = full {
+            ring.row.append(tray);
+        }
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            self.bell.notify_one();
+        }
+    }
+
+    fn empty(&self, tray: &mut Row) -> Row {
+        self.fresh.store(false, Ordering::Release);
+        tray.take()
+    }
+
+    /// The ring with all in it that was told.
+    fn up_to_date(&self) -> MutexGuard<'_, Ring> {
+        let mut ring = self.ring();
+        if self.fresh.load(Ordering::Acquire) {
+            let tray = self.empty(&mut self.tray());
+            ring.row.append(tray);
+        }
+        ring
     }
 
     /// Notes what all ears together want.
@@ -235,9 +253,9 @@ impl Shared {
             word.store(half, Ordering::Relaxed);
         }
         if all.is_empty() {
-            ring.left += ring.events.len() as u64;
-            ring.events = VecDeque::new();
-            ring.bytes = 0;
+            let tray = self.empty(&mut self.tray());
+            ring.row.append(tray);
+            ring.row.clear();
         }
     }
 }
@@ -289,31 +307,46 @@ impl Ear {
 
     /// Goes back to the first event whose sequence is `sequence` or more; how many events before that are lost.
     pub fn replay(&mut self, sequence: u64) -> Option<u64> {
-        let ring = self.shared.ring();
-        let at = ring.events.partition_point(|event| event.sequence < sequence);
-        self.next = ring.left + at as u64;
-        let first = ring.events.front().map(|event| event.sequence)?;
+        let ring = self.shared.up_to_date();
+        self.next = ring.row.place_of(sequence);
+        let first = ring.row.from(0).next().map(|event| event.sequence)?;
         first.checked_sub(sequence).filter(|lost| *lost > 0)
+    }
+
+    /// The number of the last event before those it has not heard.
+    pub fn heard(&self) -> u64 {
+        let ring = self.shared.up_to_date();
+        let next = ring.row.from(self.next).next().map(|event| event.sequence);
+        next.map_or_else(|| self.shared.sequence.load(Ordering::Relaxed), |next| next - 1)
     }
 
     /// The next event it wants.
     pub fn try_recv(&mut self) -> Result<Arc<Event>, Quiet> {
-        loop {
-            let event = {
-                let ring = self.shared.ring();
-                if self.next < ring.left {
-                    let lost = ring.left - self.next;
-                    self.next = ring.left;
-                    return Err(Quiet::Lagged(lost));
-                }
-                let at = usize::try_from(self.next - ring.left).unwrap_or(usize::MAX);
-                ring.events.get(at).cloned().ok_or(Quiet::Empty)?
-            };
+        let mut one = Vec::new();
+        self.take(&mut one, 1)?;
+        one.pop().ok_or(Quiet::Empty)
+    }
+
+    /// Adds the next events it wants to `batch`, up to `most` of them; at least one unless it says why not.
+    pub fn take(&mut self, batch: &mut Vec<Arc<Event>>, most: usize) -> Result<(), Quiet> {
+        let ring = self.shared.up_to_date();
+        let first = ring.row.first();
+        if self.next < first {
+            let lost = first - self.next;
+            self.next = first;
+            return Err(Quiet::Lagged(lost));
+        }
+        let before = batch.len();
+        for event in ring.row.from(self.next) {
+            if batch.len() - before >= most {
+                break;
+            }
             self.next += 1;
             if self.names.has(event.name) {
-                return Ok(event);
+                batch.push(event.clone());
             }
         }
+        if batch.len() > before { Ok(()) } else { Err(Quiet::Empty) }
     }
 }
 
@@ -337,6 +370,7 @@ impl Drop for Ear {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ring::{MOST_BYTES, MOST_EVENTS};
     use super::*;
 
     #[test]
@@ -375,7 +409,7 @@ mod tests {
             bus.fire(EventName::Dtmf, || vec![("A".into(), large.clone())]);
         }
         assert!(matches!(ear.try_recv(), Err(Quiet::Lagged(lost)) if lost > 60));
-        assert!(bus.shared.ring().bytes <= MOST_BYTES);
+        assert!(bus.shared.ring().row.bytes() <= MOST_BYTES);
     }
 
     #[test]
@@ -416,9 +450,13 @@ mod tests {
     fn a_clients_own_headers_come_first() {
         let bus = Bus::default();
         let mut ear = bus.listen();
-        bus.relay(EventName::Custom(""), vec![(SUBCLASS.into(), "my::own".into())], Some("x".into()));
+        let own: Headers = vec![(SUBCLASS.into(), "my::own".into())];
+        bus.relay(EventName::Custom(""), own, Some("x".into()));
         let event = ear.try_recv().expect("one");
-        assert_eq!((event.subclass(), &*event.headers[1].0), ("my::own", "Event-Name"));
+        assert_eq!(
+            (event.subclass(), event.headers.iter().nth(1).map_or("", |(name, _)| name)),
+            ("my::own", "Event-Name")
+        );
         let text = event.text(super::super::Format::Plain);
         assert!(text.ends_with("Event-Sequence: 1\nContent-Length: 1\n\nx"), "{text}");
     }

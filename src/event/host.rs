@@ -1,9 +1,11 @@
 //! What every event says of the machine and of the time it was told (`switch_event_prep_for_delivery_detailed`).
 
+use super::lines::Lines;
 use crate::config::Globals;
+use arc_swap::ArcSwapOption;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// The switch and its machine.
@@ -45,35 +47,35 @@ impl Default for Host {
     }
 }
 
-/// A point in time as events tell it.
-#[derive(Clone, Debug)]
-pub(super) struct Stamp {
+/// One second in words.
+#[derive(Debug)]
+struct Second {
+    number: i64,
     /// `2026-11-20 21:50:30`.
-    pub local: String,
+    local: String,
     /// `Fri, 20 Nov 2026 21:50:30 GMT`.
-    pub gmt: String,
-    /// Microseconds since 1970.
-    pub micros: i64,
+    gmt: String,
 }
 
-/// Writes stamps; the words of one second are written once.
+/// Writes the time of an event; the words of one second are made once.
 #[derive(Debug, Default)]
-pub(super) struct Calendar(Mutex<Option<(i64, String, String)>>);
+pub(super) struct Calendar(ArcSwapOption<Second>);
 
 impl Calendar {
-    pub fn now(&self) -> Stamp {
+    /// Adds what an event says of the present.
+    pub fn write(&self, lines: &mut Lines) {
         let now = Timestamp::now();
-        let (second, micros) = (now.as_second(), now.as_microsecond());
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (local, gmt) = match &*held {
-            Some((of, local, gmt)) if *of == second => (local.clone(), gmt.clone()),
-            _ => {
-                let local = Zoned::new(now, TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string();
-                let gmt = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-                *held = Some((second, local.clone(), gmt.clone()));
-                (local, gmt)
-            }
-        };
-        Stamp { local, gmt, micros }
+        let number = now.as_second();
+        let held = self.0.load_full().filter(|second| second.number == number);
+        let second = held.unwrap_or_else(|| {
+            let local = Zoned::new(now, TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string();
+            let gmt = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            let second = Arc::new(Second { number, local, gmt });
+            self.0.store(Some(second.clone()));
+            second
+        });
+        lines.add("Event-Date-Local", &second.local);
+        lines.add("Event-Date-GMT", &second.gmt);
+        lines.print("Event-Date-Timestamp", now.as_microsecond());
     }
 }

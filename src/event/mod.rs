@@ -6,19 +6,24 @@
 //! | file | job |
 //! | --- | --- |
 //! | `names` | FreeSWITCH's names, and sets of them |
+//! | `lines` | the headers of an event, in one text |
 //! | `value` | an event as a value, and its frame, written once per format |
 //! | `write` | plain, JSON, XML to the letter |
 //! | `host` | what every event says of the machine and the time |
-//! | `bus` | the ring that all listeners read, each at its own pace |
+//! | `ring` | what was told and is kept, bounded |
+//! | `bus` | who tells puts it there, who listens reads it at its own pace |
 
 mod bus;
 mod host;
+mod lines;
 mod names;
+mod ring;
 mod value;
 mod write;
 
 pub use bus::{Bus, Ear, Quiet};
 pub use host::Host;
+pub use lines::Lines;
 pub use names::{EventName, Names};
 pub use value::{Event, Format, Headers, SUBCLASS};
 pub use write::{header_line, url_encode_into};

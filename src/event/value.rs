@@ -1,12 +1,13 @@
 //! An event as a value.
 
+use super::lines::Lines;
 use super::names::EventName;
 use super::write;
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
-/// Header names and values, in the order they were added.
+/// Some header names and values that go into an event, in the order they were added.
 pub type Headers = Vec<(Cow<'static, str>, String)>;
 
 /// The header that names a `CUSTOM` event.
@@ -48,7 +49,9 @@ pub struct Event {
     /// Grows by one with every event of this process; a gap tells a listener what it lost.
     pub sequence: u64,
     /// Name and value, in the order they were added.
-    pub headers: Headers,
+    pub headers: Lines,
+    /// Where among them its number goes, until it is there.
+    unnumbered: Option<usize>,
     /// What it carries beside its headers.
     pub body: Option<String>,
     /// The frame of each format, once somebody wanted it.
@@ -56,14 +59,22 @@ pub struct Event {
 }
 
 impl Event {
-    /// An event that has its general headers already.
-    pub(super) fn new(name: EventName, sequence: u64, headers: Headers, body: Option<String>) -> Event {
-        Event { name, sequence, headers, body, frames: Default::default() }
+    /// An event that has its general headers already; its number is to be filled in at `place`.
+    pub(super) fn new(name: EventName, headers: Lines, place: usize, body: Option<String>) -> Event {
+        Event { name, sequence: 0, headers, unnumbered: Some(place), body, frames: Default::default() }
+    }
+
+    /// It is complete: its number is written, and it holds no more than it needs.
+    pub(super) fn settle(&mut self) {
+        if let Some(place) = self.unnumbered.take() {
+            self.headers.number(place, self.sequence);
+            self.headers.settle();
+        }
     }
 
     /// The first value of the header called `name`.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+        self.headers.get(name)
     }
 
     /// The subclass of a `CUSTOM` event; empty for others.
@@ -106,7 +117,11 @@ impl Event {
 
     /// About how many bytes it holds.
     pub(super) fn weight(&self) -> usize {
-        let headers: usize = self.headers.iter().map(|(n, v)| n.len() + v.len() + 48).sum();
-        headers + self.body.as_ref().map_or(0, String::len)
+        size_of::<Event>() + self.headers.weight() + self.body.as_ref().map_or(0, String::len)
+    }
+
+    /// About how long it is as a text.
+    pub(super) fn length(&self) -> usize {
+        self.headers.text_len() + self.headers.len() * 3 + self.body.as_ref().map_or(0, String::len) + 64
     }
 }

@@ -14,25 +14,47 @@ const ARRAY: (&str, &str) = ("ARRAY::", "|:");
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
+/// Which bytes are not copied as they are.
+const CODED: [bool; 256] = {
+    let mut coded = [true; 256];
+    let mut byte = b' ';
+    while byte <= b'~' {
+        let mut n = 0;
+        coded[byte as usize] = false;
+        while n < UNSAFE.len() {
+            coded[byte as usize] |= UNSAFE[n] == byte;
+            n += 1;
+        }
+        byte += 1;
+    }
+    coded
+};
+
 /// Appends `text`, what is not safe in a URL as `%XX` (`switch_url_encode`); a `%41` is taken for encoded already.
 pub fn url_encode_into(out: &mut String, text: &str) {
     let bytes = text.as_bytes();
+    let mut copied = 0;
     for (at, &byte) in bytes.iter().enumerate() {
-        let hex = |n: usize| bytes.get(at + n).is_some_and(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F'));
-        let encoded = byte == b'%' && hex(1) && hex(2);
-        if !encoded && (!(b' '..=b'~').contains(&byte) || UNSAFE.contains(&byte)) {
-            let digit = |n: u8| char::from(HEX.get(usize::from(n)).copied().unwrap_or(b'0'));
-            out.extend(['%', digit(byte >> 4), digit(byte & 15)]);
-        } else {
-            out.push(char::from(byte));
+        if !CODED.get(usize::from(byte)).is_none_or(|coded| *coded) {
+            continue;
         }
+        let hex = |n: usize| bytes.get(at + n).is_some_and(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F'));
+        if byte == b'%' && hex(1) && hex(2) {
+            continue;
+        }
+        // What is between is ASCII, or nothing.
+        out.push_str(text.get(copied..at).unwrap_or_default());
+        copied = at + 1;
+        let digit = |n: u8| char::from(HEX.get(usize::from(n)).copied().unwrap_or(b'0'));
+        out.extend(['%', digit(byte >> 4), digit(byte & 15)]);
     }
+    out.push_str(text.get(copied..).unwrap_or_default());
 }
 
 /// The headers line by line, then the body behind its length.
 pub(super) fn plain(event: &Event, encode: bool) -> String {
-    let mut out = String::with_capacity(event.weight() * 5 / 4);
-    for (name, value) in &event.headers {
+    let mut out = String::with_capacity(event.length() * 9 / 8);
+    for (name, value) in event.headers.iter() {
         header_line(&mut out, name, value, encode);
     }
     match event.body.as_deref().filter(|body| !body.is_empty()) {
@@ -46,7 +68,10 @@ pub(super) fn plain(event: &Event, encode: bool) -> String {
 
 /// `Name: value\n`, encoded.
 pub fn header_line(out: &mut String, name: &str, value: &str, encode: bool) {
-    out.extend(name.chars().map(|c| if c.is_control() || c == ':' { '_' } else { c }));
+    match name.contains(|c: char| c.is_control() || c == ':') {
+        true => out.extend(name.chars().map(|c| if c.is_control() || c == ':' { '_' } else { c })),
+        false => out.push_str(name),
+    }
     out.push_str(": ");
     match (encode, value) {
         (true, "") => out.push_str("_undef_"),
@@ -62,9 +87,9 @@ pub fn header_line(out: &mut String, name: &str, value: &str, encode: bool) {
 
 /// One object, every value a string, an array variable an array of them.
 pub(super) fn json(event: &Event) -> String {
-    let mut out = String::with_capacity(event.weight());
+    let mut out = String::with_capacity(event.length() * 5 / 4);
     out.push('{');
-    for (name, value) in &event.headers {
+    for (name, value) in event.headers.iter() {
         member(&mut out, name);
         match value.strip_prefix(ARRAY.0) {
             Some(elements) => {
@@ -105,10 +130,10 @@ fn string(out: &mut String, text: &str) {
 
 /// `<event>` with its headers, values percent-encoded, then the body's length and text.
 pub(super) fn xml(event: &Event) -> String {
-    let mut out = String::with_capacity(event.weight() * 3 / 2);
+    let mut out = String::with_capacity(event.length() * 2);
     out.push_str("<event>\n  <headers>\n");
     let mut encoded = String::new();
-    for (name, value) in &event.headers {
+    for (name, value) in event.headers.iter() {
         let elements = value.strip_prefix(ARRAY.0);
         for element in elements.unwrap_or(value).split(if elements.is_some() { ARRAY.1 } else { "\0" }) {
             encoded.clear();
@@ -158,12 +183,14 @@ fn tag(out: &mut String, name: &str, text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::lines::Lines;
     use super::super::names::EventName;
     use super::*;
 
     fn event(headers: &[(&'static str, &str)], body: Option<&str>) -> Event {
-        let headers = headers.iter().map(|(n, v)| ((*n).into(), (*v).to_owned())).collect();
-        Event::new(EventName::Custom(""), 1, headers, body.map(str::to_owned))
+        let mut lines = Lines::default();
+        lines.extend(headers.iter().copied());
+        Event::new(EventName::Custom(""), lines, usize::MAX, body.map(str::to_owned))
     }
 
     #[test]

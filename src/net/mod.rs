@@ -24,6 +24,7 @@
 //! | `sockets` | the seam to the operating system, or to a virtual network in tests |
 //! | `guard` | the flood guard |
 //! | `acl` | access lists |
+//! | `weight` | what keeps a stream of events from slowing a call |
 //! | `local`, `stun` | which address we have, from inside and from outside |
 
 pub mod acl;
@@ -43,6 +44,7 @@ pub mod stun;
 mod tcp;
 mod udp;
 mod waiting;
+mod weight;
 mod window;
 
 pub use dns::Dns;
@@ -52,4 +54,5 @@ pub use report::{Report, SendError};
 pub use send::{LARGEST_DATAGRAM, address_of};
 pub use sockets::{BoxFuture, DatagramSocket, Door, Kernel, Sockets, Stream, StreamListener};
 pub use start::{Incoming, Net, NetConf, StartError, StreamLimits};
+pub use weight::{give_way, hoard_no_more};
 pub use window::{AtDoor, Window};

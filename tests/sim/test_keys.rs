@@ -92,7 +92,7 @@ fn plays(actions: &[(&str, &str)], more: &str, a: Acts, b: Acts, c: Acts) -> Lef
                 EventName::ChannelData => left.told.push((leg.to_owned(), header("digits"))),
                 EventName::ChannelHangupComplete => {
                     let variables = event.headers.iter().filter_map(|(name, value)| {
-                        Some((name.strip_prefix("variable_")?.to_owned(), value.clone()))
+                        Some((name.strip_prefix("variable_")?.to_owned(), value.to_owned()))
                     });
                     left.legs.entry(leg).or_default().extend(variables);
                 }

@@ -55,7 +55,7 @@ fn plays(actions: &str, a: Acts, b: Acts, c: Acts) -> Played {
             {
                 let variables = event.headers.iter();
                 played.variables = variables
-                    .filter_map(|(n, v)| Some((n.strip_prefix("variable_")?.to_owned(), v.clone())))
+                    .filter_map(|(n, v)| Some((n.strip_prefix("variable_")?.to_owned(), v.to_owned())))
                     .collect();
             }
         }
