@@ -7,6 +7,7 @@
 mod calls;
 mod digest;
 mod identity;
+mod listeners;
 mod mark;
 mod measure;
 mod net;

@@ -247,6 +247,14 @@ pub fn snapshot(pid: u32) -> Option<Snapshot> {
     Some(sum)
 }
 
+/// CPU time in nanoseconds of the threads of a process that are called so.
+pub fn thread_cpu(pid: u32, name: &str) -> u64 {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };
+    let read = |task: &std::fs::DirEntry, file: &str| std::fs::read_to_string(task.path().join(file)).ok();
+    let named = tasks.flatten().filter(|task| read(task, "comm").is_some_and(|comm| comm.trim_end() == name));
+    named.filter_map(|task| read(&task, "schedstat")?.split(' ').next()?.parse::<u64>().ok()).sum()
+}
+
 /// Ties this thread to one CPU.
 pub fn pin(cpu: usize) -> Result<(), String> {
     // SAFETY: all-zero is the empty set; CPU_SET writes within it; the call reads it.

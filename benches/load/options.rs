@@ -114,8 +114,12 @@ struct Tandem {
     /// The binary; the one cargo has just built without it
     #[arg(long)]
     binary: Option<PathBuf>,
-    /// The rows, of start, calls, digest, registrations, rtp, memory, growth
-    #[arg(long, value_delimiter = ',', default_value = "start,calls,digest,registrations,rtp,memory,growth")]
+    /// The rows, of start, calls, digest, registrations, rtp, memory, growth, events
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "start,calls,digest,registrations,rtp,memory,growth,events"
+    )]
     rows: Vec<String>,
     /// The port of its profile on 127.0.0.1; the callee takes the next but one
     #[arg(long, default_value_t = 15060)]
@@ -144,6 +148,12 @@ struct Tandem {
     /// Calls at once for memory and growth (each takes four sockets of tandem: mind ulimit -n)
     #[arg(long, default_value_t = 4000)]
     many: u64,
+    /// Clients of the event socket that want every event, for the row events
+    #[arg(long, default_value_t = 500)]
+    listeners: usize,
+    /// The CPU they read on; tandem's own without it
+    #[arg(long)]
+    listener_cpu: Option<usize>,
     /// A configuration of your own, whose start is measured too
     #[arg(long)]
     conf: Option<PathBuf>,
@@ -176,6 +186,7 @@ impl Tandem {
             rate: self.rate,
             rtp: self.rtp_calls.clone(),
             many: self.many,
+            listeners: (self.listeners, self.listener_cpu.unwrap_or(self.server_cpu)),
             conf: self.conf.clone(),
             search: self.search,
             json: self.json,

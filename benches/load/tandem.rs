@@ -3,6 +3,7 @@
 
 use crate::calls::{self, Ends};
 use crate::identity::Identities;
+use crate::listeners::{Heard, Listeners};
 use crate::measure::{self, Clock, duration, snapshot};
 use crate::search::{Search, Step, median, medians, search};
 use crate::{reflect, registrations, rtp};
@@ -17,6 +18,10 @@ use std::time::{Duration, Instant};
 const FIRST_USER: u64 = 200_000;
 /// Every user's password; the place in the row makes it differ.
 const PASSWORD: &str = "pass{i}word";
+/// The event socket's.
+const SOCKET_PASSWORD: &str = "load";
+/// Calls per second beside listeners.
+const BESIDE_LISTENERS: f64 = 200.0;
 
 /// What is to be measured, and with what.
 pub struct Plan {
@@ -40,6 +45,8 @@ pub struct Plan {
     pub rtp: Vec<u64>,
     /// Calls held for memory and growth.
     pub many: u64,
+    /// Clients that want every event, and the CPU they read on.
+    pub listeners: (usize, usize),
     /// A configuration of one's own for the start row.
     pub conf: Option<PathBuf>,
     /// Search the greatest rates too.
@@ -79,13 +86,18 @@ impl Drop for Switch {
 /// The configuration: one open profile, everything dialled goes to the generator, and no limit is in the way.
 fn configuration(folder: &Path, port: u16, users: u64, digest: bool) -> std::io::Result<()> {
     let auth = if digest { "true" } else { "false" };
-    let callee = port + 2;
+    let (callee, socket) = (port + 2, port + 3);
     let mut tree = format!(
         r#"<document type="freeswitch/xml">
 <section name="configuration">
 <configuration name="switch.conf"><settings>
 <param name="max-sessions" value="200000"/><param name="sessions-per-second" value="200000"/>
 <param name="rtp-start-port" value="10000"/><param name="rtp-end-port" value="65000"/>
+</settings></configuration>
+<configuration name="modules.conf"><modules><load module="mod_event_socket"/></modules></configuration>
+<configuration name="event_socket.conf"><settings>
+<param name="listen-ip" value="127.0.0.1"/><param name="listen-port" value="{socket}"/>
+<param name="password" value="{SOCKET_PASSWORD}"/><param name="max-connections" value="16384"/>
 </settings></configuration>
 <configuration name="sofia.conf"><profiles><profile name="internal"><settings>
 <param name="sip-ip" value="127.0.0.1"/><param name="sip-port" value="{port}"/><param name="rtp-ip" value="127.0.0.1"/>
@@ -307,6 +319,7 @@ pub fn run(plan: &Plan) -> Result<(), String> {
             "rtp" => media(plan)?,
             "memory" => memory(plan)?,
             "growth" => growth(plan)?,
+            "events" => events(plan)?,
             other => return Err(format!("--rows: there is no row {other:?}")),
         }
     }
@@ -497,6 +510,44 @@ fn growth(plan: &Plan) -> Result<(), String> {
             runs.push(calls::once(&settings, Some(switch.pid()))?.step(rate));
         }
         plan.tell("growth", &format!("{many} calls"), &medians(&runs));
+    }
+    Ok(())
+}
+
+/// Calls while nobody listens to events, and while many listen to all of them, by turns; each with a tandem of its own, since
+/// one that was listened to remembers for a while.
+fn events(plan: &Plan) -> Result<(), String> {
+    let (count, cpu) = plan.listeners;
+    let mut runs = [Vec::new(), Vec::new()];
+    for _ in 0..plan.runs {
+        for (count, runs) in [0, count].into_iter().zip(&mut runs) {
+            let switch = Switch::start(plan, 0, false)?;
+            let socket = SocketAddr::from(([127, 0, 0, 1], plan.port + 3));
+            let listeners = match count {
+                0 => None,
+                count => Some(Listeners::start(socket, SOCKET_PASSWORD, count, cpu)?),
+            };
+            let once = |seconds| {
+                let settings = plan.calls(switch.at, false, BESIDE_LISTENERS, seconds);
+                calls::once(&settings, Some(switch.pid()))
+            };
+            once(1.0)?;
+            let before = measure::thread_cpu(switch.pid(), "esl");
+            let out = once(plan.seconds)?;
+            let esl = measure::thread_cpu(switch.pid(), "esl") - before;
+            let mut step = out.step(BESIDE_LISTENERS);
+            let rest = out.cost.as_ref().map_or(0, |cost| cost.cpu).saturating_sub(esl);
+            step.figures.push(("CPU µs without esl's", rest as f64 / 1000.0 / out.offered.max(1) as f64));
+            let Heard { events, bytes, lost } = listeners.map(Listeners::end).unwrap_or_default();
+            step.figures.push(("events read", events as f64));
+            step.figures.push(("MiB read", bytes as f64 / f64::from(1 << 20)));
+            step.figures.push(("events told lost", lost as f64));
+            plan.tell("events", &format!("{count} listen"), &step);
+            runs.push(step);
+        }
+    }
+    for (what, runs) in ["nobody", "all hear"].into_iter().zip(&runs) {
+        plan.tell("events", what, &medians(runs));
     }
     Ok(())
 }

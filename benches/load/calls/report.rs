@@ -46,6 +46,7 @@ impl Outcome {
             ("100 p99 ms", self.to_100.quantile(0.99) / 1000.0),
             ("b-leg p50 ms", self.to_leg.quantile(0.5) / 1000.0),
             ("b-leg p99 ms", self.to_leg.quantile(0.99) / 1000.0),
+            ("200 p50 ms", self.to_200.quantile(0.5) / 1000.0),
             ("200 p99 ms", self.to_200.quantile(0.99) / 1000.0),
             ("generator busy %", self.pace.busy_share() * 100.0),
         ];
