@@ -39,7 +39,7 @@ async fn say(office: &Office, line: &str) -> String {
 
 /// The names of the headers behind the general ones.
 fn own_names(event: &Event) -> Vec<&str> {
-    let names: Vec<&str> = event.headers.iter().map(|(name, _)| &**name).collect();
+    let names: Vec<&str> = event.headers.iter().map(|(name, _)| name).collect();
     let at = names.iter().position(|name| *name == "Event-Subclass").expect("a subclass");
     names[at + 1..].to_vec()
 }
