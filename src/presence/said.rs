@@ -66,7 +66,10 @@ impl Said {
 
 /// Calls that somebody shows by events: lamps of services that are programs of their own.
 #[derive(Default)]
-pub struct Lamps(Mutex<HashMap<(Arc<str>, Arc<str>), Place>>);
+pub struct Lamps(Mutex<HashMap<Key, Place>>);
+
+/// Whose lamp it is, and the id of its call.
+type Key = (Arc<str>, Arc<str>);
 
 /// How many there may be.
 const MOST: usize = 20_000;

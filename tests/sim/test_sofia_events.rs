@@ -487,7 +487,9 @@ fn phones_are_pinged() {
             let of_user = office.phones.iter().filter(|(_, p)| p.user == user);
             of_user.for_each(|(_, p)| p.answers.store(status, std::sync::atomic::Ordering::Relaxed));
         };
-        (answer("1001", 404), answer("1004", 0), answer("1005", 486));
+        for (user, status) in [("1001", 404), ("1004", 0), ("1005", 486)] {
+            answer(user, status);
+        }
         tokio::time::sleep(Duration::from_secs(150)).await;
         let states: Vec<Event> = customs(&mut ear);
         let lost: Vec<_> = states.iter().filter(|e| e.subclass() == "sofia::sip_user_state").collect();
