@@ -121,3 +121,65 @@ fn garbage_harms_nobody() {
     }
     assert_eq!(good.api("echo still here"), "still here");
 }
+
+#[test]
+fn nothing_breaks_out_of_a_message() {
+    let bed = Bed::new();
+    let mut client = bed.client();
+    client.ask("event plain CHANNEL_PARK CHANNEL_EXECUTE");
+    let mut caller = bed.call("7000");
+    caller.answered();
+    let uuid = client.event("CHANNEL_PARK").event("Unique-ID");
+    let evil = "x\rContent-Length: 99\u{0}%0d%0aReply-Text: +OK";
+    let execute = "call-command: execute\nexecute-app-name: log\nexecute-app-arg: INFO y";
+    for message in [
+        format!("sendmsg {uuid}\ncall-command: {evil}"),
+        format!("sendmsg {uuid}\nsession-id: {evil}\ncall-command: {evil}"),
+        format!("sendmsg {evil}\ncall-command: hangup"),
+        format!("sendmsg\nsession-id: {evil}\ncall-command: hangup"),
+        format!("sendmsg {uuid}\n{execute}\nloops: {evil}"),
+        format!("sendmsg {uuid}\n{execute}\nlead-frames: {evil}"),
+        format!("sendmsg {uuid}\ncall-command: xferext\nno-application: {evil}"),
+        format!(
+            "sendevent NOTIFY\nprofile: {evil}\nuser: {evil}\nhost: {evil}\nevent-string: {evil}\ncontent-type: {evil}"
+        ),
+        format!("sendevent NOTIFY\nuuid: {evil}\nevent-string: {evil}\ncontent-type: {evil}"),
+        format!("sendevent SEND_INFO\nprofile: internal\ncall-id: {evil}"),
+    ] {
+        let reply = client.ask(&message);
+        assert_eq!(reply.head.lines().count(), 2, "{message:?}: {}", reply.head);
+        assert!(reply.reply().starts_with("-ERR "), "{message:?}: {}", reply.head);
+    }
+    // What is taken as it is comes back in one line, encoded.
+    assert_eq!(client.ask(&format!("sendmsg {uuid}\n{execute}{evil}\nEvent-UUID: {evil}")).reply(), "+OK");
+    let event = client.event("CHANNEL_EXECUTE");
+    assert_eq!(event.event("Application-UUID"), evil);
+    assert!(event.event("Application-Data").starts_with("INFO yx\rContent-Length: 99"));
+    let lines = event
+        .body
+        .lines()
+        .filter(|line| line.starts_with("Content-Length") || line.starts_with("Reply-Text"));
+    assert_eq!(lines.count(), 0, "{}", event.body);
+    caller.bye();
+}
+
+#[test]
+fn what_is_not_said_to_its_end_is_not_done() {
+    let bed = Bed::new();
+    let mut client = bed.client();
+    client.ask("event plain CUSTOM my::own");
+    for half in [
+        "sendevent CUSTOM\nEvent-Subclass: my::own\n",
+        "sendevent CUSTOM\nEvent-Subclass: my::own\nContent-Length: 10\n\nhalf",
+        "api global_setvar half=done",
+        "api global_setvar half=done\n",
+    ] {
+        let mut gone = bed.client();
+        gone.send(half);
+        gone.stream.shutdown(std::net::Shutdown::Write).expect("half closed");
+        assert_eq!(gone.frame().kind(), "text/disconnect-notice", "{half:?}");
+        assert_eq!(gone.try_frame(), None, "{half:?}");
+    }
+    assert_eq!(client.api("global_getvar half"), "-ERR no reply\n");
+    assert!(client.heard.is_empty(), "{:?}", client.heard);
+}
