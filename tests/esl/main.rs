@@ -7,6 +7,7 @@ mod bed;
 mod golden;
 mod test_bounds;
 mod test_calls;
+mod test_crowd;
 mod test_deeds;
 mod test_events;
 mod test_login;
