@@ -133,8 +133,15 @@ fn a_trace_has_sofias_frame() {
         program.ask("api sofia profile internal siptrace on").contains("Enabled sip debugging on internal")
     );
     wait_for_sip(switch.sip(), || {});
-    // The log moves lines of a message in.
-    let log: String = switch.log().iter().flat_map(|line| [line.trim_start(), "\n"]).collect();
+    // The log moves lines of a message in, and comes a moment later.
+    let until = std::time::Instant::now() + PATIENCE;
+    let log = loop {
+        let log: String = switch.log().iter().flat_map(|line| [line.trim_start(), "\n"]).collect();
+        if log.contains(" bytes to udp/[") || std::time::Instant::now() > until {
+            break log;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
     let at = log.find("recv ").expect("a message");
     let shown = &log[at..];
     let (first, rest) = shown.split_once('\n').expect("lines");
