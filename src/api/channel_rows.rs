@@ -16,47 +16,33 @@ use super::rows::Rows;
 use crate::channel::{Direction, Leg, rates};
 use crate::sdp::Kind;
 
-/// The columns of `channels`.
-const CHANNELS: &[&str] = &[
-    "uuid",
-    "direction",
-    "created",
-    "created_epoch",
-    "name",
-    "state",
-    "cid_name",
-    "cid_num",
-    "ip_addr",
-    "dest",
-    "application",
-    "application_data",
-    "dialplan",
-    "context",
-    "read_codec",
-    "read_rate",
-    "read_bit_rate",
-    "write_codec",
-    "write_rate",
-    "write_bit_rate",
-    "secure",
-    "hostname",
-    "presence_id",
-    "presence_data",
-    "accountcode",
-    "callstate",
-    "callee_name",
-    "callee_num",
-    "callee_direction",
-    "call_uuid",
-    "sent_callee_name",
-    "sent_callee_num",
-    "initial_cid_name",
-    "initial_cid_num",
-    "initial_ip_addr",
-    "initial_dest",
-    "initial_dialplan",
-    "initial_context",
-];
+/// Makes the tables that have every column of a channel.
+macro_rules! tables {
+    ($($column:literal)*) => {
+        /// The columns of `channels`.
+        const CHANNELS: &[&str] = &[
+            $($column,)*
+            "initial_cid_name",
+            "initial_cid_num",
+            "initial_ip_addr",
+            "initial_dest",
+            "initial_dialplan",
+            "initial_context",
+        ];
+
+        /// The columns of `detailed_calls`: those of the caller, those of the called side, when they were joined.
+        const DETAILED_CALLS: &[&str] = &[$($column,)* $(concat!("b_", $column),)* "call_created_epoch"];
+    };
+}
+
+tables! {
+    "uuid" "direction" "created" "created_epoch" "name" "state"
+    "cid_name" "cid_num" "ip_addr" "dest" "application" "application_data"
+    "dialplan" "context" "read_codec" "read_rate" "read_bit_rate" "write_codec"
+    "write_rate" "write_bit_rate" "secure" "hostname" "presence_id" "presence_data"
+    "accountcode" "callstate" "callee_name" "callee_num" "callee_direction" "call_uuid"
+    "sent_callee_name" "sent_callee_num"
+}
 
 /// The columns of `basic_calls`: those of the caller, those of the called side, when they were joined.
 const CALLS: &[&str] = &[
@@ -98,75 +84,6 @@ const CALLS: &[&str] = &[
     "b_callee_name",
     "b_callee_num",
     "b_callee_direction",
-    "b_sent_callee_name",
-    "b_sent_callee_num",
-    "call_created_epoch",
-];
-
-/// The columns of `detailed_calls`.
-const DETAILED_CALLS: &[&str] = &[
-    "uuid",
-    "direction",
-    "created",
-    "created_epoch",
-    "name",
-    "state",
-    "cid_name",
-    "cid_num",
-    "ip_addr",
-    "dest",
-    "application",
-    "application_data",
-    "dialplan",
-    "context",
-    "read_codec",
-    "read_rate",
-    "read_bit_rate",
-    "write_codec",
-    "write_rate",
-    "write_bit_rate",
-    "secure",
-    "hostname",
-    "presence_id",
-    "presence_data",
-    "accountcode",
-    "callstate",
-    "callee_name",
-    "callee_num",
-    "callee_direction",
-    "call_uuid",
-    "sent_callee_name",
-    "sent_callee_num",
-    "b_uuid",
-    "b_direction",
-    "b_created",
-    "b_created_epoch",
-    "b_name",
-    "b_state",
-    "b_cid_name",
-    "b_cid_num",
-    "b_ip_addr",
-    "b_dest",
-    "b_application",
-    "b_application_data",
-    "b_dialplan",
-    "b_context",
-    "b_read_codec",
-    "b_read_rate",
-    "b_read_bit_rate",
-    "b_write_codec",
-    "b_write_rate",
-    "b_write_bit_rate",
-    "b_secure",
-    "b_hostname",
-    "b_presence_id",
-    "b_presence_data",
-    "b_accountcode",
-    "b_callstate",
-    "b_callee_name",
-    "b_callee_num",
-    "b_callee_direction",
-    "b_call_uuid",
     "b_sent_callee_name",
     "b_sent_callee_num",
     "call_created_epoch",
@@ -254,7 +171,7 @@ fn describe(leg: &mut Leg) -> Channel {
         variable("presence_id"),
         variable("presence_data"),
         variable("accountcode"),
-        leg.call_state().name().to_owned(),
+        leg.call_state().name().0.to_owned(),
         callee.0,
         callee.1,
         direction.to_owned(),

@@ -2,36 +2,20 @@
 //! `hupall` (mod_commands.c). `uuid_exists` is a function.
 
 use super::channel::{look_up, setvar_multi_changes};
-use super::command::{Command, usage, waits};
+use super::command::{usage, waiting};
 use super::desk::{Desk, NO_CHANNEL, OK};
 use crate::channel::{Cause, Letter, Order};
 use crate::dialplan::separate;
 use crate::event::Format;
 
-pub(super) const COMMANDS: &[Command] = &[
-    waits(
-        "hupall",
-        "<cause> [<var> <value>] [<var2> <value2>]",
-        "hang up every channel, or those with these variables",
-        |desk, text| Box::pin(hupall(desk, text)),
-    ),
-    waits("uuid_dump", "<uuid> [format]", "tell all that is known of a channel", |desk, text| {
-        Box::pin(uuid_dump(desk, text))
-    }),
-    waits("uuid_getvar", "<uuid> <var>", "tell a variable of a channel", |desk, text| {
-        Box::pin(uuid_getvar(desk, text))
-    }),
-    waits("uuid_kill", "<uuid> [cause]", "hang a channel up", |desk, text| Box::pin(uuid_kill(desk, text))),
-    waits("uuid_setvar", "<uuid> <var> [value]", "set a variable of a channel", |desk, text| {
-        Box::pin(uuid_setvar(desk, text))
-    }),
-    waits(
-        "uuid_setvar_multi",
-        "<uuid> <var>=<value>;<var>=<value>...",
-        "set several variables of a channel",
-        |desk, text| Box::pin(uuid_setvar_multi(desk, text)),
-    ),
-];
+waiting! {
+    "hupall" hupall "<cause> [<var> <value>] [<var2> <value2>]", "hang up every channel, or those with these variables";
+    "uuid_dump" uuid_dump "<uuid> [format]", "tell all that is known of a channel";
+    "uuid_getvar" uuid_getvar "<uuid> <var>", "tell a variable of a channel";
+    "uuid_kill" uuid_kill "<uuid> [cause]", "hang a channel up";
+    "uuid_setvar" uuid_setvar "<uuid> <var> [value]", "set a variable of a channel";
+    "uuid_setvar_multi" uuid_setvar_multi "<uuid> <var>=<value>;<var>=<value>...", "set several variables of a channel";
+}
 
 /// `uuid_getvar UUID NAME`: a variable, an element of one, a field of the caller profile or a global; `_undef_` for none.
 async fn uuid_getvar(desk: &Desk, text: &str) -> String {

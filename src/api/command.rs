@@ -4,7 +4,7 @@ use super::desk::{Desk, Work};
 use super::function::{self, Function};
 use super::{
     beside, channels, complete, console, doubt, eval, fsctl, help, later, machine, originate, presence, show,
-    sofia, sofia_lookup, status, system, unprovided, uuid_route, uuid_signal,
+    sofia, sofia_lookup, status, system, unprovided, uuid_media, uuid_route, uuid_signal,
 };
 use crate::event::EventName;
 
@@ -56,6 +56,15 @@ pub(super) const fn waits(
     Command { name, usage, about, run: Serve::Waits(run) }
 }
 
+/// The list of a file whose commands wait for somebody: `"name" function usage, about;`.
+macro_rules! waiting {
+    ($($name:literal $run:ident $usage:literal, $about:literal;)*) => {
+        pub(super) const COMMANDS: &[super::command::Command] =
+            &[$(super::command::waits($name, $usage, $about, |desk, text| Box::pin($run(desk, text)))),*];
+    };
+}
+pub(super) use waiting;
+
 /// Every family of commands; each file has its own list.
 const FAMILIES: &[&[Command]] = &[
     beside::COMMANDS,
@@ -76,6 +85,7 @@ const FAMILIES: &[&[Command]] = &[
     status::COMMANDS,
     system::COMMANDS,
     unprovided::COMMANDS,
+    uuid_media::COMMANDS,
     uuid_route::COMMANDS,
     uuid_signal::COMMANDS,
 ];

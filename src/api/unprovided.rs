@@ -41,7 +41,6 @@ refused! {
     "uuid_codec_param", "<uuid> audio|video read|write <param> <val>", "nothing is encoded here";
     "uuid_debug_media", "<uuid> <read|write|both|vread|vwrite|vboth|all> <on|off>", "packets are not logged one by one";
     "uuid_displace", "<uuid> [start|stop] <path> [<limit>] [mux]", "no sound is played yet";
-    "uuid_display", "<uuid> <display>", "a display is not changed in mid-call yet";
     "uuid_drop_dtmf", "<uuid> [on | off ] [ mask_digits <digits> | mask_file <file>]", "digits are not masked";
     "uuid_early_ok", "<uuid>", "early media are decided on when they begin";
     "uuid_fileman", "<uuid> <cmd>:<val>", "no sound is played yet";
@@ -50,10 +49,8 @@ refused! {
         "limits are counted by the call's own dialplan (application limit)";
     "uuid_limit_release", "<uuid> <backend> [realm] [resource]", "limits are given back when the call moves on";
     "uuid_loglevel", "<uuid> <level>", "the log has one level for all (fsctl loglevel)";
-    "uuid_media", "[off] <uuid>", "media are led past the switch by the variables bypass_media and bypass_media_after_bridge";
-    "uuid_media_3p", "[off] <uuid>", "media are led past the switch by the variables bypass_media and bypass_media_after_bridge";
+    "uuid_media_3p", "[off] <uuid>", "uuid_media does that with one offer to each side";
     "uuid_media_params", "<uuid> <json>", "video is relayed as it comes";
-    "uuid_media_reneg", "<uuid>[ <codec_string>]", "codecs are changed only when a far end asks";
     "uuid_outgoing_answer", "<uuid>", "a called channel is answered by its far end alone";
     "uuid_pause", "<uuid> <on|off>", "no sound is played yet";
     "uuid_preprocess", "<>", "sound is relayed, not changed";

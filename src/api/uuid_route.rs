@@ -1,7 +1,7 @@
 //! Commands that send a channel somewhere: `uuid_transfer`, `uuid_dual_transfer`, `uuid_bridge`, `uuid_park`,
 //! `uuid_broadcast`, `uuid_deflect`, `uuid_redirect` (mod_commands.c).
 
-use super::command::{Command, refused, usage, waits};
+use super::command::{refused, usage, waiting};
 use super::desk::{Desk, NO_CHANNEL, OK};
 use crate::app;
 use crate::channel::{Cause, Course, Deflected, Leg, Letter, Order, Route};
@@ -10,36 +10,15 @@ use crate::sip::Uri;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-pub(super) const COMMANDS: &[Command] = &[
-    waits("uuid_bridge", "<uuid> <other_uuid>", "bridge two channels", |desk, text| {
-        Box::pin(uuid_bridge(desk, text))
-    }),
-    waits(
-        "uuid_broadcast",
-        "<uuid> <path> [aleg|bleg|holdb|both]",
-        "run an application in the middle of a call",
-        |desk, text| Box::pin(uuid_broadcast(desk, text)),
-    ),
-    waits("uuid_deflect", "<uuid> <uri>", "have the far end call somebody else", |desk, text| {
-        Box::pin(uuid_deflect(desk, text))
-    }),
-    waits(
-        "uuid_dual_transfer",
-        "<uuid> <A-dest-exten>[/<A-dialplan>][/<A-context>] <B-dest-exten>[/<B-dialplan>][/<B-context>]",
-        "send both sides of a call to extensions",
-        |desk, text| Box::pin(uuid_dual_transfer(desk, text)),
-    ),
-    waits("uuid_park", "<uuid>", "park a channel", |desk, text| Box::pin(uuid_park(desk, text))),
-    waits("uuid_redirect", "<uuid> <uri>", "answer a caller with 302", |desk, text| {
-        Box::pin(uuid_redirect(desk, text))
-    }),
-    waits(
-        "uuid_transfer",
-        "<uuid> [-bleg|-both] <dest-exten> [<dialplan>] [<context>]",
-        "send a channel to an extension",
-        |desk, text| Box::pin(uuid_transfer(desk, text)),
-    ),
-];
+waiting! {
+    "uuid_bridge" uuid_bridge "<uuid> <other_uuid>", "bridge two channels";
+    "uuid_broadcast" uuid_broadcast "<uuid> <path> [aleg|bleg|holdb|both]", "run an application in the middle of a call";
+    "uuid_deflect" uuid_deflect "<uuid> <uri>", "have the far end call somebody else";
+    "uuid_dual_transfer" uuid_dual_transfer "<uuid> <A-dest-exten>[/<A-dialplan>][/<A-context>] <B-dest-exten>[/<B-dialplan>][/<B-context>]", "send both sides of a call to extensions";
+    "uuid_park" uuid_park "<uuid>", "park a channel";
+    "uuid_redirect" uuid_redirect "<uuid> <uri>", "answer a caller with 302";
+    "uuid_transfer" uuid_transfer "<uuid> [-bleg|-both] <dest-exten> [<dialplan>] [<context>]", "send a channel to an extension";
+}
 
 /// What is said of a channel that cannot be sent anywhere yet.
 const DIALLED: &str = "-ERR the channel is still being dialled\n";

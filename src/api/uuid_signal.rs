@@ -3,7 +3,7 @@
 //!
 //! Texts go into messages as bodies; what becomes part of a header is a token, or refused.
 
-use super::command::{Command, usage, waits};
+use super::command::{usage, waiting};
 use super::desk::{Desk, NO_CHANNEL, OK};
 use super::uuid_route::{names_the_channel, uuid_and_text};
 use crate::channel::{Direction, Leg, Letter, Order, Visit};
@@ -11,61 +11,27 @@ use crate::dialplan::separate;
 use crate::sip::Method;
 use std::time::Duration;
 
-pub(super) const COMMANDS: &[Command] = &[
-    waits("uuid_answer", "<uuid>", "answer a channel", |desk, text| Box::pin(uuid_answer(desk, text))),
-    waits("break", "<uuid> [all]", "break off what a channel does", |desk, text| {
-        Box::pin(uuid_break(desk, text))
-    }),
-    waits("uuid_break", "<uuid> [all]", "break off what a channel does", |desk, text| {
-        Box::pin(uuid_break(desk, text))
-    }),
-    waits("uuid_buglist", "<uuid>", "list what listens to a channel's media", |desk, text| {
-        Box::pin(uuid_buglist(desk, text))
-    }),
-    waits("uuid_chat", "<uuid> <text>", "send a channel's far end a text", |desk, text| {
-        Box::pin(uuid_chat(desk, text))
-    }),
-    waits("uuid_flush_dtmf", "<uuid>", "forget digits nobody has taken", |desk, text| {
-        Box::pin(uuid_flush_dtmf(desk, text))
-    }),
-    waits("uuid_hold", "[off|toggle] <uuid> [<display>]", "put a channel on hold", |desk, text| {
-        Box::pin(uuid_hold(desk, text))
-    }),
-    waits("uuid_phone_event", "<uuid> [talk|hold]", "have a phone answer or hold", |desk, text| {
-        Box::pin(uuid_phone_event(desk, text))
-    }),
-    waits("uuid_pre_answer", "<uuid>", "open early media", |desk, text| {
-        Box::pin(uuid_pre_answer(desk, text))
-    }),
-    waits(
-        "uuid_recv_dtmf",
-        "<uuid> <dtmf_data>",
-        "digits as if the far end had pressed them",
-        |desk, text| Box::pin(uuid_recv_dtmf(desk, text)),
-    ),
-    waits("uuid_ring_ready", "<uuid> [queued]", "tell a caller that it rings", |desk, text| {
-        Box::pin(uuid_ring_ready(desk, text))
-    }),
-    waits("uuid_send_dtmf", "<uuid> <dtmf_data>", "send digits to the far end", |desk, text| {
-        Box::pin(uuid_send_dtmf(desk, text))
-    }),
-    waits("uuid_send_info", "<uuid> [<mime_type> <mime_subtype>] <message>", "send INFO", |desk, text| {
-        Box::pin(uuid_send_info(desk, text))
-    }),
-    waits("uuid_send_message", "<uuid> <message>", "send MESSAGE inside the call", |desk, text| {
-        Box::pin(uuid_send_message(desk, text))
-    }),
-    waits(
-        "uuid_session_heartbeat",
-        "<uuid> [sched] [0|<seconds>]",
-        "have a channel say every so often that it is there",
-        |desk, text| Box::pin(uuid_session_heartbeat(desk, text)),
-    ),
-];
+waiting! {
+    "uuid_answer" uuid_answer "<uuid>", "answer a channel";
+    "break" uuid_break "<uuid> [all]", "break off what a channel does";
+    "uuid_break" uuid_break "<uuid> [all]", "break off what a channel does";
+    "uuid_buglist" uuid_buglist "<uuid>", "list what listens to a channel's media";
+    "uuid_chat" uuid_chat "<uuid> <text>", "send a channel's far end a text";
+    "uuid_flush_dtmf" uuid_flush_dtmf "<uuid>", "forget digits nobody has taken";
+    "uuid_hold" uuid_hold "[off|toggle] <uuid> [<display>]", "put a channel on hold";
+    "uuid_phone_event" uuid_phone_event "<uuid> [talk|hold]", "have a phone answer or hold";
+    "uuid_pre_answer" uuid_pre_answer "<uuid>", "open early media";
+    "uuid_recv_dtmf" uuid_recv_dtmf "<uuid> <dtmf_data>", "digits as if the far end had pressed them";
+    "uuid_ring_ready" uuid_ring_ready "<uuid> [queued]", "tell a caller that it rings";
+    "uuid_send_dtmf" uuid_send_dtmf "<uuid> <dtmf_data>", "send digits to the far end";
+    "uuid_send_info" uuid_send_info "<uuid> [<mime_type> <mime_subtype>] <message>", "send INFO";
+    "uuid_send_message" uuid_send_message "<uuid> <message>", "send MESSAGE inside the call";
+    "uuid_session_heartbeat" uuid_session_heartbeat "<uuid> [sched] [0|<seconds>]", "have a channel say every so often that it is there";
+}
 
-const SUCCESS: &str = "+OK Success\n";
-const FAILED: &str = "-ERR Operation failed\n";
-const FAILED_TOO: &str = "-ERR Operation Failed\n";
+pub(super) const SUCCESS: &str = "+OK Success\n";
+pub(super) const FAILED: &str = "-ERR Operation failed\n";
+pub(super) const FAILED_TOO: &str = "-ERR Operation Failed\n";
 /// What a few commands say of a uuid nobody has, and of every failure.
 const ERROR: &str = "-ERROR\n";
 

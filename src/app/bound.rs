@@ -77,6 +77,7 @@ impl Call {
                 bridge.answered = true;
                 // A failure is logged there, and the leg hung up.
                 if self.leg.answer(Some(&view)).is_ok() {
+                    self.leg.display_called();
                     self.leg.both_up();
                 }
                 return None;

@@ -9,7 +9,7 @@ use super::call::Call;
 use super::{camp, handed};
 use crate::channel::variables::is_true;
 use crate::channel::{
-    Cause, Dialled, Happening, Leg, Mailbox, News, Outside, Route, Shown, Successor, Token, Variables,
+    Cause, Dialled, Happening, Leg, Mailbox, News, Outside, Role, Route, Shown, Successor, Token, Variables,
     ask_for_place,
 };
 use crate::dial::{self, Failure, Winner, note_failure, originate};
@@ -68,6 +68,7 @@ pub(super) enum By {
 pub(super) async fn joined(call: &mut Call, winner: Winner, by: By) {
     let leg = &mut call.leg;
     let was_up = leg.is_answered();
+    leg.has_reached(&winner.number);
     let described = match winner.answered {
         true => leg.answer(Some(&winner.view)),
         false => leg.pre_answer(Some(&winner.view)),
@@ -86,6 +87,7 @@ pub(super) async fn joined(call: &mut Call, winner: Winner, by: By) {
         leg.lead_after_bridge();
     }
     if winner.answered {
+        leg.display_called();
         leg.both_up();
     }
     leg.variables.set("bridge_channel", &winner.number);
@@ -128,7 +130,7 @@ const MEETING: Duration = Duration::from_secs(5);
 
 /// Joins the leg with another, whatever that one is doing (`switch_ivr_uuid_bridge`), and stays until they part.
 pub(super) async fn meet(call: &mut Call, peer: &Mailbox) {
-    match meeting(&mut call.leg, peer, Leads::Us).await {
+    match meeting(&mut call.leg, peer, Role::Calls).await {
         Ok(()) => stay(call).await,
         Err(why) if !call.leg.is_leaving() => {
             warn!("{} {}: cannot be joined with the other leg: {why}", call.leg.uuid, call.leg.name());
@@ -152,7 +154,7 @@ pub(super) async fn wait(leg: &mut Leg) {
 
 /// Takes the place of the leg that has called this one, at the side of the one that was put aside for it.
 pub(super) async fn succeed(call: &mut Call, peer: &Mailbox) {
-    let met = meeting(&mut call.leg, peer, Leads::Us).await;
+    let met = meeting(&mut call.leg, peer, Role::Calls).await;
     call.leg.variables.set("att_xfer_result", if met.is_ok() { "success" } else { "failure" });
     match met {
         Ok(()) => stay(call).await,
@@ -163,29 +165,17 @@ pub(super) async fn succeed(call: &mut Call, peer: &Mailbox) {
     }
 }
 
-/// Which of two legs that meet tells of the bridge, and so is its a-leg.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Leads {
-    /// The one that asks.
-    Us,
-    /// The one that is asked.
-    Them,
-}
-
-/// Joins the leg with another, and says why not.
-pub(super) async fn meeting(leg: &mut Leg, peer: &Mailbox, leads: Leads) -> Result<(), &'static str> {
+/// Joins the leg with another, and says why not. `role`: which of the two it is.
+pub(super) async fn meeting(leg: &mut Leg, peer: &Mailbox, role: Role) -> Result<(), &'static str> {
     let view = look(leg, peer).await?.view.ok_or("it has no media yet")?;
     leg.answer(Some(&view)).map_err(|_| "this leg cannot be answered with its codecs")?;
-    if !leg.meet(peer, leads == Leads::Them) {
+    if !leg.meet(peer, role) {
         return Err("it is gone, or this leg has no media");
     }
     let deadline = Some(Leg::now() + MEETING);
     loop {
         match leg.next_until(deadline).await {
             Happening::Joined(with) if with == peer.token => {
-                if leads == Leads::Us {
-                    leg.tell_bridge();
-                }
                 leg.lead_together();
                 leg.both_up();
                 return Ok(());

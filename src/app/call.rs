@@ -146,8 +146,12 @@ impl Call {
     /// Asks the dialplan where the call goes; what it says replaces the queue.
     fn route(&mut self) {
         self.extensions = 0;
+        self.leg.routes(true);
         match self.hunt() {
-            Some(actions) => self.queue = actions.into(),
+            Some(actions) => {
+                self.queue = actions.into();
+                self.leg.routes(false);
+            }
             None => {
                 info!(
                     "{} {}: no route for {} in context {}, aborting",

@@ -40,7 +40,6 @@ pub const LEFT_OUT: &[&str] = &[
     "remove_bugs",
     "rename",
     "ringback",
-    "send_display",
     "send_dtmf",
     "session_loglevel",
     "set_audio_level",

@@ -47,6 +47,7 @@ mod ring_ready;
 pub mod say;
 mod sched;
 mod scoped;
+mod send_display;
 mod send_info;
 mod set;
 mod set_global;

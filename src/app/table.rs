@@ -4,9 +4,9 @@ use super::call::Call;
 use super::{
     acknowledge_call, answer, att_xfer, bind_digit_action, bind_meta_app, bridge, capture, check_acl,
     deflect, echo, eval, event, execute_extension, export, fifo, handed, hangup, heartbeat, info, intercept,
-    limit, log, mkdir, park, pickup, pre_answer, privacy, redirect, respond, ring_ready, sched, send_info,
-    set, set_global, set_name, set_profile_var, set_user, sleep, socket, stored, system, transfer, unset,
-    valet_park, verbose_events,
+    limit, log, mkdir, park, pickup, pre_answer, privacy, redirect, respond, ring_ready, sched, send_display,
+    send_info, set, set_global, set_name, set_profile_var, set_user, sleep, socket, stored, system, transfer,
+    unset, valet_park, verbose_events,
 };
 use crate::channel::Leg;
 use crate::dialplan::Expanded;
@@ -100,6 +100,7 @@ const TABLE: &[Application] = &[
     plain("sched_hangup", sched::hangup),
     plain("sched_heartbeat", heartbeat::scheduled),
     plain("sched_transfer", sched::transfer),
+    plain("send_display", send_display::run),
     plain("send_info", send_info::run),
     plain("set", set::run),
     plain("set_global", set_global::run),

@@ -1,11 +1,11 @@
 //! `valet_park`: a call waits in a slot of a lot until somebody dials the slot (mod_valet_parking.c). It waits in silence:
 //! music and announcements are not provided yet.
 
-use super::bridge::{Leads, meeting, stay};
+use super::bridge::{meeting, stay};
 use super::call::Call;
 use super::lamp;
 use super::missing;
-use crate::channel::{Cause, Course, Happening, Leg, Letter, Order, Route};
+use crate::channel::{Cause, Course, Happening, Leg, Letter, Order, Role, Route};
 use crate::dialplan::{Expanded, plain, separate};
 use crate::event::EventName;
 use crate::presence::State;
@@ -194,7 +194,7 @@ async fn fetch(call: &mut Call, lot: &str, slot: &str) {
         return leg.hangup(Cause::USER_BUSY);
     };
     let met = match leg.exchange.legs.by_uuid(&taken.uuid) {
-        Some(peer) => meeting(leg, &peer, Leads::Them).await,
+        Some(peer) => meeting(leg, &peer, Role::Called).await,
         None => Err("it is gone"),
     };
     match met {

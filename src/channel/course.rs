@@ -11,6 +11,7 @@
 
 use super::cause::Cause;
 use super::ending::By;
+use super::join::Role;
 use super::leg::{Direction, Leg, Progress};
 use super::letter::{Ended, Letter, News, Order, Shown};
 use super::mailbox::{Mailbox, Tie};
@@ -177,6 +178,7 @@ impl Leg {
             warn!("{} {}: still being dialled, so it cannot be sent elsewhere", self.uuid, self.name());
             return;
         }
+        self.told.routed = matches!(course, Course::Extension(_));
         self.leave(because);
         self.course = Some(Box::new(course));
     }
@@ -219,16 +221,17 @@ impl Leg {
         peer.post(Letter::Order(Order::Show { to: self.mailbox().clone() }))
     }
 
-    /// Shows this leg's media to `peer`, which joins, and tells of the bridge when it `leads`; then comes [`Happening::Joined`](super::Happening::Joined). False when it is gone, or there is
-    /// nothing to show.
-    pub fn meet(&self, peer: &Mailbox, leads: bool) -> bool {
+    /// Shows this leg's media to `peer`, which joins; then comes [`Happening::Joined`](super::Happening::Joined). `role`: which
+    /// of the two this one is. False when the other is gone, or there is nothing to show.
+    pub fn meet(&mut self, peer: &Mailbox, role: Role) -> bool {
         let Some(view) = self.media.view().map(Arc::new) else { return false };
         self.introduce(peer, true);
+        self.told.joins = role == Role::Calls;
         peer.post(Letter::Order(Order::Meet {
             partner: self.mailbox().clone(),
             uuid: self.uuid.clone(),
             view,
-            leads,
+            role: role.other(),
         }))
     }
 
@@ -243,7 +246,7 @@ impl Leg {
     }
 
     /// Another leg wants to be joined with this one.
-    pub(super) fn meet_with(&mut self, partner: Mailbox, uuid: Arc<str>, view: Arc<View>, leads: bool) {
+    pub(super) fn meet_with(&mut self, partner: Mailbox, uuid: Arc<str>, view: Arc<View>, role: Role) {
         if self.is_over() {
             return;
         }
@@ -254,7 +257,8 @@ impl Leg {
             return;
         }
         self.course = Some(Box::new(Course::Joined));
-        self.bind(partner, uuid, view, leads);
+        self.join_as(role, partner, uuid, view);
+        self.introduce_party();
         self.align();
     }
 

@@ -8,6 +8,7 @@ use super::letter::{Ended, Letter, News, Order};
 use super::mailbox::Tie;
 use super::past::Gone;
 use super::queue::Queue;
+use super::states::State;
 use super::variables::Variables;
 use crate::event::EventName;
 use crate::net::SendError;
@@ -193,15 +194,18 @@ impl Leg {
                 mailbox.post(Letter::Order(Order::Hangup(because)));
             }
         }
+        if std::mem::take(&mut self.held) {
+            self.times.hold(Self::now(), false);
+            self.tell_unheld();
+        }
         self.variables.set("hangup_cause", ending.cause.name());
         self.variables.set("sip_hangup_disposition", ending.disposition);
         self.ending = Some(ending);
         self.tell(Happening::Over);
+        self.fire(EventName::ChannelHangup, Vec::new);
         if let Some(other) = self.partner.as_ref().map(|partner| partner.uuid.clone()) {
             self.tell_unbridged(&other);
         }
-        self.fire(EventName::ChannelHangup, Vec::new);
-        self.tell_state();
     }
 
     /// Frees what the call held (ports, uuid) and says in plain words how it went. Runs once.
@@ -211,6 +215,7 @@ impl Leg {
         let talked = self.times.answered.map(|at| ended.saturating_duration_since(at));
         let lasted = ended.saturating_duration_since(self.times.created);
         self.agent.count_ended(self.direction == Direction::Outbound, talked.is_some());
+        self.tell_over();
         if let (None, Some(name)) = (talked, self.variables.get("sip_gateway_name"))
             && let Some(gateway) = self.exchange.gateways.load().find(name)
         {
@@ -220,6 +225,7 @@ impl Leg {
         if recorder.is_some() || self.exchange.events.is_heard() {
             self.stamp();
         }
+        self.pass(State::Reporting);
         self.fire(EventName::ChannelHangupComplete, || {
             vec![("Hangup-Cause".into(), ending.cause.name().to_owned())]
         });

@@ -1,92 +1,17 @@
 //! What an event about a leg says of it (`switch_channel_event_set_basic_data`, `…_set_extended_data`,
-//! `switch_caller_profile_event_set_data`), and the events that tell of its state.
+//! `switch_caller_profile_event_set_data`).
 //!
-//! FreeSWITCH's states are read off what a leg does; a leg keeps only what it told last ([`Told`]). The other leg of a call
+//! Where the leg is and how its call is stand there as it told them last ([`super::states`]). The other leg of a call
 //! introduces itself by a letter ([`Leg::introduce`]), as long as anybody listens: legs know each other by uuid alone.
 
 use super::caller::CallerProfile;
 use super::leg::{Direction, Leg, Progress};
 use super::letter::{Letter, Visit};
 use super::mailbox::Mailbox;
+use super::states::per_second;
 use super::times::{Times, micros};
 use crate::event::{Event, EventName, Headers, Lines};
-use crate::sdp::{AgreedMedia, Kind};
-
-/// Where a leg is (`switch_channel_state_t`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum State {
-    /// It comes to be.
-    #[default]
-    Init,
-    /// It runs applications.
-    Execute,
-    /// It is the called leg of a bridge.
-    ExchangeMedia,
-    /// It is being dialled.
-    ConsumeMedia,
-    /// It is hung up.
-    Hangup,
-    /// Its record is written.
-    Reporting,
-}
-
-impl State {
-    /// `CS_EXECUTE`, and its number.
-    pub fn name(self) -> (&'static str, u8) {
-        match self {
-            State::Init => ("CS_INIT", 2), // FreeSWITCH says CS_INIT when it is on its way to 2, CS_ROUTING
-            State::Execute => ("CS_EXECUTE", 4),
-            State::ExchangeMedia => ("CS_EXCHANGE_MEDIA", 5),
-            State::ConsumeMedia => ("CS_CONSUME_MEDIA", 7),
-            State::Hangup => ("CS_HANGUP", 10),
-            State::Reporting => ("CS_REPORTING", 11),
-        }
-    }
-}
-
-/// How a call is (`switch_channel_callstate_t`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CallState {
-    /// Nothing yet.
-    #[default]
-    Down,
-    /// We are calling.
-    Dialing,
-    /// It rings.
-    Ringing,
-    /// It has early media.
-    Early,
-    /// It is answered.
-    Active,
-    /// The far end has put us on hold.
-    Held,
-    /// It is over.
-    Hangup,
-}
-
-impl CallState {
-    /// `RINGING`.
-    pub fn name(self) -> &'static str {
-        match self {
-            CallState::Down => "DOWN",
-            CallState::Dialing => "DIALING",
-            CallState::Ringing => "RINGING",
-            CallState::Early => "EARLY",
-            CallState::Active => "ACTIVE",
-            CallState::Held => "HELD",
-            CallState::Hangup => "HANGUP",
-        }
-    }
-}
-
-/// What a leg told last of where it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Told {
-    state: State,
-    call: CallState,
-    /// That it is bridged.
-    bridged: bool,
-}
+use crate::sdp::Kind;
 
 /// The other leg of a call, as it introduced itself.
 #[derive(Clone, Debug)]
@@ -178,7 +103,14 @@ impl Leg {
 
     fn write(&self, name: EventName, more: Headers, lines: &mut Lines) {
         use EventName as E;
-        let leads = matches!(name, E::ChannelHangupComplete | E::ChannelBridge | E::ChannelUnbridge);
+        let leads = matches!(
+            name,
+            E::ChannelHangupComplete
+                | E::ChannelBridge
+                | E::ChannelUnbridge
+                | E::ChannelCallstate
+                | E::CallUpdate
+        );
         let (first, last) = if leads { (more, Vec::new()) } else { (Vec::new(), more) };
         lines.extend(first);
         self.basic(name, lines);
@@ -189,19 +121,11 @@ impl Leg {
     }
 
     fn basic(&self, name: EventName, lines: &mut Lines) {
-        let (state, call) = match name {
-            EventName::ChannelCreate => (State::Init, CallState::Down),
-            EventName::ChannelHangupComplete | EventName::ChannelDestroy => {
-                (State::Reporting, CallState::Hangup)
-            }
-            _ => (self.state(), self.call_state()),
-        };
-        let (state, number) = state.name();
         let direction = self.direction.as_str();
-        let hit = self.direction == Direction::Inbound || state == "CS_EXECUTE";
-        lines.add("Channel-State", state);
-        lines.add("Channel-Call-State", call.name());
-        lines.print("Channel-State-Number", number);
+        let hit = self.direction == Direction::Inbound || self.is_turned();
+        lines.add("Channel-State", self.told.state.name().0);
+        lines.add("Channel-Call-State", self.told.call.name().0);
+        lines.print("Channel-State-Number", self.state_number(name));
         lines.add("Channel-Name", &self.caller.chan_name);
         lines.add("Unique-ID", &self.uuid);
         lines.add("Call-Direction", direction);
@@ -241,65 +165,6 @@ impl Leg {
         }
     }
 
-    /// Where the leg is.
-    pub fn state(&self) -> State {
-        match (self.is_over(), self.direction, &self.partner) {
-            (true, ..) => State::Hangup,
-            (_, Direction::Outbound, Some(_)) => State::ExchangeMedia,
-            (_, Direction::Outbound, None) if self.owner.is_some() => State::ConsumeMedia,
-            _ => State::Execute,
-        }
-    }
-
-    /// How the call is.
-    pub fn call_state(&self) -> CallState {
-        match (self.is_over(), self.progress, self.direction) {
-            (true, ..) => CallState::Hangup,
-            _ if self.held => CallState::Held,
-            (_, Progress::Answered, _) => CallState::Active,
-            (_, Progress::EarlyMedia, _) => CallState::Early,
-            (_, Progress::None, Direction::Outbound) => CallState::Dialing,
-            _ => CallState::Ringing,
-        }
-    }
-
-    /// Tells where the leg is and how the call is, where that has changed.
-    pub(super) fn tell_state(&mut self) {
-        let now = Told { state: self.state(), call: self.call_state(), ..self.told };
-        let before = std::mem::replace(&mut self.told, now);
-        if before == now {
-            return;
-        }
-        if before.call != now.call {
-            self.fire(EventName::ChannelCallstate, || {
-                vec![("Original-Channel-Call-State".into(), before.call.name().to_owned())]
-            });
-        }
-        if before.state != now.state {
-            self.fire(EventName::ChannelState, Vec::new);
-        }
-    }
-
-    /// Tells that it is bridged with `other`: the one of the two that has joined them does.
-    pub(super) fn tell_bridged(&mut self, other: &str) {
-        self.told.bridged = true;
-        self.fire(EventName::ChannelBridge, || self.both(other));
-    }
-
-    /// Tells that it is bridged no more, once, when it has told that it was.
-    pub(super) fn tell_unbridged(&mut self, other: &str) {
-        if std::mem::take(&mut self.told.bridged) {
-            self.fire(EventName::ChannelUnbridge, || self.both(other));
-        }
-    }
-
-    fn both(&self, other: &str) -> Headers {
-        vec![
-            ("Bridge-A-Unique-ID".into(), self.uuid.to_string()),
-            ("Bridge-B-Unique-ID".into(), other.to_owned()),
-        ]
-    }
-
     /// Tells another leg of the call who this one is. `originator`: this one has called it.
     pub(super) fn introduce(&self, to: &Mailbox, originator: bool) {
         if !self.exchange.events.is_heard() {
@@ -321,25 +186,6 @@ impl Leg {
             direction: self.direction,
             times: self.times.clone(),
         })
-    }
-}
-
-/// Sampling rate and bits per second, as text.
-pub fn rates(media: &AgreedMedia) -> (String, String) {
-    let (rate, bits) = per_second(media);
-    (rate.to_string(), bits.to_string())
-}
-
-/// Samples and bits per second.
-fn per_second(media: &AgreedMedia) -> (u32, u32) {
-    let codec = &media.codec;
-    let is = |name: &str| codec.name.eq_ignore_ascii_case(name);
-    match () {
-        () if is("PCMU") || is("PCMA") => (codec.clock, 64_000),
-        () if is("G722") => (16_000, 64_000),
-        () if is("G729") => (codec.clock, 8_000),
-        () if is("GSM") => (codec.clock, 13_200),
-        () => (codec.clock, 0),
     }
 }
 

@@ -10,7 +10,6 @@ use super::media::{LegMedia, MediaError, Policy};
 use super::user_agent::UserAgent;
 use super::variables::Variables;
 use crate::dialog::{self, Identity};
-use crate::event::EventName;
 use crate::media::{Learn, Sink};
 use crate::sip::{Flow, Message, Name, Transport};
 use rand::rngs::SmallRng;
@@ -72,7 +71,7 @@ impl Leg {
             }
             None => Ok(()),
         };
-        leg.fire(EventName::ChannelCreate, Vec::new);
+        leg.tell_begun();
         (leg, taken)
     }
 }

@@ -32,6 +32,25 @@ const VERDICT_AFTER: Duration = Duration::from_secs(3);
 /// How long the two ends of a call to ourselves may take to meet.
 const BOW: Duration = Duration::from_secs(10);
 
+/// Which of two joined legs one is (FreeSWITCH's `CF_BRIDGE_ORIGINATOR`).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Role {
+    /// It has called the other, or asked it to join; it tells of both.
+    Calls,
+    /// It was called.
+    Called,
+}
+
+impl Role {
+    /// That of the other leg.
+    pub(super) fn other(self) -> Role {
+        match self {
+            Role::Calls => Role::Called,
+            Role::Called => Role::Calls,
+        }
+    }
+}
+
 impl Watch {
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         self.verdict.into_iter().chain(self.bow).chain(self.heartbeat.map(|(at, _)| at)).min()
@@ -59,13 +78,12 @@ impl Watch {
 }
 
 impl Leg {
-    /// Joins this leg with another, whose media are `view`. The other is told; it is this one that tells of the bridge.
+    /// Joins this leg, which has called, with another, whose media are `view`. The other is told.
     pub fn join(&mut self, mailbox: Mailbox, uuid: Arc<str>, view: Arc<View>) {
-        self.bind(mailbox, uuid, view, true);
+        self.join_as(Role::Calls, mailbox, uuid, view);
     }
 
-    /// Joins them, and tells of the bridge when this leg leads.
-    pub(super) fn bind(&mut self, mailbox: Mailbox, uuid: Arc<str>, view: Arc<View>, leads: bool) {
+    pub(super) fn join_as(&mut self, role: Role, mailbox: Mailbox, uuid: Arc<str>, view: Arc<View>) {
         self.media.bridge(&view);
         self.introduce(&mailbox, true);
         self.show_to(&mailbox);
@@ -77,16 +95,19 @@ impl Leg {
         self.partner = Some(Partner { tie, uuid: uuid.clone(), view });
         self.times.bridged.get_or_insert_with(Self::now);
         info!("{} {}: bridged with {uuid}", self.uuid, self.name());
-        if leads {
+        if role == Role::Calls {
             self.tell_bridged(&uuid);
         }
         self.reaches(Moment::PreBridge);
     }
 
-    /// Tells that it is bridged, for the leg that was asked to join has left that to this one.
-    pub fn tell_bridge(&mut self) {
-        if let Some(uuid) = self.partner_uuid().cloned() {
-            self.tell_bridged(&uuid);
+    /// It may have asked its partner to join, and is joined.
+    pub(super) fn tell_joined(&mut self) {
+        if std::mem::take(&mut self.told.joins)
+            && let Some(partner) = self.partner_uuid().cloned()
+        {
+            self.tell_bridged(&partner);
+            self.introduce_party();
         }
     }
 

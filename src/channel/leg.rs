@@ -15,10 +15,11 @@ use super::aside::Aside;
 use super::caller::CallerProfile;
 use super::cause::Cause;
 use super::course::Course;
+use super::display::Party;
 use super::ending::Ending;
 use super::exchange::Exchange;
 use super::glimpse::Glimpse;
-use super::headers::{OtherLeg, Told};
+use super::headers::OtherLeg;
 use super::join::Watch;
 use super::keys::Keys;
 use super::legs::{Entry, Token};
@@ -29,6 +30,7 @@ use super::moment::Moment;
 use super::presence::Lamp;
 use super::queue::Queue;
 use super::renegotiation::Pending;
+use super::states::Told;
 use super::times::Times;
 use super::transfer::Handover;
 use super::unacked::Unacknowledged;
@@ -181,6 +183,8 @@ pub struct Leg {
     pub(super) other_leg: Option<Box<OtherLeg>>,
     /// What it has seen of other legs, while an expansion reads it.
     pub(super) glimpses: Vec<Glimpse>,
+    /// Whom its far end was shown last, in mid-call.
+    pub(super) displayed: Option<Box<Party>>,
     /// Our REFER, while what comes of it is open.
     pub(super) referred: Option<RequestId>,
     /// Who is told what comes of where the leg was sent.
@@ -242,6 +246,7 @@ impl Beginning {
             told: Told::default(),
             other_leg: None,
             glimpses: Vec::new(),
+            displayed: None,
             referred: None,
             transferor: None,
             aside: None,
@@ -466,6 +471,7 @@ impl Leg {
         match order {
             Order::Hangup(cause) => self.hangup(cause),
             Order::Join { partner, uuid, view } => {
+                let is_called = self.is_dialled();
                 self.owner = None;
                 let token = partner.token;
                 let tie = Tie::new(self.mailbox(), partner);
@@ -483,6 +489,11 @@ impl Leg {
                     self.reaches(Moment::PostOriginate);
                 }
                 self.reaches(Moment::PreBridge);
+                self.tell_joined();
+                self.tell_state();
+                if is_called && self.is_answered() {
+                    self.display_caller();
+                }
             }
             Order::Set(variables) => {
                 variables.iter().for_each(|(name, value)| self.variables.assign(name, value, true));
@@ -499,7 +510,7 @@ impl Leg {
             Order::Belong { to } => self.belong(to),
             Order::Show { to } => self.show(&to),
             Order::Appear => {} // `drive` follows every letter
-            Order::Meet { partner, uuid, view, leads } => self.meet_with(partner, uuid, view, leads),
+            Order::Meet { partner, uuid, view, role } => self.meet_with(partner, uuid, view, role),
             Order::Replace(replacement) => self.replaced_by(*replacement),
             Order::BowOut { far } => self.bow_out(far),
             Order::Digit { digit, duration_ms } => self.relay_digit(digit, duration_ms),

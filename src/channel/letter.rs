@@ -6,6 +6,7 @@
 
 use super::cause::Cause;
 use super::course::{Course, Route};
+use super::join::Role;
 use super::keys::Execution;
 use super::leg::Leg;
 use super::legs::Token;
@@ -194,8 +195,8 @@ pub enum Order {
         uuid: Arc<str>,
         /// The partner's media.
         view: Arc<View>,
-        /// It is the one that is met who tells of the bridge, not the partner.
-        leads: bool,
+        /// Which of the two you are.
+        role: Role,
     },
     /// Somebody else takes the place of the leg whose dialog this is, if it is yours.
     Replace(Box<Replacement>),

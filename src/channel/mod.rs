@@ -10,17 +10,18 @@
 //! | `signalling` | what its session tells, and what it does about that by itself |
 //! | `progress` | what we tell a caller: 180, 183, 200 |
 //! | `moment` | what its variables want done when it rings, is answered, is bridged |
-//! | `renegotiation` | hold, resume, other codecs, across the bridge |
+//! | `renegotiation`, `renewal` | hold, resume, other codecs, across the bridge; the same for a command |
 //! | `join` | two legs joined; digits, silence and verdict |
 //! | `ending`, `caught` | hang-up, the closing line; a panic that ends one leg alone |
 //! | `times`, `stamps` | when things happened, and what a record is told of it |
 //! | `course`, `transfer`, `confirm` | a leg sent elsewhere, two legs that meet; REFER and Replaces; a transfer that is waited for |
 //! | `glimpse` | what a leg has seen of another |
 //! | `deflect` | REFER of ours |
+//! | `display` | whom a far end is shown to talk to |
 //! | `aside` | a partner that waits while its leg talks to somebody else |
 //! | `keys` | what digits do in a call: keys behind a meta key (`meta`), sequences (`sequences`), what they have run |
 //! | `presence` | the call as those see it who watch the user |
-//! | `headers` | what events say of a leg; its states |
+//! | `headers`, `states` | what events say of a leg; where it is, and the events that tell so |
 //! | `asked`, `commanded` | how a command asks a leg, and what it may want of the far end |
 //! | `steered` | those who want to know of its end |
 //! | `codecs` | which codecs a leg takes |
@@ -46,6 +47,7 @@ mod confirm;
 pub mod course;
 mod deflect;
 mod departed;
+mod display;
 mod ending;
 pub mod exchange;
 mod gate;
@@ -72,9 +74,11 @@ mod presence;
 mod progress;
 mod queue;
 mod renegotiation;
+mod renewal;
 mod sequences;
 mod signalling;
 mod stamps;
+mod states;
 mod steered;
 mod times;
 mod trace;
@@ -95,8 +99,9 @@ pub use ending::{By, Ending};
 pub use exchange::{Agents, Control, Exchange, Functions, Programs, Recorder, Router};
 pub use gate::{Full, Gate};
 pub use glimpse::Glimpse;
-pub use headers::{CallState, OtherLeg, State, rates};
+pub use headers::OtherLeg;
 pub use inbound::{Caller, identity, is_sticky};
+pub use join::Role;
 pub use keys::{DigitAction, Execution, Manner, Target, Way};
 pub use leg::{Direction, Happening, Leg, Progress};
 pub use legs::{Legs, Token, new_uuid};
@@ -110,6 +115,7 @@ pub use outbound::{Attempt, Codecs, Through};
 pub use past::{Gone, Past};
 pub use peaks::Figures;
 pub use sequences::{Fits, Sequence};
+pub use states::{CallState, State, rates};
 pub use times::Times;
 pub use trace::{TRACE_LEVEL, peer_of};
 pub use transfer::ask_for_place;

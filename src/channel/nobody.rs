@@ -15,7 +15,6 @@ use super::moment::Moment;
 use super::user_agent::UserAgent;
 use super::variables::Variables;
 use crate::dialog;
-use crate::event::EventName;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use std::sync::Arc;
@@ -80,15 +79,28 @@ impl Leg {
         }
         self.owner = None;
         self.reaches(Moment::PostOriginate);
-        self.turns_caller();
+        // Its own number is the called one: told before it runs an application, and once it asks the dialplan.
+        let routed = matches!(course, Course::Extension(_));
+        if !routed {
+            self.turns_caller();
+        }
         self.go(course, Cause::NORMAL_CLEARING);
+        if routed {
+            self.tell_state();
+            self.turns_caller();
+        }
         true
+    }
+
+    /// True for a called leg that has turned caller.
+    pub(super) fn is_turned(&self) -> bool {
+        self.variables.get("channel_cid_flipped").is_some()
     }
 
     /// A called leg that runs a dialplan is a caller there: its own number is the one it was called by
     /// (`switch_channel_flip_cid`).
     fn turns_caller(&mut self) {
-        if self.direction == Direction::Inbound || self.variables.get("channel_cid_flipped").is_some() {
+        if self.direction == Direction::Inbound || self.is_turned() {
             return;
         }
         let caller = &mut self.caller;
@@ -100,6 +112,7 @@ impl Leg {
         std::mem::swap(&mut caller.caller_id_name, &mut caller.callee_id_name);
         std::mem::swap(&mut caller.caller_id_number, &mut caller.callee_id_number);
         self.variables.set("channel_cid_flipped", "yes");
+        self.told.called = true; // whom it was called by is not whom it calls
         info!(
             "{} {}: is a caller now, \"{}\" <{}>",
             self.uuid,
@@ -107,6 +120,6 @@ impl Leg {
             self.caller.caller_id_name,
             self.caller.caller_id_number
         );
-        self.fire(EventName::CallUpdate, || vec![("Direction".into(), "RECV".to_owned())]);
+        self.tell_shown(None);
     }
 }

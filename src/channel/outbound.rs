@@ -20,7 +20,6 @@ use super::progress::media_cause;
 use super::user_agent::UserAgent;
 use super::variables::Variables;
 use crate::dialog::{self, Invite, Means};
-use crate::event::EventName;
 use crate::gateway::Gateway;
 use crate::sdp::{self, AgreedMedia, Prefs};
 use crate::sip::digest::Login;
@@ -230,9 +229,7 @@ impl Leg {
         let mut leg = beginning.leg(now);
         leg.owner = Some(Tie::new(leg.mailbox(), owner));
         leg.other_leg = other_leg;
-        leg.fire(EventName::ChannelCreate, Vec::new);
-        leg.fire(EventName::ChannelOutgoing, Vec::new);
-        leg.fire(EventName::ChannelOriginate, Vec::new);
+        leg.tell_begun();
         leg.reaches(Moment::Originate);
         Ok(leg)
     }

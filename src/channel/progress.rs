@@ -40,6 +40,7 @@ impl Leg {
                 self.times.progress.get_or_insert_with(Self::now);
                 self.fire(EventName::ChannelProgress, Vec::new);
                 self.reaches(Moment::Ring);
+                self.tell_state();
             }
             Err(error) => debug!("{} {}: no {status}: {error}", self.uuid, self.name()),
         }
@@ -61,12 +62,14 @@ impl Leg {
         let status = if self.variables.is_true("early_use_180") { 180 } else { 183 };
         match self.session.provisional(Self::now(), status, body, &headers) {
             Ok(()) => {
+                self.tell_codecs();
                 self.progress = self.progress.max(Progress::EarlyMedia);
                 self.times.progress_media.get_or_insert_with(Self::now);
                 self.variables.set("endpoint_disposition", "EARLY MEDIA");
                 self.fire(EventName::ChannelProgressMedia, Vec::new);
                 self.reaches(Moment::PreAnswer);
                 self.reaches(Moment::Media);
+                self.tell_state();
             }
             Err(error) => debug!("{} {}: no {status}: {error}", self.uuid, self.name()),
         }
@@ -88,7 +91,9 @@ impl Leg {
             return Err(self.give_up(Cause::NORMAL_TEMPORARY_FAILURE));
         }
         let had_media = self.progress >= Progress::EarlyMedia;
+        self.tell_codecs();
         self.progress = Progress::Answered;
+        self.note_shown();
         self.times.answered = Some(now);
         self.watch.answered(now);
         self.variables.set("endpoint_disposition", "ANSWER");
@@ -97,6 +102,7 @@ impl Leg {
         if !had_media {
             self.reaches(Moment::Media);
         }
+        self.tell_state();
         Ok(())
     }
 

@@ -9,8 +9,8 @@ use super::commanded::Deflected;
 use super::leg::Leg;
 use super::letter::{Letter, News, Proposal};
 use super::media::{MediaError, Said, View, Way};
+use super::renewal::Renewal;
 use crate::dialog::OfferId;
-use crate::event::EventName;
 use crate::sdp::{self, SdpError};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -42,6 +42,8 @@ pub(super) struct Pending {
     pub(super) holds: bool,
     /// Our offer puts the far end on hold, or takes it back.
     pub(super) holding: Option<bool>,
+    /// Our offer is one for a command.
+    pub(super) renewal: Option<Renewal>,
     /// Who waits for what comes of our REFER.
     pub(super) deflected: Option<oneshot::Sender<Deflected>>,
 }
@@ -49,7 +51,8 @@ pub(super) struct Pending {
 impl Pending {
     /// Nothing else may be offered now.
     pub(super) fn is_busy(&self) -> bool {
-        let Pending { proposed, offered, unanswered, aligning, owed, leading, led, holding, .. } = self;
+        let Pending { proposed, offered, unanswered, aligning, owed, leading, led, holding, renewal, .. } =
+            self;
         proposed.is_some()
             || *offered
             || *unanswered
@@ -58,14 +61,15 @@ impl Pending {
             || *leading
             || *led
             || holding.is_some()
+            || renewal.is_some()
     }
 }
 
 impl Leg {
     /// The far end offers (or, without a description, asks us to).
     pub(super) fn on_offer(&mut self, id: OfferId, body: Option<Bytes>) {
-        let Pending { proposed, offered, aligning, owed, leading, led, .. } = &self.pending;
-        if proposed.is_some() || *offered || *aligning || *owed || *leading || *led {
+        let Pending { proposed, offered, aligning, owed, leading, led, renewal, .. } = &self.pending;
+        if proposed.is_some() || *offered || *aligning || *owed || *leading || *led || renewal.is_some() {
             return self.refuse_offer(id, 491);
         }
         if self.media.way() != Way::Relay && self.partner.is_some() {
@@ -161,6 +165,7 @@ impl Leg {
 
     /// The media are as they are now: relay them, tell the other side, and see whether the far end is on hold.
     pub(super) fn renegotiated(&mut self) {
+        self.tell_codecs();
         if let Some(partner) = &self.partner {
             self.media.bridge(&partner.view);
             if let Some(view) = self.media.view() {
@@ -176,7 +181,7 @@ impl Leg {
                 self.times.hold_is_ours();
             }
             info!("{} {}: {}", self.uuid, self.name(), if held { "on hold" } else { "resumed" });
-            self.fire(if held { EventName::ChannelHold } else { EventName::ChannelUnhold }, Vec::new);
+            self.tell_held(held);
         }
         if self.media.way() != Way::Relay
             && let Some(view) = self.partner_view().cloned()
@@ -247,7 +252,9 @@ impl Leg {
         }
         let taken = body.map(|body| self.media.take_answer(&body));
         match taken {
+            Some(Ok(())) if self.renewed() => {}
             Some(Ok(())) if asked => {
+                self.tell_codecs();
                 let view = self.media.view().map(Arc::new);
                 self.tell_settled(view.ok_or(488));
             }
@@ -257,6 +264,7 @@ impl Leg {
                 self.pending.holding = holding;
                 self.hold_refused();
                 match () {
+                    () if self.renewal_refused(&error.to_string()) => {}
                     () if aligning => self.out_of_line(),
                     () if led => {
                         self.media.restore();
@@ -274,6 +282,7 @@ impl Leg {
     pub(super) fn on_offer_refused(&mut self, status: u16) {
         info!("{} {}: our re-INVITE was refused with {status}", self.uuid, self.name());
         self.hold_refused();
+        self.renewal_refused(&status.to_string());
         if std::mem::take(&mut self.pending.offered) {
             let passed = self.media.way() != Way::Relay;
             self.media.restore();
@@ -343,6 +352,9 @@ impl Leg {
     pub(super) fn on_settled(&mut self, view: Result<Arc<View>, u16>) {
         if self.pending.leading {
             return self.led(view);
+        }
+        if self.renewal_settled(&view) {
+            return;
         }
         let Some((id, offer)) = self.pending.proposed.take() else { return };
         let view = match view {

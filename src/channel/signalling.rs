@@ -45,11 +45,14 @@ impl Leg {
             Event::Lost { status } => {
                 self.timed_out(&format!("the far end no longer knows the call ({status})"));
             }
-            Event::Offer { id, sdp, .. } => self.on_offer(id, sdp),
+            Event::Offer { id, sdp, message, .. } => {
+                self.learn_party(&message);
+                self.on_offer(id, sdp);
+            }
             Event::OfferWithdrawn { id } => self.on_offer_withdrawn(id),
             Event::OfferAnswered { sdp, needs_answer } => self.on_offer_answered(sdp, needs_answer),
             Event::OfferRefused { status } => self.on_offer_refused(status),
-            Event::Updated { .. } => {}
+            Event::Updated { message } => self.learn_party(&message),
             Event::Request { id, message } => self.on_request(id, &message),
             Event::Response { id, status, .. } => self.on_response(id, status),
             Event::Ended => {
@@ -80,10 +83,13 @@ impl Leg {
         let from = self.token();
         match sdp.map(|body| self.media.take_answer(&body)) {
             Some(Ok(())) => {
+                self.tell_codecs();
                 let had_media = self.progress >= Progress::EarlyMedia;
                 self.progress = self.progress.max(Progress::EarlyMedia);
                 self.times.progress_media.get_or_insert_with(Self::now);
-                self.fire(EventName::ChannelProgressMedia, Vec::new);
+                if !had_media {
+                    self.fire(EventName::ChannelProgressMedia, Vec::new);
+                }
                 self.tell(Happening::EarlyMedia);
                 if let (Some(other), Some(view)) = (self.other(), self.media.view()) {
                     self.introduce(other, false);
@@ -93,6 +99,7 @@ impl Leg {
                     self.reaches(Moment::PreAnswer);
                     self.reaches(Moment::Media);
                 }
+                self.tell_state();
             }
             outcome => {
                 if let Some(Err(error)) = outcome {
@@ -114,19 +121,17 @@ impl Leg {
                 if is_first {
                     self.reaches(Moment::Ring);
                 }
+                self.tell_state();
             }
         }
     }
 
     fn on_answered(&mut self, message: &Message, sdp: Option<Bytes>, needs_answer: bool) {
         self.learn_callee(message);
-        if let Some(support) = message.header_named("X-FS-Support").next() {
-            self.variables.set_wire("X-FS-Support", support);
-        }
+        self.learn_abilities(message);
+        self.pass_callee();
         let had_media = self.progress >= Progress::EarlyMedia;
-        self.progress = Progress::Answered;
         let now = Self::now();
-        self.times.answered = Some(now);
         let taken = match (&sdp, needs_answer) {
             (Some(body), false) => self.media.take_answer(body).map_err(|e| e.to_string()),
             (Some(body), true) if self.media.way() != Way::Relay => {
@@ -140,6 +145,9 @@ impl Leg {
             }
             (None, _) => Ok(()),
         };
+        self.tell_codecs();
+        self.progress = Progress::Answered;
+        self.times.answered = Some(now);
         if let Err(error) = taken {
             warn!("{} {}: the answer cannot be used: {error}", self.uuid, self.name());
             self.hangup(Cause::INCOMPATIBLE_DESTINATION);
@@ -156,6 +164,10 @@ impl Leg {
         self.reaches(Moment::Answer);
         if !had_media {
             self.reaches(Moment::Media);
+        }
+        self.tell_state();
+        if self.partner.is_some() {
+            self.display_caller(); // joined by its early media
         }
     }
 
@@ -213,6 +225,10 @@ impl Leg {
     fn on_info(&mut self, message: &Message) -> u16 {
         let kind = message.header(Name::ContentType).unwrap_or("").to_ascii_lowercase();
         self.fire(EventName::RecvInfo, || vec![("SIP-Content-Type".into(), kind.clone())]);
+        if kind.starts_with("message/update_display") {
+            self.learn_party(message);
+            return 200;
+        }
         if kind.starts_with("application/dtmf") {
             let Some((digit, duration_ms)) = dtmf(&kind, message.body()) else { return 400 };
             self.on_digit(digit, duration_ms, "INFO");
@@ -253,6 +269,19 @@ impl Leg {
         let body = Some(("freeswitch/data", Bytes::copy_from_slice(text.as_bytes())));
         if let Err(error) = self.session.request(Self::now(), Method::Info, &headers, body) {
             warn!("{} {}: send_info: {error}", self.uuid, self.name());
+        }
+    }
+
+    /// What the far end is, and can do.
+    fn learn_abilities(&mut self, message: &Message) {
+        let agent = message.header(Name::UserAgent).or_else(|| message.header(Name::Server));
+        let support = message.header_named("X-FS-Support").next();
+        for (name, said) in
+            [("sip_user_agent", agent), ("sip_allow", message.header(Name::Allow)), ("X-FS-Support", support)]
+        {
+            if let Some(said) = said {
+                self.variables.set_wire(name, said);
+            }
         }
     }
 

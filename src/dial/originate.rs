@@ -430,9 +430,7 @@ impl<'a> Originate<'a> {
                     false => info!("{ours} {name}: calling {uri} as {uuid}"),
                 }
                 self.leg.dials(mailbox.clone());
-                if self.leg.caller.callee_id_number.is_empty() {
-                    self.leg.caller.callee_id_number = number.clone();
-                }
+                self.leg.calls_number(&number);
                 outcome::note_leg(self.leg, &uuid, &callee, &callee_number);
                 if let Some(slot) = self.slot(at, index) {
                     slot.called = Some(Called {

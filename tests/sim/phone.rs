@@ -651,6 +651,11 @@ impl Phone {
                 let what = format!("{} {what}", message.method());
                 self.note(call, caller, |side| side.note(now, what));
             }
+            Event::Updated { message } => {
+                let (call, caller) = (talk.call, talk.caller);
+                let who = message.header(Name::PAssertedIdentity).unwrap_or("").to_owned();
+                self.note(call, caller, |side| side.note(now, format!("UPDATE {who}")));
+            }
             Event::Response { status, .. } if status >= 300 => {
                 let (call, caller) = (talk.call, talk.caller);
                 self.note(call, caller, |side| side.note(now, format!("answered {status}")));

@@ -170,7 +170,7 @@ fn a_profile_and_its_registrations_are_told() {
             assert_eq!(say(office, &format!("sofia_count_reg {asked}")).await, expected, "{asked}");
         }
         assert_eq!(say(office, "sofia_count_reg @internal").await, count.to_string());
-        for command in ["sofia_dig x", "uuid_media off x"] {
+        for command in ["sofia_dig x", "uuid_media_3p off x"] {
             let said = say(office, command).await;
             let name = command.split(' ').next().unwrap();
             assert!(said.starts_with(&format!("-ERR {name} is not provided: ")), "{said}");

@@ -1,11 +1,11 @@
 //! `fifo … out`: a consumer takes the callers of one or several queues, one after the other.
 
 use super::super::bound::Bridge;
-use super::super::bridge::{Leads, meeting};
+use super::super::bridge::meeting;
 use super::super::call::Call;
 use super::caller::begin;
 use super::{stands, tell};
-use crate::channel::{Cause, Happening, Leg, Token};
+use crate::channel::{Cause, Happening, Leg, Role, Token};
 use crate::store::fifo::{Claim, Strategy, Wish};
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,7 +91,7 @@ async fn serve(call: &mut Call, claim: Claim) -> bool {
     };
     tell(leg, &name, "caller_pop", of_caller);
     tell(leg, &name, "consumer_pop", of_caller);
-    match meeting(leg, &peer, Leads::Us).await {
+    match meeting(leg, &peer, Role::Calls).await {
         Ok(()) => claim.done(),
         Err(why) if leg.is_leaving() => {
             warn!(
