@@ -121,6 +121,7 @@ const APPLICATIONS: &[Application] = &[
     tool("sched_hangup", "[+]<time> [<cause>]", "end the call later"),
     tool("sched_heartbeat", "[0|<seconds>]", "an event every so many seconds"),
     tool("sched_transfer", "[+]<time> <extension> <dialplan> <context>", "transfer the call later"),
+    tool("send_display", "<text>", "have the phone show another name"),
     tool("send_info", "<info>", "send a SIP INFO"),
     tool("set", "<varname>=<value>", "set a variable"),
     tool("set_global", "<varname>=<value>", "set a global variable"),

@@ -4,7 +4,7 @@ use super::desk::{Desk, Work};
 use super::function::{self, Function};
 use super::{
     beside, channels, complete, console, doubt, eval, fsctl, help, later, machine, originate, presence, show,
-    sofia, sofia_lookup, status, system, unprovided, uuid_media, uuid_route, uuid_signal,
+    sofia, sofia_lookup, status, system, unprovided, uuid_limit, uuid_media, uuid_route, uuid_signal,
 };
 use crate::event::EventName;
 
@@ -85,6 +85,7 @@ const FAMILIES: &[&[Command]] = &[
     status::COMMANDS,
     system::COMMANDS,
     unprovided::COMMANDS,
+    uuid_limit::COMMANDS,
     uuid_media::COMMANDS,
     uuid_route::COMMANDS,
     uuid_signal::COMMANDS,

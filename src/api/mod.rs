@@ -78,6 +78,7 @@ mod system;
 mod text;
 mod tree;
 mod unprovided;
+mod uuid_limit;
 mod uuid_media;
 mod uuid_route;
 mod uuid_signal;

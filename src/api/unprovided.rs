@@ -45,9 +45,6 @@ refused! {
     "uuid_early_ok", "<uuid>", "early media are decided on when they begin";
     "uuid_fileman", "<uuid> <cmd>:<val>", "no sound is played yet";
     "uuid_jitterbuffer", "<uuid> [0|<min_msec>[:<max_msec>]]", "packets are relayed as they come";
-    "uuid_limit", "<uuid> <backend> <realm> <resource> [<max>[/interval]] [number [dialplan [context]]]",
-        "limits are counted by the call's own dialplan (application limit)";
-    "uuid_limit_release", "<uuid> <backend> [realm] [resource]", "limits are given back when the call moves on";
     "uuid_loglevel", "<uuid> <level>", "the log has one level for all (fsctl loglevel)";
     "uuid_media_3p", "[off] <uuid>", "uuid_media does that with one offer to each side";
     "uuid_media_params", "<uuid> <json>", "video is relayed as it comes";

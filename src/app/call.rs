@@ -9,7 +9,6 @@ use crate::config::Position;
 use crate::dialplan::{Action, Dialplan, Expanded, Hunt, Hunter, Template, inline};
 use crate::event::EventName;
 use crate::sip::Replaces;
-use crate::store::Held;
 use arc_swap::ArcSwap;
 use std::collections::VecDeque;
 use std::pin::{Pin, pin};
@@ -40,8 +39,6 @@ pub struct Call {
     pub(super) locked: u32,
     /// How often `execute_extension` has run since the last transfer.
     pub(super) extensions: u32,
-    /// What the call counts for (`limit`).
-    pub(super) limits: Held,
     /// The bridge it waits in.
     pub(super) bridge: Option<Bridge>,
     /// How many applications run in the middle of it, one inside the other.
@@ -53,7 +50,6 @@ pub struct Call {
 impl Call {
     /// A call that has not been routed yet.
     pub fn new(leg: Leg, plans: Plans) -> Call {
-        let limits = Held::new(leg.exchange.stores.limits.clone());
         Call {
             leg,
             in_place_of: None,
@@ -63,7 +59,6 @@ impl Call {
             nesting: 0,
             locked: 0,
             extensions: 0,
-            limits,
             bridge: None,
             performing: 0,
             given_up: false,
@@ -75,7 +70,7 @@ impl Call {
         if caught(pin!(self.live())).await.is_err() {
             self.leg.panicked();
         }
-        self.limits.release_all();
+        self.leg.limits.release_all();
         self.leg.finish().await;
     }
 
@@ -291,7 +286,7 @@ impl Call {
             caller.context = context;
         }
         if !self.leg.variables.is_true("limit_ignore_transfer") {
-            self.limits.release_all();
+            self.leg.limits.release_all();
         }
         self.leg.variables.set("hangup_after_bridge", "false");
         self.leg.sent_elsewhere();

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 /// Where a call goes that finds nothing left.
-const ELSEWHERE: &str = "limit_exceeded";
+pub(crate) const ELSEWHERE: &str = "limit_exceeded";
 
 /// `backend realm id [max[/interval]] [exten [dialplan [context]]]`. Without a maximum it only counts. `!CAUSE` for the
 /// extension hangs up.
@@ -20,7 +20,7 @@ pub async fn run(call: &mut Call, data: &Expanded) {
         let usage = "limit <backend> <realm> <id> [<max>[/interval]] [number [dialplan [context]]]";
         return warn!("{} {}: limit({}): {usage}", call.leg.uuid, call.leg.name(), data.text);
     };
-    if take(call, backend, realm, id, rest.first().map(String::as_str)) {
+    if count_in(&mut call.leg, backend, realm, id, rest.first().map(String::as_str)) {
         return;
     }
     let word = |n: usize| rest.get(n).map(String::as_str);
@@ -48,7 +48,7 @@ pub async fn execute(call: &mut Call, data: &Expanded) {
         return warn!("{} {}: limit_execute({}): {usage}", call.leg.uuid, call.leg.name(), data.text);
     };
     let (backend, realm, id) = (plain(backend), plain(realm), plain(id));
-    if !take(call, &backend, &realm, &id, Some(max)) {
+    if !count_in(&mut call.leg, &backend, &realm, &id, Some(max)) {
         return;
     }
     let action = Action {
@@ -63,7 +63,7 @@ pub async fn execute(call: &mut Call, data: &Expanded) {
         && call.transfers() == transfers
         && let Some(backend) = Backend::named(&backend)
     {
-        call.limits.release(backend, &realm, &id);
+        call.leg.limits.release(backend, &realm, &id);
     }
 }
 
@@ -80,30 +80,30 @@ fn words(data: &Expanded, most: usize) -> Vec<String> {
     separate(data.guarded(), ' ', most).iter().map(|word| plain(word).into_owned()).collect()
 }
 
-/// Counts the call in; false when there is nothing left of it.
-fn take(call: &mut Call, name: &str, realm: &str, id: &str, max: Option<&str>) -> bool {
+/// Counts a leg in; false when there is nothing left of it.
+pub(crate) fn count_in(leg: &mut Leg, name: &str, realm: &str, id: &str, max: Option<&str>) -> bool {
     let Some(backend) = Backend::named(name) else {
         error!(
             "{} {}: limit: there is no backend {name} (there are hash and db); it counts as exceeded",
-            call.leg.uuid,
-            call.leg.name()
+            leg.uuid,
+            leg.name()
         );
         return false;
     };
     let (max, interval) = maximum(max.unwrap_or("-1"));
     let ask = Ask { backend, realm, id, max, interval };
-    let taken = call.limits.take(&ask, Leg::now());
-    let variables = &mut call.leg.variables;
+    let taken = leg.limits.take(&ask, Leg::now());
+    let variables = &mut leg.variables;
     if backend == Backend::Db {
         variables.set_wire("limit_realm", realm);
         variables.set_wire("limit_id", id);
         variables.print("limit_max", max.map_or(-1, i64::from));
     }
     let Ok(Usage { total, rate }) = taken else {
-        info!("{} {}: limit {name} {realm} {id} is exceeded", call.leg.uuid, call.leg.name());
+        info!("{} {}: limit {name} {realm} {id} is exceeded", leg.uuid, leg.name());
         return false;
     };
-    call.leg.exchange.events.fire(EventName::Custom("limit::usage"), || {
+    leg.exchange.events.fire(EventName::Custom("limit::usage"), || {
         let max = max.map_or(-1, i64::from);
         let (most, most_rate) = if interval.is_some() { (-1, max) } else { (max, -1) };
         vec![
@@ -116,7 +116,7 @@ fn take(call: &mut Call, name: &str, realm: &str, id: &str, max: Option<&str>) -
             ("ratemax".into(), most_rate.to_string()),
         ]
     });
-    let variables = &mut call.leg.variables;
+    let variables = &mut leg.variables;
     for (what, number) in [("limit_usage", total), ("limit_rate", rate)] {
         if what == "limit_usage" || backend == Backend::Hash {
             variables.print(what, number);

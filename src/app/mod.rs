@@ -67,6 +67,7 @@ mod verbose_events;
 
 pub use call::{Call, Calls, Plans};
 pub use errands::{broadcast, serve as serve_errands};
+pub(crate) use limit::{ELSEWHERE as LIMIT_EXCEEDED, count_in};
 pub use missing::LEFT_OUT;
 pub use sched::is_possible;
 pub use table::{Application, Run, names, refused};

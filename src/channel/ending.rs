@@ -215,6 +215,7 @@ impl Leg {
         let talked = self.times.answered.map(|at| ended.saturating_duration_since(at));
         let lasted = ended.saturating_duration_since(self.times.created);
         self.agent.count_ended(self.direction == Direction::Outbound, talked.is_some());
+        self.limits.release_all();
         self.tell_over();
         if let (None, Some(name)) = (talked, self.variables.get("sip_gateway_name"))
             && let Some(gateway) = self.exchange.gateways.load().find(name)

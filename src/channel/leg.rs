@@ -41,6 +41,7 @@ use crate::media::Stats;
 use crate::net::SendError;
 use crate::sdp::{self, AgreedMedia};
 use crate::sip::Method;
+use crate::store::Held;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -143,6 +144,8 @@ pub struct Leg {
     pub agent: Arc<UserAgent>,
     /// Which way the call goes.
     pub direction: Direction,
+    /// What it counts for (`limit`).
+    pub limits: Held,
     pub(super) entry: Entry,
     pub(super) letters: Letters,
     pub(super) alarm: Alarm,
@@ -215,6 +218,7 @@ impl Beginning {
             self;
         Leg {
             uuid: caller.uuid.clone(),
+            limits: Held::new(exchange.stores.limits.clone()),
             variables,
             caller,
             exchange,

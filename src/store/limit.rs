@@ -231,6 +231,17 @@ impl Held {
         });
     }
 
+    /// Gives back all that is counted so.
+    pub fn release_every(&mut self, backend: Backend) {
+        let limits = &self.limits;
+        self.names.retain(|(held, name)| {
+            if *held == backend {
+                limits.give_back(backend, name);
+            }
+            *held != backend
+        });
+    }
+
     /// Gives everything back.
     pub fn release_all(&mut self) {
         for (backend, name) in self.names.drain(..) {
