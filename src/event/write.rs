@@ -68,8 +68,10 @@ pub(super) fn plain(event: &Event, encode: bool) -> String {
 
 /// `Name: value\n`, encoded.
 pub fn header_line(out: &mut String, name: &str, value: &str, encode: bool) {
-    match name.contains(|c: char| c.is_control() || c == ':') {
-        true => out.extend(name.chars().map(|c| if c.is_control() || c == ':' { '_' } else { c })),
+    // Unicode's own line ends, too: there are readers that cut lines there.
+    let ends = |c: char| c.is_control() || matches!(c, ':' | '\u{2028}' | '\u{2029}');
+    match name.contains(ends) {
+        true => out.extend(name.chars().map(|c| if ends(c) { '_' } else { c })),
         false => out.push_str(name),
     }
     out.push_str(": ");

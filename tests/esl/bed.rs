@@ -138,7 +138,12 @@ impl Bed {
 
     /// A caller in a call to `number`, its INVITE sent.
     pub fn call(&self, number: &str) -> Caller {
-        Caller::invite(self.sip, number)
+        self.call_as("\"Al Pha\" <sip:1000@d.test>", number, "")
+    }
+
+    /// The same from somebody else, with headers of its own.
+    pub fn call_as(&self, from: &str, number: &str, more: &str) -> Caller {
+        Caller::invite(self.sip, from, number, more)
     }
 
     /// The callee's phone registers as that user of `d.test`.
@@ -335,16 +340,20 @@ pub struct Caller {
     switch: SocketAddr,
     number: String,
     call: u32,
+    from: String,
     to: String,
+    /// Headers of its own, each with its line end.
+    more: String,
 }
 
 impl Caller {
-    fn invite(switch: SocketAddr, number: &str) -> Caller {
+    fn invite(switch: SocketAddr, from: &str, number: &str, more: &str) -> Caller {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         let call = NEXT.fetch_add(1, Ordering::Relaxed);
-        let caller =
-            Caller { socket, switch, number: number.to_owned(), call, to: format!("<sip:{number}@d.test>") };
+        let to = format!("<sip:{number}@d.test>");
+        let (number, from, more) = (number.to_owned(), from.to_owned(), more.to_owned());
+        let caller = Caller { socket, switch, number, call, from, to, more };
         caller.request("INVITE", 1, SDP);
         caller
     }
@@ -354,13 +363,15 @@ impl Caller {
         let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
         let text = format!(
             "{method} sip:{}@{} SIP/2.0\r\nVia: SIP/2.0/UDP {me};branch=z9hG4bK-{call}-{method}-{cseq}\r\n\
-             From: \"Al Pha\" <sip:1000@d.test>;tag=c{call}\r\nTo: {}\r\nCall-ID: call-{call}-{}@phone\r\n\
-             CSeq: {cseq} {method}\r\nContact: <sip:1000@{me}>\r\nMax-Forwards: 70\r\nX-Evil: a%0ab\r\n{kind}\
+             From: {};tag=c{call}\r\nTo: {}\r\nCall-ID: call-{call}-{}@phone\r\n\
+             CSeq: {cseq} {method}\r\nContact: <sip:1000@{me}>\r\nMax-Forwards: 70\r\nX-Evil: a%0ab\r\n{}{kind}\
              Content-Length: {}\r\n\r\n{body}",
             self.number,
             self.switch,
+            self.from,
             self.to,
             std::process::id(),
+            self.more,
             body.len()
         );
         self.socket.send_to(text.as_bytes(), self.switch).expect("sent");

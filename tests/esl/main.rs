@@ -10,6 +10,7 @@ mod test_calls;
 mod test_crowd;
 mod test_deeds;
 mod test_events;
+mod test_injection;
 mod test_login;
 mod test_programs;
 mod test_random;

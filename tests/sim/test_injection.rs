@@ -138,6 +138,8 @@ fn play(wanted: impl Fn(&Row) -> bool) {
         for mut row in all_rows().into_iter().filter(|row| wanted(row)) {
             // Every call of this world says whose it is.
             row.line = row.line.replace("originate user/", "originate {sip_h_X-Call=0}user/");
+            // What is kept on disk is kept apart from what other tests keep.
+            row.line = row.line.replace("sales", "broken").replace("/realm", "/broken");
             let row =
                 row.named(&[("AAA", A), ("BBB", B), ("NOBODY", "dddddddd-0000-4000-8000-000000000009")]);
             for evil in EVIL {
