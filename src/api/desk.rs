@@ -70,9 +70,9 @@ pub enum ProfileWork {
 pub enum Shutdown {
     /// At once; calls are hung up.
     Now,
-    /// No new calls; the end comes when the last call is over.
+    /// When there is no call; until then new ones begin as ever.
     Elegant,
-    /// New calls, too, until there is none.
+    /// No new calls; the end comes when the last call is over.
     Asap,
     /// Not after all.
     Cancel,

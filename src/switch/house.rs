@@ -45,11 +45,11 @@ impl Whole {
             let waits = match wanted {
                 None => false,
                 Some(Shutdown::Now) => return,
-                Some(Shutdown::Elegant) => {
+                Some(Shutdown::Elegant) => true,
+                Some(Shutdown::Asap) => {
                     exchange.gate.drain();
                     true
                 }
-                Some(Shutdown::Asap) => true,
                 Some(Shutdown::Cancel) => {
                     exchange.gate.reopen();
                     false
