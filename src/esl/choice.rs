@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 /// The most filters, and the most subclasses, of one client.
 const MOST: usize = 1000;
-/// How far a filter's pattern may go back.
+/// The most filters of one client that are patterns, how many bytes each may take once it is built, and how far it may go
+/// back: clients build them on a thread that serves all.
+const MOST_PATTERNS: usize = 64;
+const PATTERN_SIZE: usize = 128 << 10;
 const BACKTRACKS: usize = 10_000;
 
 /// What `myevents` brings.
@@ -235,7 +238,11 @@ impl Choice {
         if self.filters.len() >= MOST {
             return "-ERR too many filters".to_owned();
         }
+        let patterns = self.filters.iter().filter(|filter| matches!(filter.test, Test::Pattern(_))).count();
         match Filter::new(&name, &value) {
+            Some(Filter { test: Test::Pattern(_), .. }) if patterns >= MOST_PATTERNS => {
+                "-ERR too many patterns".to_owned()
+            }
             Some(filter) => {
                 self.filters.push(filter);
                 format!("+OK filter added. [{name}]=[{value}]")
@@ -312,7 +319,10 @@ impl Filter {
         let test = match pattern {
             Some((pattern, flags)) => {
                 let pattern = if flags.contains('i') { format!("(?i){pattern}") } else { pattern.to_owned() };
-                let built = RegexBuilder::new(&pattern).backtrack_limit(BACKTRACKS).build();
+                let built = RegexBuilder::new(&pattern)
+                    .backtrack_limit(BACKTRACKS)
+                    .delegate_size_limit(PATTERN_SIZE)
+                    .build();
                 Test::Pattern(Box::new(built.ok()?))
             }
             None => Test::Word(test.to_owned()),
@@ -333,6 +343,17 @@ mod tests {
 
     fn custom(subclass: &str) -> Event {
         event(EventName::Custom(""), &[("Event-Subclass", subclass)])
+    }
+
+    #[test]
+    fn patterns_are_bounded_in_size_and_number() {
+        let mut choice = Choice::default();
+        assert_eq!(choice.filter(r"X /\w{140}0/"), "-ERR invalid pattern", "megabytes once it is built");
+        for n in 0..MOST_PATTERNS {
+            assert_eq!(choice.filter(&format!("X /{n}/")), format!("+OK filter added. [X]=[/{n}/]"));
+        }
+        assert_eq!(choice.filter("X /one more/"), "-ERR too many patterns");
+        assert_eq!(choice.filter("X word"), "+OK filter added. [X]=[word]");
     }
 
     #[test]
