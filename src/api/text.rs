@@ -3,7 +3,7 @@
 use md5::{Digest, Md5};
 
 use super::world::World;
-use crate::dialplan::{cut, leading_number, separate, url_decoded};
+use crate::dialplan::{LONGEST, cut, leading_number, separate, url_decoded};
 use crate::event::url_encode_into;
 
 /// `echo TEXT`.
@@ -56,11 +56,18 @@ pub(super) fn parts(text: &str, most: usize) -> Vec<String> {
     separate(list, separator, most)
 }
 
-/// `replace TEXT|OLD|NEW`.
+/// `replace TEXT|OLD|NEW`. What would be longer than an expansion may be is not made.
 pub fn replace(_: &dyn World, text: &str) -> String {
     match parts(text, 3).as_slice() {
         [text, old, _] if old.is_empty() => text.clone(),
-        [text, old, new] => text.replace(old.as_str(), new),
+        [text, old, new] => {
+            let found = text.matches(old.as_str()).count();
+            let length = (text.len() - found * old.len()).saturating_add(found.saturating_mul(new.len()));
+            match length <= LONGEST {
+                true => text.replace(old.as_str(), new),
+                false => "-ERR the result is too long".to_owned(),
+            }
+        }
         _ => "-ERR".to_owned(),
     }
 }

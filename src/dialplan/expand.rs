@@ -18,8 +18,8 @@ use crate::channel::array;
 
 /// How deep expansions may nest: FreeSWITCH's limit.
 const DEPTH: u32 = 100;
-/// How much text one expansion may produce, in bytes, all levels together.
-const OUTPUT: usize = 1 << 20;
+/// How much text one expansion may produce, in bytes, all levels together; and one substitution.
+pub const LONGEST: usize = 1 << 20;
 /// How many variables and functions one expansion may look up, all levels together.
 const LOOKUPS: u32 = 10_000;
 
@@ -113,7 +113,7 @@ fn run<S: Scope + ?Sized>(text: &str, scope: &S, guard: bool) -> Expanded {
         LEFT.set(Some((run.left, run.lookups)));
     }
     if run.spent {
-        tracing::warn!(target: "dialplan", "expansion cut short: it exceeds {OUTPUT} bytes or {LOOKUPS} look-ups");
+        tracing::warn!(target: "dialplan", "expansion cut short: it exceeds {LONGEST} bytes or {LOOKUPS} look-ups");
     }
     Expanded::new(out, wire)
 }
@@ -133,7 +133,7 @@ struct Allowance {
 
 impl Allowance {
     fn share() -> Allowance {
-        let (output, lookups) = LEFT.get().unwrap_or((OUTPUT, LOOKUPS));
+        let (output, lookups) = LEFT.get().unwrap_or((LONGEST, LOOKUPS));
         Allowance { output, lookups, outermost: LEFT.get().is_none() }
     }
 }

@@ -23,7 +23,9 @@ pub mod words;
 
 pub use clock::{is_number, is_true, point};
 pub use compile::Applications;
-pub use expand::{Expanded, cut, expand, expand_marked, has_work, leading_number, needs_marking, trimmed};
+pub use expand::{
+    Expanded, LONGEST, cut, expand, expand_marked, has_work, leading_number, needs_marking, trimmed,
+};
 pub use hunt::{Action, Hunt, Route};
 pub use on_leg::Hunter;
 pub use pattern::{BadPattern, Captures, Pattern, StepLimit, substitute};

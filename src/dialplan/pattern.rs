@@ -11,6 +11,7 @@
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
+use super::expand::LONGEST;
 use fancy_regex::{Regex, RegexBuilder};
 
 /// Steps a match may take back before it counts as failed.
@@ -367,7 +368,8 @@ fn is_repeat(rest: &str) -> bool {
     !low.is_empty() && low.bytes().chain(high.bytes()).all(|b| b.is_ascii_digit())
 }
 
-/// Replaces `$1` and `${1}` by the groups, each passed through `put`. A group that is absent leaves nothing.
+/// Replaces `$1` and `${1}` by the groups, each passed through `put`. A group that is absent leaves nothing; and so do those
+/// behind the place where the text is longer than an expansion may be.
 pub fn substitute<'c>(
     data: &str,
     groups: &'c [Option<String>],
@@ -380,6 +382,10 @@ pub fn substitute<'c>(
         match group_number(after) {
             Some((number, behind)) => {
                 if let Some(Some(text)) = groups.get(number) {
+                    if out.len() + text.len() > LONGEST {
+                        tracing::warn!(target: "dialplan", "substitution cut short: it exceeds {LONGEST} bytes");
+                        return out;
+                    }
                     out.push_str(&put(text));
                 }
                 rest = behind;
@@ -410,6 +416,13 @@ fn group_number(after: &str) -> Option<(usize, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_substitution_is_bounded() {
+        let groups = [None, Some("x".repeat(20_000))];
+        let made = substitute(&"<$1".repeat(15_000), &groups, Cow::Borrowed);
+        assert!(made.len() <= LONGEST && made.len() > LONGEST - 40_000, "{}", made.len());
+    }
 
     #[test]
     fn matches_like_pcre() {

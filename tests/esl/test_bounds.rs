@@ -183,3 +183,19 @@ fn what_is_not_said_to_its_end_is_not_done() {
     assert_eq!(client.api("global_getvar half"), "-ERR no reply\n");
     assert!(client.heard.is_empty(), "{:?}", client.heard);
 }
+
+/// A line of some kilobytes does not ask for gigabytes: not from functions on text, not from patterns of filters.
+#[test]
+fn a_short_line_makes_no_long_answer() {
+    let bed = Bed::new();
+    let mut client = bed.client();
+    let many = |text: &str, count: usize| text.repeat(count);
+    let replace = format!("replace {}|a|{}", many("a", 50_000), many("b", 50_000));
+    assert_eq!(client.api(&replace), "-ERR the result is too long");
+    let regex = format!("regex {}|^(.*)$|{}", many("a", 20_000), many("<$1", 15_000));
+    assert!(client.api(&regex).len() <= 1 << 20);
+    let expanded = format!("eval ${{{}}}", replace.replacen(' ', "(", 1) + ")");
+    assert!(client.api(&expanded).len() <= 1 << 20);
+    assert_eq!(client.ask(r"filter X /\w{140}0/").reply(), "-ERR invalid pattern");
+    assert_eq!(client.api("replace banana|an|AN"), "bANANa");
+}
