@@ -1,12 +1,13 @@
 //! For one who wonders: `why` a call ended as it did, `reg why` somebody is (not) registered, what is `stuck`, and which
 //! `generation` of the configuration runs. Tandem's own; FreeSWITCH has none of them.
 
-use std::fmt::Write;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::command::{Command, now, usage, waits};
 use super::desk::Desk;
+use super::rows::one_line;
 use super::world::default_domain;
 use crate::channel::{Leg, NoAnswer};
 
@@ -16,6 +17,12 @@ pub(super) const COMMANDS: &[Command] = &[
     waits("stuck", "", "Tell which channels do not go on", |desk, _| Box::pin(stuck(desk))),
     now("why", "<uuid>|last", "Tell how a call ended, and its SIP steps", why),
 ];
+
+/// Adds a line. What it tells of callers and phones stays in it.
+fn line(out: &mut String, what: impl Display) {
+    out.push_str(&one_line(&what.to_string()));
+    out.push('\n');
+}
 
 /// `why UUID|last`: every leg of the call.
 fn why(desk: &Desk, text: &str) -> String {
@@ -35,9 +42,10 @@ fn why(desk: &Desk, text: &str) -> String {
     }
     let mut out = String::new();
     for leg in legs {
-        let _ = writeln!(out, "{}\n  {} Call-ID {}", leg.words, leg.name, leg.call_id);
+        line(&mut out, &leg.words);
+        line(&mut out, format_args!("  {} Call-ID {}", leg.name, leg.call_id));
         for (after, what) in leg.steps() {
-            let _ = writeln!(out, "  +{after:.3} s {what}");
+            line(&mut out, format_args!("  +{after:.3} s {what}"));
         }
     }
     out
@@ -56,47 +64,50 @@ fn reg(desk: &Desk, text: &str) -> String {
     let known = exchange.directory.user(user, domain);
     match &known {
         Some(entry) => {
-            let _ = writeln!(out, "{user}@{domain} is in the directory ({})", entry.at);
+            line(&mut out, format_args!("{user}@{domain} is in the directory ({})", entry.at));
             if entry.param("password").or(entry.param("a1-hash")).is_none() {
                 out.push_str("it has no password: nobody can log in as it\n");
             }
         }
         None if exchange.directory.snapshot().domain(domain).is_some() => {
-            let _ = writeln!(out, "{user}@{domain} is not in the directory: its REGISTER is refused");
+            line(&mut out, format_args!("{user}@{domain} is not in the directory: its REGISTER is refused"));
         }
         None => {
             let domains: Vec<String> =
                 exchange.directory.snapshot().domains().map(|d| d.name.to_string()).collect();
-            let _ = writeln!(
-                out,
-                "there is no domain {domain} in the directory; there is {}",
-                domains.join(", ")
+            line(
+                &mut out,
+                format_args!("there is no domain {domain} in the directory; there is {}", domains.join(", ")),
             );
         }
     }
     let bindings = exchange.registrar.lookup(now, user, domain);
     for binding in &bindings {
-        let _ = writeln!(
-            out,
-            "registered at {}: {} from {} by {}, for {} s more, last refreshed {} s ago ({})",
-            binding.profile,
-            binding.fs_contact(),
-            binding.flow.remote,
-            binding.flow.transport,
-            binding.remaining(now),
-            now.saturating_duration_since(binding.refreshed).as_secs(),
-            binding.user_agent
+        line(
+            &mut out,
+            format_args!(
+                "registered at {}: {} from {} by {}, for {} s more, last refreshed {} s ago ({})",
+                binding.profile,
+                binding.fs_contact(),
+                binding.flow.remote,
+                binding.flow.transport,
+                binding.remaining(now),
+                now.saturating_duration_since(binding.refreshed).as_secs(),
+                binding.user_agent
+            ),
         );
     }
     let refused = known.as_ref().and_then(|entry| exchange.registrar.refusals.last(&entry.id, &entry.domain));
     if let Some(refused) = &refused {
-        let _ = writeln!(
-            out,
-            "its last REGISTER that was refused came {} s ago from {} to {}: {}",
-            now.saturating_duration_since(refused.at).as_secs(),
-            refused.source,
-            refused.profile,
-            refused.why
+        line(
+            &mut out,
+            format_args!(
+                "its last REGISTER that was refused came {} s ago from {} to {}: {}",
+                now.saturating_duration_since(refused.at).as_secs(),
+                refused.source,
+                refused.profile,
+                refused.why
+            ),
         );
     }
     if bindings.is_empty() {
@@ -105,7 +116,10 @@ fn reg(desk: &Desk, text: &str) -> String {
             let elsewhere =
                 exchange.registrar.list(|b| b.user.eq_ignore_ascii_case(user) && b.gone_at() > now);
             for binding in elsewhere {
-                let _ = writeln!(out, "but {user}@{} is: the phone uses another domain", binding.domain);
+                line(
+                    &mut out,
+                    format_args!("but {user}@{} is: the phone uses another domain", binding.domain),
+                );
             }
             if refused.is_none() {
                 out.push_str("no REGISTER of it was refused lately; the log tells who was asked for a password and did not answer: SIP auth challenge\n");
@@ -143,13 +157,11 @@ async fn stuck(desk: &Desk) -> String {
                     Ok(Some((name, age, application))) => {
                         let doing = application.unwrap_or_else(|| "nothing".to_owned());
                         Some(format!(
-                            "{uuid} {name} is not answered since {} s; it does {doing}\n",
+                            "{uuid} {name} is not answered since {} s; it does {doing}",
                             age.as_secs()
                         ))
                     }
-                    Err(NoAnswer::Busy) => {
-                        Some(format!("{uuid} does not answer; uuid_kill {uuid} ends it\n"))
-                    }
+                    Err(NoAnswer::Busy) => Some(format!("{uuid} does not answer; uuid_kill {uuid} ends it")),
                     Ok(None) | Err(NoAnswer::NoChannel) => None,
                 }
             })
@@ -157,7 +169,9 @@ async fn stuck(desk: &Desk) -> String {
         .collect();
     let mut out = String::new();
     for asked in asked {
-        out.push_str(&asked.await.ok().flatten().unwrap_or_default());
+        if let Ok(Some(told)) = asked.await {
+            line(&mut out, told);
+        }
     }
     if out.is_empty() { "+OK nothing is stuck\n".to_owned() } else { out }
 }
@@ -174,5 +188,17 @@ async fn generation(desk: &Desk) -> String {
             let lines: String = errors.iter().map(|line| format!("  {line}\n")).collect();
             format!("-ERR what is on disk cannot be used:\n{lines}")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_caller_calls_itself_stays_in_its_line() {
+        let mut out = String::new();
+        line(&mut out, format_args!("a leg of {} ended", "a\r\nEvil: 1\r\n\u{1b}[2Jz\u{9b}"));
+        assert_eq!(out, "a leg of a  Evil: 1   [2Jz  ended\n");
     }
 }

@@ -64,7 +64,7 @@ impl Rows {
                 }
                 for row in &self.rows {
                     // A record is one line, whatever stands in it.
-                    let clean: Vec<String> = row.iter().map(|v| v.replace(['\r', '\n'], " ")).collect();
+                    let clean: Vec<String> = row.iter().map(|v| one_line(v)).collect();
                     let _ = writeln!(out, "{}", clean.join(sign));
                 }
                 let _ = write!(out, "\n{count} total.\n");
@@ -99,6 +99,11 @@ impl Rows {
     }
 }
 
+/// A text that stays in its line and moves no terminal's cursor, whoever wrote it.
+pub fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// Text between two tags of XML.
 pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -128,6 +133,9 @@ mod tests {
         assert_eq!(As::Json.count(2), "{\"row_count\":2,\"rows\":[]}");
         assert_eq!(As::Xml.count(2), "<result row_count=\"2\"></result>\n");
         assert_eq!(none.print(&As::Xml), "<result row_count=\"0\"/>\n");
+        let coloured =
+            Rows { rows: vec![vec!["a\u{1b}[2J\r\n".to_owned(), "\u{9b}b".to_owned()]], ..none.clone() };
+        assert_eq!(coloured.print(&As::Delim("|".to_owned())), "a|b\na [2J  | b\n\n1 total.\n");
         let one = Rows { rows: vec![vec!["x\"\n".to_owned(), "<1>".to_owned()]], ..none };
         assert_eq!(one.print(&As::Delim("|".to_owned())), "a|b\nx\" |<1>\n\n1 total.\n");
         assert_eq!(one.print(&As::Json), r#"{"row_count":1,"rows":[{"a":"x\"\n","b":"<1>"}]}"#);
