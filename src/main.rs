@@ -217,6 +217,7 @@ impl Console {
                         session.wait_at_most(longest);
                     }
                     let (said, failed) = cli::execute(&mut session, command)?;
+                    let said = if std::io::stdout().is_terminal() { cli::plain(&said) } else { said };
                     let end = if said.ends_with('\n') { "" } else { "\n" };
                     write!(std::io::stdout(), "{said}{end}")?;
                     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -84,8 +84,8 @@ fn colour(level: u8) -> &'static str {
     }
 }
 
-/// Nothing that comes over the socket moves the cursor or colours the terminal.
-fn plain(text: &str) -> String {
+/// A text as a terminal may have it: nothing that comes over the socket moves the cursor or colours the screen.
+pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { ' ' } else { c }).collect()
 }
 

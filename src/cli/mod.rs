@@ -16,7 +16,7 @@ mod session;
 mod terminal;
 mod wire;
 
-pub use console::{Manner, execute};
+pub use console::{Manner, execute, plain};
 pub use flags::{Flags, Local, Section, Wishes};
 pub use session::{Session, Told};
 #[cfg(feature = "cli")]

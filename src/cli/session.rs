@@ -122,11 +122,21 @@ impl Session {
     /// # Errors
     /// The connection is gone.
     pub fn ask(&mut self, line: &str, headers: &[(&str, &str)]) -> io::Result<String> {
+        self.ask_within(self.longest, line, headers)
+    }
+
+    /// The same, not waited for longer than that: then the connection is given up.
+    pub(super) fn ask_within(
+        &mut self,
+        longest: Duration,
+        line: &str,
+        headers: &[(&str, &str)],
+    ) -> io::Result<String> {
         if !self.open {
             return Err(io::ErrorKind::NotConnected.into());
         }
         let sent = self.stream.write_all(wire::command(line, headers).as_bytes());
-        let answer = sent.and_then(|()| match self.replies.recv_timeout(self.longest) {
+        let answer = sent.and_then(|()| match self.replies.recv_timeout(longest) {
             Ok(frame) => Ok(frame),
             Err(RecvTimeoutError::Timeout) => Err(io::ErrorKind::TimedOut.into()),
             Err(RecvTimeoutError::Disconnected) => Err(io::ErrorKind::ConnectionAborted.into()),

@@ -27,6 +27,8 @@ use super::session::{Session, Told};
 
 /// How many lines are remembered.
 const HISTORY: usize = 1_000;
+/// How long Tab waits for what the switch offers.
+const COMPLETES: Duration = Duration::from_secs(2);
 
 type Shared<T> = Arc<Mutex<T>>;
 
@@ -49,7 +51,8 @@ impl Completer for Completing {
         let line = line.get(..pos).unwrap_or(line);
         let said = match lock(&self.0).as_mut() {
             Some(session) => {
-                session.ask(&format!("api console_complete c={pos};{line}"), &[]).unwrap_or_default()
+                let asked = format!("api console_complete c={pos};{line}");
+                session.ask_within(COMPLETES, &asked, &[]).unwrap_or_default()
             }
             None => String::new(),
         };
@@ -137,7 +140,7 @@ impl Line {
         if let Some(level) = &self.wishes.level {
             said += &format!("{}\n", session.ask(&format!("log {level}"), &[])?);
         }
-        Ok((session, said))
+        Ok((session, console::plain(&said)))
     }
 
     /// Looks for a new connection, a try a second. Events that were asked for and a level of the log that was set are to be
