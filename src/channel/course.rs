@@ -131,6 +131,7 @@ impl Leg {
                 uuid: self.uuid.clone(),
                 cause: ending.cause,
                 sip: ending.sip.clone(),
+                disposition: ending.disposition,
                 redirects: ending.redirects.clone(),
                 answered: self.is_answered(),
                 stats: None,

@@ -148,6 +148,7 @@ impl Leg {
     /// The far end ended the leg by `message`.
     pub(super) fn ended_by_peer(&mut self, message: &Message, fallback: Cause, disposition: &'static str) {
         let cause = message.headers(Name::Reason).find_map(Cause::from_reason).unwrap_or(fallback);
+        self.note_terminated(if disposition == "recv_cancel" { 487 } else { 200 }, cause);
         self.over(Ending {
             cause,
             by: By::FarEnd,
@@ -156,6 +157,17 @@ impl Leg {
             sip: None,
             redirects: Vec::new(),
         });
+    }
+
+    /// The far end ends the leg, with `status` for its INVITE or as the answer to its BYE. Of a leg that we end FreeSWITCH
+    /// sets none of these (`sofia_handle_sip_i_bye`, `sofia_handle_sip_i_state` of `sofia.c`).
+    pub(super) fn note_terminated(&mut self, status: u16, cause: Cause) {
+        if self.ending.is_some() {
+            return;
+        }
+        self.variables.print("sip_term_status", status);
+        self.variables.print("proto_specific_hangup_cause", format_args!("sip:{status}"));
+        self.variables.print("sip_term_cause", cause.number());
     }
 
     /// The leg's work has panicked: it ends, and alone. [`finish`](Self::finish) serves what its dialog still needs.
@@ -174,6 +186,7 @@ impl Leg {
             uuid: self.uuid.clone(),
             cause: ending.cause,
             sip: ending.sip.clone(),
+            disposition: ending.disposition,
             redirects: ending.redirects.clone(),
             answered: self.progress == Progress::Answered,
             stats: self.media.main_line().map(|(_, stats)| Box::new(stats)),

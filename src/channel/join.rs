@@ -172,6 +172,11 @@ impl Leg {
     /// News of another leg.
     pub(super) fn on_news(&mut self, from: Token, news: News) {
         let Some(news) = self.news_aside(from, news) else { return };
+        if let News::Ended(ended) = &news
+            && let Some(phrase) = ended.phrase()
+        {
+            self.variables.set_wire("sip_hangup_phrase", phrase);
+        }
         if let News::Transferred(status) = news {
             return self.on_transferred(status);
         }

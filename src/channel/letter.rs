@@ -135,12 +135,25 @@ pub struct Ended {
     pub cause: Cause,
     /// The final status and reason phrase of the far end, when it refused.
     pub sip: Option<(u16, String)>,
+    /// What ended it: `recv_bye`, `send_cancel`, `recv_refuse`.
+    pub disposition: &'static str,
     /// Where a 3xx pointed, in order of preference.
     pub redirects: Vec<String>,
     /// It had been answered.
     pub answered: bool,
     /// What its audio stream had counted.
     pub stats: Option<Box<Stats>>,
+}
+
+impl Ended {
+    /// The words its far end ended it with, our own answer's where that asked for the end (`sip_hangup_phrase`).
+    pub fn phrase(&self) -> Option<&str> {
+        match self.disposition {
+            "recv_bye" => Some("OK"),
+            "recv_cancel" => Some("Request Terminated"),
+            _ => self.sip.as_ref().map(|(_, phrase)| phrase.as_str()),
+        }
+    }
 }
 
 /// What somebody wants of a leg.

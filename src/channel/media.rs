@@ -136,6 +136,11 @@ impl LegMedia {
         self.remote.as_ref()
     }
 
+    /// Where our streams are bound, and what the far end is told.
+    pub fn address(&self) -> MediaAddress {
+        self.address
+    }
+
     /// What was agreed.
     pub fn agreed(&self) -> &Arc<[AgreedMedia]> {
         &self.agreed

@@ -188,6 +188,7 @@ impl Leg {
         self.variables.print("sip_invite_failure_status", status);
         self.variables.set_wire("sip_invite_failure_phrase", &phrase);
         let cause = if (300..400).contains(&status) { Cause::REDIRECTION_TO_NEW_DESTINATION } else { cause };
+        self.note_terminated(status, cause);
         self.over(Ending {
             cause,
             by: By::FarEnd,

@@ -154,7 +154,10 @@ impl Leg {
         let (codec, port, told) = (media.codec.name.clone(), media.local_port, media.remote_rtp);
         self.variables.set("read_codec", &codec);
         self.variables.set("write_codec", &codec);
+        let address = self.media.address();
+        self.variables.print("local_media_ip", address.bind);
         self.variables.print("local_media_port", port);
+        self.variables.print("advertised_media_ip", address.advertised);
         if let Some(remote) = stats.source.or(told) {
             self.variables.print("remote_media_ip", remote.ip());
             self.variables.print("remote_media_port", remote.port());

@@ -102,13 +102,61 @@ fn a_bridged_call_tells_its_story_in_order() {
         ("variable_hangup_cause", "NORMAL_CLEARING"),
         ("variable_bridge_uuid", &b),
         ("Channel-Read-Codec-Name", "PCMU"),
+        ("variable_sip_term_status", "200"),
+        ("variable_sip_term_cause", "16"),
+        ("variable_proto_specific_hangup_cause", "sip:200"),
+        ("variable_sip_hangup_phrase", ""),
+        ("variable_local_media_ip", "127.0.0.1"),
+        ("variable_advertised_media_ip", "127.0.0.1"),
     ] {
         assert_eq!(complete.event(name), value, "{name}");
+    }
+    let other = events
+        .iter()
+        .find(|e| e.event("Event-Name") == "CHANNEL_HANGUP_COMPLETE" && e.event("Unique-ID") == b)
+        .unwrap();
+    for (name, value) in [
+        ("variable_sip_hangup_disposition", "send_bye"),
+        ("variable_sip_hangup_phrase", "OK"),
+        ("variable_sip_term_status", ""),
+        ("variable_sip_term_cause", ""),
+        ("variable_local_media_ip", "127.0.0.1"),
+    ] {
+        assert_eq!(other.event(name), value, "{name}");
     }
     assert_ne!(complete.event("variable_billsec"), "");
     assert!(events.iter().any(|e| e.event("Event-Name") == "CHANNEL_EXECUTE"
         && e.event("Application") == "bridge"
         && e.event("Application-UUID").len() == 36));
+}
+
+#[test]
+fn a_refusal_is_told_of_with_its_status_cause_and_phrase() {
+    let bed = Bed::new();
+    let mut client = bed.client();
+    client.ask("event plain CHANNEL_HANGUP CHANNEL_HANGUP_COMPLETE");
+    let mut caller = bed.call("1001");
+    let invite = expect(&bed.callee, "INVITE ");
+    respond(&bed.callee, bed.sip, &invite, "486 Far Too Busy", "");
+    caller.expect("SIP/2.0 486");
+    let mut told = Vec::new();
+    while told.len() < 4 {
+        told.push(client.next());
+    }
+    for event in told {
+        let seen = [
+            "sip_term_status",
+            "sip_term_cause",
+            "proto_specific_hangup_cause",
+            "sip_hangup_phrase",
+            "sip_hangup_disposition",
+        ]
+        .map(|name| event.event(&format!("variable_{name}")));
+        match event.event("Call-Direction").as_str() {
+            "outbound" => assert_eq!(seen, ["486", "17", "sip:486", "", "recv_refuse"]),
+            _ => assert_eq!(seen, ["", "", "", "Far Too Busy", "send_refuse"]),
+        }
+    }
 }
 
 #[test]
