@@ -58,6 +58,7 @@ mod inbound;
 mod join;
 mod keys;
 mod known;
+pub mod learned;
 mod leg;
 pub mod legs;
 pub mod letter;

@@ -178,6 +178,14 @@ impl Leg {
         caller.uuid = uuid.clone();
         variables.set("uuid", &uuid);
         variables.set("direction", "outbound");
+        variables.set("is_outbound", "true");
+        if variables.get("call_uuid").is_none() {
+            variables.set("call_uuid", &uuid);
+        }
+        variables.set_wire("channel_name", &caller.chan_name);
+        variables.set("sip_profile_name", &agent.name);
+        variables.set("sofia_profile_name", &agent.name);
+        variables.set_wire("sip_req_uri", super::learned::without_scheme(&uri));
         variables.set("sip_call_id", &call_id);
         // Whom it calls in its turn, were it through `loopback/`, is one call further on.
         variables.print("max_forwards", max_forwards);

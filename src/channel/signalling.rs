@@ -79,6 +79,7 @@ impl Leg {
 
     fn on_provisional(&mut self, message: &Message, sdp: Option<Bytes>) {
         let status = message.status().unwrap_or(180);
+        self.learn_dialog(message);
         self.learn_callee(message);
         let from = self.token();
         match sdp.map(|body| self.media.take_answer(&body)) {
@@ -127,6 +128,7 @@ impl Leg {
     }
 
     fn on_answered(&mut self, message: &Message, sdp: Option<Bytes>, needs_answer: bool) {
+        self.learn_dialog(message);
         self.learn_callee(message);
         self.learn_abilities(message);
         self.pass_callee();

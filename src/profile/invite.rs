@@ -4,9 +4,10 @@ use super::credentials::{Admission, Admitted};
 use super::start::Profile;
 use crate::app::Call;
 use crate::channel::identity::{Privacy, asserted};
+use crate::channel::learned::{CONTACT, FROM, REQUEST, TO, uri_variables};
 use crate::channel::{Caller, CallerProfile, Cause, Leg, MediaError, Token, Variables, new_uuid};
 use crate::config::sofia::ThreePcc;
-use crate::sip::{Flow, Message, Name, Uri};
+use crate::sip::{Flow, Message, Name};
 use crate::transaction::Key;
 use rand::Rng;
 use std::sync::{Arc, PoisonError};
@@ -234,9 +235,10 @@ impl Profile {
         variables.set_wire("sip_call_id", invite.call_id());
         variables.print_wire("sip_cseq", invite.cseq().number);
         let uris = [Some(from.uri()), Some(to.uri()), invite.uri()];
-        for (uri, [user, host, port, whole, params]) in uris.into_iter().zip(PARTS) {
+        let names = [(FROM, "sip_from_params"), (TO, "sip_to_params"), (REQUEST, "sip_req_params")];
+        for (uri, (parts, params)) in uris.into_iter().zip(names) {
             let Some(uri) = uri else { continue };
-            uri_variables(variables, uri, [user, host, port, whole]);
+            uri_variables(variables, uri, parts);
             let params_text = uri.as_str().split_once(';').map_or("", |(_, p)| p);
             variables.set_wire(params, params_text);
         }
@@ -280,26 +282,6 @@ impl Profile {
         }
     }
 }
-
-/// A URI's user, host, port and all of it without its scheme, under these names.
-fn uri_variables(variables: &mut Variables, uri: &Uri, [user, host, port, whole]: [&str; 4]) {
-    variables.set_wire(user, uri.user().unwrap_or_default());
-    variables.set_wire(host, uri.host());
-    match uri.port() {
-        Some(number) => variables.print_wire(port, number),
-        None => variables.unset(port),
-    }
-    variables.set_wire(whole, uri.as_str().split_once(':').map_or("", |(_, rest)| rest));
-}
-
-const CONTACT: [&str; 4] = ["sip_contact_user", "sip_contact_host", "sip_contact_port", "sip_contact_uri"];
-
-/// Variable names of a URI's parts: user, host, port, the URI without its scheme, parameters.
-const PARTS: [[&str; 5]; 3] = [
-    ["sip_from_user", "sip_from_host", "sip_from_port", "sip_from_uri", "sip_from_params"],
-    ["sip_to_user", "sip_to_host", "sip_to_port", "sip_to_uri", "sip_to_params"],
-    ["sip_req_user", "sip_req_host", "sip_req_port", "sip_req_uri", "sip_req_params"],
-];
 
 fn broken(error: &MediaError) -> u16 {
     match error {

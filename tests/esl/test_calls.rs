@@ -111,6 +111,13 @@ fn a_bridged_call_tells_its_story_in_order() {
     ] {
         assert_eq!(complete.event(name), value, "{name}");
     }
+    let said = |name: &str| {
+        let value = invite.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        value.expect("a header").trim().to_owned()
+    };
+    fn user(address: &str) -> &str {
+        address.split_once("sip:").and_then(|(_, rest)| rest.split_once('@')).map_or("", |(user, _)| user)
+    }
     let other = events
         .iter()
         .find(|e| e.event("Event-Name") == "CHANNEL_HANGUP_COMPLETE" && e.event("Unique-ID") == b)
@@ -121,8 +128,28 @@ fn a_bridged_call_tells_its_story_in_order() {
         ("variable_sip_term_status", ""),
         ("variable_sip_term_cause", ""),
         ("variable_local_media_ip", "127.0.0.1"),
+        ("variable_call_uuid", &a),
+        ("variable_is_outbound", "true"),
+        ("variable_channel_name", &other.event("Channel-Name")),
+        ("variable_sofia_profile_name", "internal"),
+        ("variable_sip_profile_name", "internal"),
+        ("variable_sip_network_ip", "127.0.0.1"),
+        ("variable_sip_network_port", &bed.callee.local_addr().unwrap().port().to_string()),
+        ("variable_sip_from_host", "127.0.0.1"),
+        ("variable_sip_to_host", "127.0.0.1"),
+        ("variable_sip_full_from", &said("From")),
+        ("variable_sip_full_via", &said("Via")),
+        ("variable_sip_from_tag", said("From").split_once(";tag=").unwrap().1),
+        ("variable_sip_from_user", user(&said("From"))),
+        ("variable_sip_to_user", user(&said("To"))),
     ] {
         assert_eq!(other.event(name), value, "{name}");
+    }
+    let tag = other.event("variable_sip_to_tag");
+    assert!(!tag.is_empty());
+    assert_eq!(other.event("variable_sip_full_to"), format!("{};tag={tag}", said("To")));
+    for name in ["variable_channel_name", "variable_sofia_profile_name", "variable_call_uuid"] {
+        assert_ne!(created.event(name), "", "{name} from the beginning");
     }
     assert_ne!(complete.event("variable_billsec"), "");
     assert!(events.iter().any(|e| e.event("Event-Name") == "CHANNEL_EXECUTE"
