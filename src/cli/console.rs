@@ -135,13 +135,14 @@ pub(super) fn run(session: &mut Session, manner: &mut Manner, line: &str) -> io:
     }))
 }
 
-/// `-x`: runs one command. Answers what it says, and whether that is an error.
+/// `-x`: runs one command. Answers what it says, and whether that is an error: `sofia` says `Invalid Profile!`,
+/// `Invalid Gateway!` and the like.
 ///
 /// # Errors
 /// The connection is gone.
 pub fn execute(session: &mut Session, line: &str) -> io::Result<(String, bool)> {
     let said = session.api(line)?;
-    let failed = ["-ERR", "-USAGE", "Invalid Profile"].iter().any(|word| said.starts_with(word));
+    let failed = ["-ERR", "-USAGE", "Invalid "].iter().any(|word| said.starts_with(word));
     Ok((said, failed))
 }
 

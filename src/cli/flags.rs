@@ -31,7 +31,7 @@ pub struct Flags {
     /// The password
     #[arg(short = 'p', long, value_name = "PASSWORD")]
     pub password: Option<String>,
-    /// Run one command, print its answer, and leave; 1 when it answers -ERR, -USAGE or Invalid Profile
+    /// Run one command, print its answer, and leave; 1 when it answers -ERR, -USAGE or Invalid …
     #[arg(short = 'x', long, value_name = "COMMAND")]
     pub execute: Option<String>,
     /// The level of the log shown at first [default: info]

@@ -90,6 +90,13 @@ fn a_script_is_told_how_it_went() {
         said(&run(&home, &local, &["-x", "nonsense"], "")),
         ("-ERR nonsense Command not found!\n".into(), Some(1))
     );
+    for (line, answer) in [
+        ("sofia status gateway nope", "Invalid Gateway!\n"),
+        ("sofia status profile nope", "Invalid Profile!\n"),
+        ("sofia profile nope rescan", "Invalid Profile [nope]\n"),
+    ] {
+        assert_eq!(said(&run(&home, &local, &["-x", line], "")), (answer.into(), Some(1)), "{line}");
+    }
     let (text, code) = said(&run(&home, &local, &["-x", "status", "-p", "wrong"], ""));
     assert!(text.contains("the password is not accepted") && code == Some(69), "{code:?} {text}");
     let (text, code) = said(&run(&home, &local, &["-x", "msleep 5000", "-t", "300"], ""));
