@@ -377,7 +377,7 @@ fn signals(hangup: std::io::Result<Signal>) -> std::io::Result<(Signal, Signal, 
     Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, hangup?))
 }
 
-/// SIGHUP: read everything again; what is broken changes nothing.
+/// SIGHUP: read everything again, begin new files of call records; what is broken changes nothing.
 async fn reload(switch: &Switch) {
     match switch.reread().await {
         Ok(said) => info!("reloaded: {said}"),

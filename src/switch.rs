@@ -268,9 +268,12 @@ impl Switch {
         self.core.reload(tree).await
     }
 
-    /// Reads the configuration again as it was read at the start, and takes it over.
+    /// What a SIGHUP is for: reads the configuration again as it was read at the start, and takes it over; begins new files
+    /// of call records where it says so, also when it is refused.
     pub async fn reread(&self) -> Result<String, Vec<String>> {
-        self.whole.reload().await
+        let taken = self.whole.reload().await;
+        self.core.records.rotate();
+        taken
     }
 
     /// Where the event socket listens.

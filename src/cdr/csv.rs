@@ -5,7 +5,7 @@
 //! (FreeSWITCH writes them as they are.)
 
 use super::files::Files;
-use super::{has_dialled, is_dialled};
+use super::has_dialled;
 use crate::channel::Leg;
 use crate::config::cdr::CsvConf;
 use crate::dialplan::{Scope, Value, expand};
@@ -18,6 +18,7 @@ use tracing::{info, warn};
 const LONGEST_NAME: usize = 128;
 
 /// The records as `cdr_csv.conf` wants them.
+#[derive(Clone)]
 pub(super) struct Csv {
     conf: CsvConf,
     master: Arc<Path>,
@@ -28,10 +29,15 @@ impl Csv {
         Csv { master: conf.folder.join("Master.csv").into(), conf }
     }
 
+    /// `rotate-on-hup`.
+    pub(super) fn rotates(&self) -> bool {
+        self.conf.rotate
+    }
+
     pub(super) fn wants(&self, leg: &Leg) -> bool {
         match (self.conf.a_legs, self.conf.b_legs) {
             (true, true) => true,
-            (true, false) => !is_dialled(leg),
+            (true, false) => !leg.is_b_leg(),
             (false, _) => self.conf.b_legs && !has_dialled(leg),
         }
     }

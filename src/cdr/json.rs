@@ -4,7 +4,6 @@
 //! left out.
 
 use super::files::Files;
-use super::is_dialled;
 use crate::api::url_encoded;
 use crate::channel::{Leg, Times};
 use crate::config::cdr::JsonConf;
@@ -16,7 +15,7 @@ use tracing::warn;
 /// The documents as `json_cdr.conf` wants them.
 pub(super) struct Json {
     conf: JsonConf,
-    folder: Option<PathBuf>,
+    pub(super) folder: Option<PathBuf>,
 }
 
 impl Json {
@@ -28,8 +27,20 @@ impl Json {
         Json { conf, folder }
     }
 
+    /// The same, in a new folder with `rotate`.
+    pub(super) fn anew(&self) -> Json {
+        Json::new(self.conf.clone())
+    }
+
+    /// Goes on in the folder it was written to before, unless another one is wanted.
+    pub(super) fn stay_with(&mut self, before: &Json) {
+        if (&self.conf.folder, self.conf.rotate) == (&before.conf.folder, before.conf.rotate) {
+            self.folder.clone_from(&before.folder);
+        }
+    }
+
     pub(super) fn wants(&self, leg: &Leg) -> bool {
-        let by_leg = self.conf.b_legs || !is_dialled(leg) || leg.variables.is_true("force_process_cdr");
+        let by_leg = self.conf.b_legs || !leg.is_b_leg() || leg.variables.is_true("force_process_cdr");
         by_leg && (self.folder.is_some() || leg.variables.get("json_cdr_base").is_some())
     }
 
@@ -47,7 +58,7 @@ impl Json {
             warn!("{:?} is no name for a file; the leg is not recorded", leg.uuid);
             return;
         }
-        let prefix = if self.conf.prefix_a && !is_dialled(leg) { "a_" } else { "" };
+        let prefix = if self.conf.prefix_a && !leg.is_b_leg() { "a_" } else { "" };
         let path = folder.join([prefix, &leg.uuid, ".cdr.json"].concat());
         files.whole(path.into(), self.document(leg) + "\n");
     }

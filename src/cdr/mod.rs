@@ -13,7 +13,7 @@ mod csv;
 mod files;
 mod json;
 
-use crate::channel::{Cause, Direction, Leg, Recorder};
+use crate::channel::{Cause, Leg, Recorder};
 use crate::config::cdr::CdrConf;
 use arc_swap::ArcSwap;
 use csv::Csv;
@@ -46,10 +46,22 @@ impl Records {
         Ok(Records { kinds: ArcSwap::from_pointee(Kinds::of(conf)), files: Files::start()? })
     }
 
-    /// Takes a new configuration; what is written from now on goes to new files where it says `rotate`.
+    /// Takes a new configuration. The files stay as they are.
     pub fn reload(&self, conf: &CdrConf) {
-        self.files.rotate(conf.csv.as_ref().is_some_and(|csv| csv.rotate));
-        self.kinds.store(Kinds::of(conf).into());
+        let mut next = Kinds::of(conf);
+        if let (Some(next), Some(before)) = (&mut next.json, &self.kinds.load().json) {
+            next.stay_with(before);
+        }
+        self.kinds.store(next.into());
+    }
+
+    /// What a SIGHUP is for: every file is opened anew, under a new name where the configuration says so (`rotate-on-hup`
+    /// of `cdr_csv.conf`, `rotate` of `json_cdr.conf`).
+    pub fn rotate(&self) {
+        let kinds = self.kinds.load();
+        self.files.rotate(kinds.csv.as_ref().is_some_and(Csv::rotates));
+        let json = kinds.json.as_ref().map(Json::anew);
+        self.kinds.store(Kinds { csv: kinds.csv.clone(), json }.into());
     }
 
     /// Writes what is left, two seconds at most.
@@ -77,11 +89,6 @@ impl Recorder for Records {
     }
 }
 
-/// A leg that another leg of this switch dialled.
-fn is_dialled(leg: &Leg) -> bool {
-    leg.direction == Direction::Outbound
-}
-
 /// What the leg itself says of its record: `process_cdr` and `skip_cdr_causes` (`switch_core_session_reporting_state`).
 fn is_to_be_written(leg: &Leg) -> bool {
     let skipped = leg.variables.get("skip_cdr_causes").is_some_and(|causes| {
@@ -89,7 +96,7 @@ fn is_to_be_written(leg: &Leg) -> bool {
     });
     let processed = match leg.variables.get("process_cdr") {
         None => true,
-        Some(legs) if legs.eq_ignore_ascii_case("a_only") => !is_dialled(leg),
+        Some(legs) if legs.eq_ignore_ascii_case("a_only") => !leg.is_b_leg(),
         Some(legs) if legs.eq_ignore_ascii_case("b_only") => !has_dialled(leg),
         Some(_) => leg.variables.is_true("process_cdr"),
     };
@@ -98,5 +105,42 @@ fn is_to_be_written(leg: &Leg) -> bool {
 
 /// A leg that has dialled another.
 fn has_dialled(leg: &Leg) -> bool {
-    !is_dialled(leg) && leg.variables.get("originate_disposition").is_some()
+    !leg.is_b_leg() && leg.variables.get("originate_disposition").is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::cdr::JsonConf;
+    use std::path::{Path, PathBuf};
+
+    fn folder_of(records: &Records) -> Option<PathBuf> {
+        records.kinds.load().json.as_ref()?.folder.clone()
+    }
+
+    #[test]
+    fn documents_stay_in_their_folder_until_they_are_rotated() {
+        let json = |folder: &str, rotate| {
+            let folder = Some(folder.into());
+            let json = JsonConf { folder, b_legs: true, prefix_a: false, rotate, encode_values: true };
+            CdrConf { csv: None, json: Some(json) }
+        };
+        let records = Records::start(&json("/a", true)).unwrap();
+        let first = folder_of(&records).unwrap();
+        assert!(first.starts_with("/a") && first != Path::new("/a"), "{}", first.display());
+        // The folder is named by the second.
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        records.reload(&json("/a", true));
+        assert_eq!(folder_of(&records).unwrap(), first);
+        records.rotate();
+        let second = folder_of(&records).unwrap();
+        assert!(second.starts_with("/a") && second > first, "{}", second.display());
+        records.reload(&json("/b", true));
+        assert!(folder_of(&records).unwrap().starts_with("/b"));
+        records.reload(&json("/b", false));
+        assert_eq!(folder_of(&records).unwrap(), Path::new("/b"));
+        records.reload(&CdrConf::default());
+        records.rotate();
+        assert_eq!(folder_of(&records), None);
+    }
 }

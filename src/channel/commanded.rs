@@ -22,6 +22,12 @@ impl Leg {
         self.direction == Direction::Outbound && self.owner.is_some()
     }
 
+    /// True for a leg that another leg has dialled: FreeSWITCH's leg with an originator caller profile
+    /// (`switch_channel_get_originator_caller_profile`). One that a command called (`originate`) is an a-leg.
+    pub fn is_b_leg(&self) -> bool {
+        self.has_originator
+    }
+
     /// True while the switch holds the far end.
     pub fn holds(&self) -> bool {
         self.pending.holds

@@ -331,7 +331,7 @@ impl Leg {
         format!(
             "{} {} leg of {} → {} ended: {who}, cause {} ({}), {length}; {}",
             self.uuid,
-            if self.direction == Direction::Inbound { "a" } else { "b" },
+            if self.is_b_leg() { "b" } else { "a" },
             self.caller.caller_id_number,
             self.caller.destination_number,
             ending.cause.name(),

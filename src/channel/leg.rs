@@ -156,6 +156,8 @@ pub struct Leg {
     pub(super) partner: Option<Partner>,
     /// Who is told of this leg's progress and end: the leg that dialled it, until it is bridged.
     pub(super) owner: Option<Tie>,
+    /// Another leg has dialled this one, were it long gone.
+    pub(super) has_originator: bool,
     /// Legs this one is dialling.
     pub(super) dialled: Vec<Mailbox>,
     pub(super) happenings: Queue<Happening>,
@@ -233,6 +235,7 @@ impl Beginning {
             ending: None,
             partner: None,
             owner: None,
+            has_originator: false,
             dialled: Vec::new(),
             happenings: Queue::default(),
             times: Times::begin(now),

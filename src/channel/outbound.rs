@@ -70,6 +70,8 @@ pub struct Attempt {
     pub own: Vec<(String, String)>,
     /// Who calls whom, as the called side sees it.
     pub caller: CallerProfile,
+    /// It is made for a leg, not for a command alone (`originate`).
+    pub for_leg: bool,
     /// The leg that calls, for those who listen.
     pub other_leg: Option<Box<OtherLeg>>,
     /// What may be shown of the caller.
@@ -128,6 +130,7 @@ impl Leg {
             mut variables,
             own: later,
             mut caller,
+            for_leg,
             other_leg,
             privacy,
             codecs,
@@ -236,6 +239,7 @@ impl Leg {
             Beginning { direction, exchange, agent, entry, letters, caller, variables, session, media };
         let mut leg = beginning.leg(now);
         leg.owner = Some(Tie::new(leg.mailbox(), owner));
+        leg.has_originator = for_leg;
         leg.other_leg = other_leg;
         leg.tell_begun();
         leg.reaches(Moment::Originate);

@@ -25,7 +25,7 @@ pub struct CdrConf {
 pub struct CsvConf {
     /// The folder `cdr-csv` inside `log-base`.
     pub folder: PathBuf,
-    /// `legs` has an `a`: legs nobody of this switch dialled.
+    /// `legs` has an `a`: legs that no other leg dialled.
     pub a_legs: bool,
     /// `legs` has a `b`: legs that dialled nobody.
     pub b_legs: bool,
@@ -46,7 +46,7 @@ pub struct CsvConf {
 pub struct JsonConf {
     /// `log-dir`; `json_cdr` in the log folder when empty, nothing without the parameter.
     pub folder: Option<PathBuf>,
-    /// `log-b-leg`: also legs that this switch dialled.
+    /// `log-b-leg`: also legs that another leg dialled.
     pub b_legs: bool,
     /// `prefix-a-leg`: the others' files begin with `a_`.
     pub prefix_a: bool,

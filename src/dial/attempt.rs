@@ -208,6 +208,7 @@ pub fn attempt(leg: &Leg, target: Target, variables: Variables) -> Attempt {
         variables,
         own: target.own,
         caller,
+        for_leg: !leg.is_nobody(),
         other_leg: leg.introduction(),
         privacy,
         codecs: codecs(leg, inside),

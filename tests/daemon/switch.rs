@@ -137,6 +137,15 @@ impl Switch {
         self.dir.path().join("conf")
     }
 
+    /// What a command answers, run by `tandem cli -x`.
+    pub fn api(&self, line: &str) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
+        let ip = self.ip().to_string();
+        command.args(["cli", "-H", &ip, "-p", PASSWORD, "-t", "10000", "-x", line]);
+        let output = command.env("HOME", self.dir.path()).output().expect("tandem starts");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     /// Its log folder.
     pub fn log_dir(&self) -> std::path::PathBuf {
         self.dir.path().join("log")

@@ -207,6 +207,12 @@ fn a_hangup_signal_begins_a_new_file() {
     let folder = switch.log_dir().join("cdr-csv");
     call(&switch);
     rows(&folder.join("Master.csv"), 1);
+    for line in ["reloadxml", "reload mod_cdr_csv", "sofia profile internal rescan"] {
+        assert!(switch.api(line).contains("+OK"), "{line}");
+    }
+    call(&switch);
+    assert_eq!(rows(&folder.join("Master.csv"), 2).len(), 2, "a command that reads anew begins no new file");
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2);
     switch.process.as_ref().expect("tandem itself").signal("HUP");
     switch.expect_log(&["rotated", "Master.csv"]);
     call(&switch);
@@ -216,4 +222,44 @@ fn a_hangup_signal_begins_a_new_file() {
     names.sort();
     assert!(matches!(names.as_slice(), [a, b, c, d]
         if a == "1000.csv" && b.starts_with("1000.csv.20") && c == "Master.csv" && d.starts_with("Master.csv.20")));
+}
+
+#[test]
+fn a_call_that_a_command_makes_is_recorded_and_whom_it_calls_is_not() {
+    needs!("sipp");
+    let switch = Switch::start_with(Setup { edits: &[WITH_JSON, JSON_CONF], ..Setup::default() });
+    let (first, second) = (free_port(), free_port());
+    for (user, port) in [("1001", first), ("1002", second)] {
+        Scenario::new("register", switch.sip(), user).on_port(port).run();
+    }
+    let fill = &[("RING", "100"), ("TALK", "500")];
+    let mut called = Scenario::new("uas", switch.sip(), "1001").on_port(first).fill(fill).start();
+    let mut other = Scenario::new("uas_bye", switch.sip(), "1002").on_port(second).fill(fill).start();
+    std::thread::sleep(Duration::from_millis(500));
+    let at = switch.ip();
+    let said =
+        switch.api(&format!("originate user/1001@{at} &bridge({{hangup_after_bridge=true}}user/1002@{at})"));
+    let uuid = said.strip_prefix("+OK ").unwrap_or_else(|| panic!("{said}")).trim();
+    called.finish();
+    other.finish();
+    let until = Instant::now() + PATIENCE;
+    let mut files = Vec::new();
+    while files.len() < 2 {
+        assert!(Instant::now() < until, "two documents: {files:?}");
+        std::thread::sleep(Duration::from_millis(20));
+        let folder = std::fs::read_dir(switch.log_dir().join("json_cdr"));
+        let names = folder.into_iter().flatten().flatten().map(|f| f.file_name().into_string().unwrap());
+        files = names.filter(|name| name.ends_with(".json")).collect();
+    }
+    files.sort_by_key(|name| !name.starts_with("a_"));
+    assert_eq!(files[0], format!("a_{uuid}.cdr.json"));
+    assert!(!files[1].starts_with("a_"), "{files:?}");
+    let master = rows(&switch.log_dir().join("cdr-csv/Master.csv"), 1);
+    assert_eq!(master.len(), 1, "{master:?}");
+    assert!(master[0].iter().any(|field| field == uuid), "{master:?}");
+    let other = files[1].split('.').next().unwrap();
+    for (uuid, words) in [(uuid, " a leg of 1001 → 1001 ended"), (other, " b leg of 1001 → 1002 ended")] {
+        let why = switch.api(&format!("why {uuid}"));
+        assert!(why.contains(&format!("{uuid}{words}")), "{why}");
+    }
 }
