@@ -91,7 +91,7 @@ async fn both_go(desk: &Desk, uuid: &str, deadline: Instant) -> Option<bool> {
 }
 
 /// `uuid_media_reneg [+]UUID [[=]CODECS]`; with a plus the other side of the bridge too. (FreeSWITCH offers what the far end
-/// once offered when the list does not begin with `=`; here it is offered as it is.)
+/// once offered when the list does not begin with `=`; here it is offered as it is, and binds the leg no longer than that.)
 async fn uuid_media_reneg(desk: &Desk, text: &str) -> String {
     let words = separate(text, ' ', 2);
     let Some(uuid) = words.first().filter(|uuid| !uuid.is_empty()) else {

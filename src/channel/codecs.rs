@@ -32,6 +32,15 @@ impl Leg {
         prefs(&self.agent, &self.variables, self.direction)
     }
 
+    /// The same, less kinds of media that the far end has not, or has switched off.
+    pub(super) fn prefs_of_its_kinds(&self) -> Prefs {
+        let mut prefs = (*self.own_prefs()).clone();
+        if let Some(remote) = self.media.remote() {
+            prefs.list.retain(|pref| remote.media.iter().any(|m| m.port != 0 && m.kind == pref.kind()));
+        }
+        prefs
+    }
+
     /// Whose order decides where we answer for ourselves: `rtp_codec_negotiation`, else the profile's.
     pub fn negotiation(&self) -> Negotiation {
         let said = self.variables.get("rtp_codec_negotiation").and_then(Negotiation::named);

@@ -264,7 +264,7 @@ impl Leg {
                 self.pending.holding = holding;
                 self.hold_refused();
                 match () {
-                    () if self.renewal_refused(&error.to_string()) => {}
+                    () if self.renewal_void(&error.to_string()) => {}
                     () if aligning => self.out_of_line(),
                     () if led => {
                         self.media.restore();

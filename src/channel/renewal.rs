@@ -11,7 +11,7 @@ use super::media::{View, Way};
 use crate::sdp::{self, Kind};
 use std::sync::Arc;
 use tokio::sync::oneshot;
-use tracing::info;
+use tracing::{info, warn};
 
 /// An offer of our own, for a command.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(super) struct Renewal {
     list: Option<String>,
     /// Our far end has agreed, and the other side's is asked.
     proposed: bool,
+    /// It is offered what it had before, as it has agreed to nothing of what was asked for; why, for the one who asked.
+    failed: Option<String>,
 }
 
 impl Leg {
@@ -63,8 +65,13 @@ impl Leg {
             return Ok(());
         }
         self.may_renew()?;
-        let prefs = self.own_prefs();
-        self.renew(&prefs, Renewal { reply, list: None, proposed: false })
+        let mut prefs = self.prefs_of_its_kinds();
+        if let Some(partner) = &self.partner {
+            // Whatever ours settles on, the other side will be asked to take.
+            let lines = || partner.view.remote.media.iter().filter(|line| line.port != 0);
+            prefs.list.retain(|pref| lines().any(|line| line.codecs().iter().any(|codec| pref.names(codec))));
+        }
+        self.renew(sdp::Source::Prefs(&prefs), Renewal { reply, list: None, proposed: false, failed: None })
     }
 
     /// Whether the media go past the switch; `None` while that is being changed.
@@ -83,25 +90,27 @@ impl Leg {
             return Err("its media are not ours");
         }
         self.may_renew()?;
-        let list = list.map(|list| list.trim_start_matches('='));
         let prefs = match list {
-            Some(list) => Arc::new(sdp::Prefs::parse(list)),
-            None => self.own_prefs(),
+            Some(list) => sdp::Prefs::parse(list.trim_start_matches('=')),
+            None => self.prefs_of_its_kinds(),
         };
         if prefs.is_empty() {
             return Err("these are no codecs");
         }
-        self.renew(&prefs, Renewal { reply, list: list.map(str::to_owned), proposed: false })
+        let list = list.map(str::to_owned);
+        self.renew(sdp::Source::Prefs(&prefs), Renewal { reply, list, proposed: false, failed: None })
     }
 
-    /// From now on the leg takes these codecs alone.
+    /// From now on the leg takes these codecs alone when the list begins with `=`; any other counts for its one offer.
     pub fn restrict_codecs(&mut self, list: &str) {
-        self.variables.set("codec_string", format!("={}", list.trim_start_matches('=')));
+        if list.starts_with('=') {
+            self.variables.set("codec_string", list);
+        }
     }
 
-    fn renew(&mut self, prefs: &sdp::Prefs, renewal: Renewal) -> Result<(), &'static str> {
+    fn renew(&mut self, source: sdp::Source<'_>, renewal: Renewal) -> Result<(), &'static str> {
         let rules = self.rules();
-        let offer = self.media.offer(sdp::Source::Prefs(prefs), &rules);
+        let offer = self.media.offer(source, &rules);
         if !offer.is_ok_and(|offer| self.session.offer(Self::now(), Some(offer), &[]).is_ok()) {
             self.media.restore();
             return Err("no offer can be made");
@@ -137,7 +146,25 @@ impl Leg {
             self.restrict_codecs(&list);
         }
         self.renegotiated();
-        let _ = renewal.reply.send(Ok(()));
+        let _ = renewal.reply.send(renewal.failed.map_or(Ok(()), Err));
+    }
+
+    /// Our far end has said yes to an offer and can do nothing of it: it is offered what it had, for as it sees it that is
+    /// given up (RFC 3264 §8). False when it was no such offer.
+    pub(super) fn renewal_void(&mut self, why: &str) -> bool {
+        let Some(renewal) = self.pending.renewal.take_if(|renewal| !renewal.proposed) else { return false };
+        self.media.restore();
+        let why = format!("the far end refused: {why}");
+        let agreed = self.agreed().clone();
+        if renewal.failed.is_some() || agreed.is_empty() {
+            let _ = renewal.reply.send(Err(why));
+            return true;
+        }
+        let again = Renewal { list: None, failed: Some(why), ..renewal };
+        if let Err(error) = self.renew(sdp::Source::Agreed(&agreed), again) {
+            warn!("{} {}: it is not offered again what it had: {error}", self.uuid, self.name());
+        }
+        true
     }
 
     /// Our far end will not; false when it was no such offer.
@@ -156,7 +183,15 @@ impl Leg {
                 if let Some(partner) = &mut self.partner {
                     partner.view = view.clone();
                 }
-                self.renewal_done(renewal);
+                if !self.media.view().is_some_and(|ours| differ(&ours, view)) {
+                    self.renewal_done(renewal);
+                    return true;
+                }
+                // Of all that ours has agreed to it has taken another one than ours uses: ours is offered that alone.
+                let again = Renewal { proposed: false, ..renewal };
+                if let Err(error) = self.renew(sdp::Source::Agreed(&view.agreed), again) {
+                    warn!("{} {}: it is not offered the other side's codec: {error}", self.uuid, self.name());
+                }
             }
             Err(status) => {
                 info!("{} {}: the other side refused the codec with {status}", self.uuid, self.name());

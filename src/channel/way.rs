@@ -357,7 +357,7 @@ impl Leg {
     /// The far end gets an offer of our own: by the codec of `view` when the other leg has one.
     pub(super) fn regain(&mut self, view: Option<&View>) {
         info!("{} {}: its media come back to us", self.uuid, self.name());
-        let (rules, prefs) = (self.rules(), self.own_prefs());
+        let (rules, prefs) = (self.rules(), self.prefs_of_its_kinds());
         let relayed = view.filter(|view| view.passed.is_none() && !view.agreed.is_empty());
         let source = match relayed {
             Some(view) => sdp::Source::Agreed(&view.agreed),

@@ -59,6 +59,13 @@ pub(super) async fn send(
             }
             Err(said) => said,
         },
+        "nomedia" => match request.header("nomedia-uuid") {
+            Some(uuid) => match client.hall.desk.exchange.legs.by_uuid(uuid) {
+                Some(mailbox) => past(&mailbox).await,
+                None => format!("-ERR invalid session id [{uuid}]"),
+            },
+            None => past(&mailbox).await,
+        },
         "" => "-ERR no call-command".to_owned(),
         other => format!("-ERR call-command {other} is not provided"),
     };
@@ -67,6 +74,15 @@ pub(super) async fn send(
 
 async fn order(mailbox: &Mailbox, work: impl FnOnce(&mut crate::channel::Leg) + Send + 'static) -> String {
     mailbox.ask(work).await.map_or_else(|error| format!("-ERR {error}"), |()| "+OK".to_owned())
+}
+
+/// The media of both sides go past the switch, if their far ends follow.
+async fn past(mailbox: &Mailbox) -> String {
+    let sent = mailbox.ask(crate::channel::Leg::send_media_past).await;
+    match sent.map(|sent| sent.map_err(str::to_owned)).unwrap_or_else(|error| Err(error.to_string())) {
+        Ok(()) => "+OK".to_owned(),
+        Err(why) => format!("-ERR {why}"),
+    }
 }
 
 /// The application of a `call-command: execute`; its data is a header, or the body.

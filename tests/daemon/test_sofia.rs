@@ -1,8 +1,7 @@
 //! Profiles and lamps by the real binary: message lamps and presence that a program lights by the event socket, on real
 //! phones; a profile that moves, and one that cannot be restarted; a trace.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpStream, UdpSocket};
+use std::net::UdpSocket;
 use std::time::Duration;
 
 use crate::baresip::Phone;
@@ -10,45 +9,8 @@ use crate::linphonec::Linphonec;
 use crate::needs;
 use crate::place::free_port;
 use crate::process::PATIENCE;
-use crate::switch::{PASSWORD, Setup, Switch, wait_for_sip};
-
-/// A connection to the event socket.
-struct Program(BufReader<TcpStream>);
-
-impl Program {
-    fn new(switch: &Switch) -> Program {
-        let stream = TcpStream::connect((switch.ip(), 8021)).expect("connected");
-        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
-        let mut program = Program(BufReader::new(stream));
-        program.frame();
-        assert!(program.ask(&format!("auth {PASSWORD}")).contains("+OK accepted"));
-        program
-    }
-
-    /// Headers of the next frame, and its body.
-    fn frame(&mut self) -> String {
-        let (mut said, mut length) = (String::new(), 0);
-        loop {
-            let mut line = String::new();
-            self.0.read_line(&mut line).expect("a line");
-            if let Some(n) = line.strip_prefix("Content-Length: ") {
-                length = n.trim().parse().expect("a number");
-            }
-            if line == "\n" {
-                break;
-            }
-            said += &line;
-        }
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body).expect("a body");
-        said + &String::from_utf8(body).expect("text")
-    }
-
-    fn ask(&mut self, text: &str) -> String {
-        self.0.get_ref().write_all(format!("{text}\n\n").as_bytes()).expect("sent");
-        self.frame()
-    }
-}
+use crate::program::Program;
+use crate::switch::{Setup, Switch, wait_for_sip};
 
 /// A phone that has asked for its messages is told of them, and one that is only registered, too.
 #[test]
