@@ -129,7 +129,7 @@ fn a_client_with_a_call_is_answered_as_there() {
             ("sendmsg", "-ERR no call-command"),
             ("sendmsg\ncall-command: dance", "-ERR call-command dance is not provided"),
             ("sendmsg\ncall-command: unicast\nlocal-port: 1", "-ERR call-command unicast is not provided"),
-            ("sendmsg\ncall-command: nomedia", "-ERR call-command nomedia is not provided"),
+            ("sendmsg\ncall-command: nomedia", "-ERR the channel is not bridged"),
             ("sendmsg\ncall-command: execute", "-ERR no execute-app-name"),
             ("sendmsg\ncall-command: execute\nexecute-app-name: log\nloops: x", "-ERR loops is no number"),
             (
