@@ -31,8 +31,9 @@ const LAST_ROOM: usize = 4 << 20;
 const READ_AHEAD: usize = 64 << 10;
 /// How much of it events may be, which wait in the ring as well. It is what a client is sent in one turn.
 const EVENTS: usize = 64 << 10;
-/// How many events are taken from the ring at a time.
+/// How many events are taken from the ring at a time, and how many are looked at in one turn.
 const BATCH: usize = 16;
+const MOST_LOOKED_AT: usize = 512;
 /// How long a client may take to log in, or to say `connect`.
 const LOGIN: Duration = Duration::from_secs(25);
 /// How long a peer may take nothing of what waits for it.
@@ -140,6 +141,10 @@ pub(super) struct Client {
     stop: watch::Receiver<bool>,
     /// When it has to have done something, or is dismissed.
     pub deadline: Option<Instant>,
+    /// The bell was rung: it is this client's turn to be sent events.
+    turn: bool,
+    /// There are events for it that did not go in its turn.
+    behind: bool,
     /// It says nothing more.
     eof: bool,
     /// It is dismissed as soon as all is sent.
@@ -174,7 +179,7 @@ impl Client {
 
     fn new(hall: Arc<Hall>, stream: TcpStream, peer: SocketAddr, place: Place) -> Client {
         Client {
-            bell: hall.bell.subscribe(),
+            bell: hall.bell(),
             stop: hall.stop.subscribe(),
             hall,
             stream,
@@ -191,6 +196,8 @@ impl Client {
             running: None,
             call: None,
             deadline: None,
+            turn: false,
+            behind: false,
             eof: false,
             ending: false,
             stalled: None,
@@ -215,23 +222,24 @@ impl Client {
     async fn serve(&mut self) -> io::Result<()> {
         loop {
             self.answer().await;
-            self.bell.borrow_and_update();
-            let more = self.pump(EVENTS);
+            if std::mem::take(&mut self.turn) {
+                self.behind = (0..MOST_LOOKED_AT / BATCH).all(|_| self.pump(EVENTS));
+            }
             self.flush()?;
             let done = self.ending || self.eof && self.running.is_none();
             if done {
                 return self.farewell().await;
             }
-            if more && self.out.bytes < EVENTS {
-                tokio::task::yield_now().await;
+            if self.behind && self.out.bytes < EVENTS {
+                self.hall.more.notify_one();
             }
-            self.wait(more).await?;
+            self.wait().await?;
         }
     }
 
-    /// Waits until there is something to do; only looks when there is `more` already.
-    async fn wait(&mut self, more: bool) -> io::Result<()> {
-        let (hears, has_room) = (self.out.bytes < EVENTS, self.out.bytes < HIGH_WATER);
+    /// Waits until there is something to do.
+    async fn wait(&mut self) -> io::Result<()> {
+        let has_room = self.out.bytes < HIGH_WATER;
         // While nothing runs all that is whole has been answered: what is left is a piece of one request.
         let reads = !self.eof && has_room && (self.running.is_none() || self.inbox.len() < READ_AHEAD);
         let limits = [self.deadline, self.stalled.map(|since| since + STALLED)];
@@ -244,7 +252,7 @@ impl Client {
             }
             ready = stream.writable(), if !out.frames.is_empty() => ready?,
             answer = finished(running), if running.is_some() => self.finish(answer),
-            _ = bell.changed(), if ear.is_some() && hears => {}
+            _ = bell.changed(), if ear.is_some() => self.turn = true,
             line = next_line(logs), if logs.is_some() && has_room => self.out.push(frame_of(&line)),
             () = gone(call), if call.as_ref().is_some_and(|call| !call.over) => self.call_is_over(),
             _ = stop.changed() => self.ending = true,
@@ -253,7 +261,6 @@ impl Client {
                 self.ending = true;
             }
             () = at(limit), if limit.is_some() => self.too_late(),
-            () = std::future::ready(()), if more && hears => {}
         }
         Ok(())
     }
@@ -296,9 +303,10 @@ impl Client {
                 *none = Some(ear);
             }
         }
+        self.behind = self.ear.is_some();
     }
 
-    /// Puts events out as long as there is room for them; true when there may be more.
+    /// Puts some events out if there is room for them; true when there may be more.
     fn pump(&mut self, room: usize) -> bool {
         let Some(ear) = &mut self.ear else { return false };
         if self.out.bytes >= room {
@@ -306,9 +314,8 @@ impl Client {
         }
         match ear.take(&mut self.batch, BATCH) {
             Ok(()) => {}
-            Err(Quiet::Lagged(count)) => {
-                let until = ear.heard();
-                self.tell_lost(count, until);
+            Err(Quiet::Lagged { lost, until }) => {
+                self.tell_lost(lost, until);
                 return true;
             }
             Err(Quiet::Empty) => return false,

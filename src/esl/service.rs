@@ -19,16 +19,18 @@ use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tracing::{debug, warn};
 
 /// How many calls may wait to be handed to their programs.
 const WAITING: usize = 1024;
-/// Clients are woken at once when something is told, and then not again for this long: what is told meanwhile goes in one
-/// piece. With more clients than a few the beat is slower.
+/// Clients have their turns in groups, one group a beat, as long as there is something for them; so the thread never works for
+/// long at a stretch, and rests from each beat at least as long as it took: whoever shares its core is not kept waiting. The
+/// first group has its turn at once when something is told, and what is told meanwhile goes in one piece.
 const BEAT: Duration = Duration::from_millis(1);
-const SLOW_BEAT: Duration = Duration::from_millis(10);
-const FEW: usize = 16;
+const GROUP: usize = 16;
+/// How many groups there are at the most; with more clients than that they are larger.
+const GROUPS: usize = 64;
 /// How much the kernel may keep for a client that it has not sent.
 const UNSENT: i32 = 128 << 10;
 /// How long clients may take to hear the end.
@@ -53,8 +55,10 @@ pub(super) struct Hall {
     pub doors: Arc<Doors>,
     /// The log, if there is one.
     pub feed: Option<Feed>,
-    /// Rung when there may be new events.
-    pub bell: watch::Sender<u64>,
+    /// Rung for a group of clients when there may be new events: each of it has its turn then.
+    bells: [watch::Sender<u64>; GROUPS],
+    /// Somebody did not get all in its turn and could take more.
+    pub more: Notify,
     /// True when everybody has to go.
     pub stop: watch::Sender<bool>,
     /// Seconds between two HEARTBEATs.
@@ -63,6 +67,13 @@ pub(super) struct Hall {
 }
 
 impl Hall {
+    /// The bell of a newcomer's group: the first that has room, else the smallest.
+    pub fn bell(&self) -> watch::Receiver<u64> {
+        let open = self.bells.iter().find(|bell| bell.receiver_count() < GROUP);
+        let smallest = || self.bells.iter().min_by_key(|bell| bell.receiver_count());
+        open.or_else(smallest).unwrap_or(&self.bells[0]).subscribe()
+    }
+
     /// How many commands run in the background.
     pub fn jobs(&self) -> usize {
         Arc::strong_count(&self.jobs) - 1
@@ -115,7 +126,8 @@ impl EventSocket {
             conf: ArcSwap::from_pointee(conf),
             doors: Arc::default(),
             feed,
-            bell: watch::Sender::new(0),
+            bells: std::array::from_fn(|_| watch::Sender::new(0)),
+            more: Notify::new(),
             stop: watch::Sender::new(false),
             beat: beat.into(),
             jobs: Arc::default(),
@@ -299,13 +311,20 @@ fn prepare(stream: &TcpStream) {
     let _ = hoard_no_more(stream, UNSENT);
 }
 
-/// Wakes the clients when there are events, in beats.
+/// Wakes the clients when there are events, group by group.
 async fn ring(hall: Arc<Hall>) {
     loop {
-        hall.desk.exchange.events.rung().await;
-        hall.bell.send_modify(|rung| *rung = rung.wrapping_add(1));
-        let few = hall.bell.receiver_count() <= FEW;
-        tokio::time::sleep(if few { BEAT } else { SLOW_BEAT }).await;
+        tokio::select! {
+            () = hall.desk.exchange.events.rung() => {}
+            () = hall.more.notified() => {}
+        }
+        for bell in hall.bells.iter().filter(|bell| bell.receiver_count() > 0) {
+            let began = Instant::now();
+            bell.send_modify(|rung| *rung = rung.wrapping_add(1));
+            // Comes back when all of them have had their turn.
+            tokio::task::yield_now().await;
+            tokio::time::sleep(began.elapsed().max(BEAT)).await;
+        }
     }
 }
 

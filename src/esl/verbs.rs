@@ -185,8 +185,7 @@ fn event(client: &mut Client, rights: &Rights, words: &str) {
     if let (Some(from), Some(ear)) = (asked.from, &mut client.ear)
         && let Some(lost) = ear.replay(from)
     {
-        let until = ear.heard();
-        client.tell_lost(lost, until);
+        client.tell_lost(lost, from.saturating_add(lost - 1));
     }
 }
 

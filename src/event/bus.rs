@@ -265,8 +265,13 @@ impl Shared {
 pub enum Quiet {
     /// Nothing new was told.
     Empty,
-    /// So many events have left the ring unheard; what comes after them is still there.
-    Lagged(u64),
+    /// Events have left the ring unheard; what comes after them is still there.
+    Lagged {
+        /// How many.
+        lost: u64,
+        /// The number of the last of them.
+        until: u64,
+    },
 }
 
 /// A listener. It hears every event that anybody wants, in order, and picks what it wants itself.
@@ -313,13 +318,6 @@ impl Ear {
         first.checked_sub(sequence).filter(|lost| *lost > 0)
     }
 
-    /// The number of the last event before those it has not heard.
-    pub fn heard(&self) -> u64 {
-        let ring = self.shared.up_to_date();
-        let next = ring.row.from(self.next).next().map(|event| event.sequence);
-        next.map_or_else(|| self.shared.sequence.load(Ordering::Relaxed), |next| next - 1)
-    }
-
     /// The next event it wants.
     pub fn try_recv(&mut self) -> Result<Arc<Event>, Quiet> {
         let mut one = Vec::new();
@@ -334,7 +332,9 @@ impl Ear {
         if self.next < first {
             let lost = first - self.next;
             self.next = first;
-            return Err(Quiet::Lagged(lost));
+            let next = ring.row.from(first).next().map(|event| event.sequence - 1);
+            let until = next.unwrap_or_else(|| self.shared.sequence.load(Ordering::Relaxed));
+            return Err(Quiet::Lagged { lost, until });
         }
         let before = batch.len();
         for event in ring.row.from(self.next) {
@@ -395,9 +395,23 @@ mod tests {
         for _ in 0..MOST_EVENTS + 10 {
             bus.fire(EventName::Dtmf, Vec::new);
         }
-        let Err(Quiet::Lagged(lost)) = ear.try_recv() else { panic!("it has lost some") };
-        assert!(lost >= 10);
+        let Err(Quiet::Lagged { lost, until }) = ear.try_recv() else { panic!("it has lost some") };
+        assert!(lost >= 10 && until == lost);
         assert_eq!(ear.try_recv().expect("the rest").sequence, lost + 1);
+    }
+
+    #[test]
+    fn losses_add_up_however_much_is_told_meanwhile() {
+        let bus = Bus::default();
+        let mut ear = bus.listen();
+        let mut before = 0;
+        for round in 0..5 {
+            (0..=MOST_EVENTS + round * 7).for_each(|_| bus.fire(EventName::Dtmf, Vec::new));
+            let Err(Quiet::Lagged { lost, until }) = ear.try_recv() else { panic!("it has lost some") };
+            assert_eq!(before + lost, until);
+            before = until;
+        }
+        assert_eq!(ear.try_recv().expect("the rest").sequence, before + 1);
     }
 
     #[test]
@@ -408,7 +422,7 @@ mod tests {
         for _ in 0..100 {
             bus.fire(EventName::Dtmf, || vec![("A".into(), large.clone())]);
         }
-        assert!(matches!(ear.try_recv(), Err(Quiet::Lagged(lost)) if lost > 60));
+        assert!(matches!(ear.try_recv(), Err(Quiet::Lagged { lost, .. }) if lost > 60));
         assert!(bus.shared.ring().row.bytes() <= MOST_BYTES);
     }
 
